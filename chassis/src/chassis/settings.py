@@ -1,0 +1,26 @@
+"""What every process of one deployment is told alike, from its environment."""
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Platform(BaseSettings):
+    """Held as the field `platform` of each process's own settings."""
+
+    model_config = SettingsConfigDict(env_prefix="SIAGA_", frozen=True)
+
+    # Where databases, keys and last good copies of what came from elsewhere lie.
+    data: Path = Path(".data")
+    # The issuer of tokens, their audience, and where the issuer's keys are published.
+    issuer: str = "http://localhost:8080/dev"
+    audience: str = "siaga"
+    jwks_url: str = "http://127.0.0.1:9103/dev/jwks"
+    # The number to dial when the platform cannot help.
+    dial: str = "112"
+    redis_url: SecretStr = Field(SecretStr("redis://127.0.0.1:9105"), validation_alias="REDIS_URL")
+    # Where traces, metrics and logs go over OTLP (gRPC), such as `http://127.0.0.1:4317`. Empty: nowhere.
+    otlp_endpoint: str = Field("", validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
+    # The share of new traces that is kept, 0 to 1. A caller's own decision, in `traceparent`, goes before it.
+    trace_ratio: float = Field(0.05, ge=0, le=1)
