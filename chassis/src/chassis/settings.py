@@ -1,9 +1,13 @@
 """What every process of one deployment is told alike, from its environment."""
 
+import os
+import secrets
 from pathlib import Path
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_SECRET_BYTES = 32
 
 
 class Platform(BaseSettings):
@@ -24,3 +28,18 @@ class Platform(BaseSettings):
     otlp_endpoint: str = Field("", validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
     # The share of new traces that is kept, 0 to 1. A caller's own decision, in `traceparent`, goes before it.
     trace_ratio: float = Field(0.05, ge=0, le=1)
+
+
+def read_secret(path: Path) -> bytes:
+    """The 32 bytes in `path`, made at the first start; a deployment of several replicas gives each the same file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
+            file.write(secrets.token_bytes(_SECRET_BYTES))
+    except FileExistsError:
+        pass
+    secret = path.read_bytes()
+    if len(secret) != _SECRET_BYTES:
+        message = f"{path} must hold {_SECRET_BYTES} random bytes, not {len(secret)}"
+        raise SystemExit(message)
+    return secret

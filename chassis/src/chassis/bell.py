@@ -1,0 +1,84 @@
+"""The bell that wakes whoever reads the log. A ring that is lost costs one polling interval and nothing else."""
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+_RETRY_SECONDS = 1.0
+# An attempt that lasted this long had reached Redis.
+_STEADY_SECONDS = 3.0
+# Many commits in a row ring the others once: a ring says that there is something to read, not what.
+_PAUSE_SECONDS = 0.02
+_log = logging.getLogger(__name__)
+
+
+class Bell:
+    """Rings in this process, and over Redis in the other replicas of the service. Redis may be away."""
+
+    def __init__(self, channel: str, redis_url: str) -> None:
+        self._channel = channel
+        self._rung = asyncio.Event()
+        self._to_tell = asyncio.Event()
+        self._sender = secrets.token_hex(8).encode()
+        # The defaults would block for 4 s when refused and 60 s when nothing answers, and retry in silence.
+        self._redis = Redis.from_url(
+            redis_url, socket_connect_timeout=0.2, socket_timeout=0.5, retry=Retry(NoBackoff(), 0), retry_on_error=[], health_check_interval=5
+        )
+
+    def ring(self) -> None:
+        self._rung.set()
+        self._to_tell.set()
+
+    async def wait(self, timeout: float) -> None:  # noqa: ASYNC109  # a call_later is a third of asyncio.timeout's cost
+        """Returns when the bell has rung since the last wait, or after `timeout` seconds."""
+        if not self._rung.is_set():
+            timer = asyncio.get_running_loop().call_later(timeout, self._rung.set)
+            await self._rung.wait()
+            timer.cancel()
+        self._rung.clear()
+
+    async def run(self) -> None:
+        """Carries the rings over Redis until it is cancelled."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._keep(self._tell))
+                tasks.create_task(self._keep(self._listen))
+        finally:
+            await self._redis.aclose()
+
+    async def _keep(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Begins `work` again whenever Redis fails it; says so once for each outage."""
+        away = False
+        while True:
+            began = time.monotonic()
+            try:
+                await work()
+            except (RedisError, OSError) as error:
+                if not away or time.monotonic() - began > _STEADY_SECONDS:
+                    _log.warning("Redis is away (%s): readers poll each second meanwhile", type(error).__name__)
+                away = True
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _tell(self) -> None:
+        while True:
+            await self._to_tell.wait()
+            self._to_tell.clear()
+            await self._redis.publish(self._channel, self._sender)
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def _listen(self) -> None:
+        async with self._redis.pubsub(ignore_subscribe_messages=True) as subscription:
+            await subscription.subscribe(self._channel)
+            # What was rung while nobody listened.
+            self._rung.set()
+            while True:
+                message = await subscription.get_message(timeout=5)
+                if message is not None and message["data"] != self._sender:
+                    self._rung.set()

@@ -1,0 +1,40 @@
+"""Runs operations, plain synchronous functions of a session, each in a transaction of its own, on SQLite or PostgreSQL.
+
+An operation depends on nothing but its session and may be run again when the transaction around it fails.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from sqlalchemy import make_url
+from sqlalchemy.orm import Session
+
+from chassis.database.postgres import PostgresDatabase
+from chassis.database.sqlite import SqliteDatabase
+
+T = TypeVar("T")
+
+
+class Database(Protocol):
+    """`write` returns after COMMIT; giving up on it does not stop it. Both raise ServiceUnavailable when the database is away."""
+
+    @property
+    def pending(self) -> int:
+        """How many operations were taken on and have not ended; a call that gave up leaves its own behind."""
+        ...
+
+    async def write(self, operation: Callable[[Session], T]) -> T: ...
+    async def read(self, operation: Callable[[Session], T]) -> T: ...
+    async def close(self) -> None: ...
+
+
+def open_database(url: str, before_commit: Callable[[Session], None], committed: Callable[[], None]) -> Database:
+    """`url` is SQLAlchemy's: `sqlite:///path` or `postgresql+asyncpg://…`.
+
+    `before_commit` is the last act in the transaction of every write, `committed` follows it when it is on disk.
+    """
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return SqliteDatabase(Path(parsed.database or ""), before_commit, committed)
+    return PostgresDatabase(parsed, before_commit, committed)

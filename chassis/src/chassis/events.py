@@ -1,0 +1,90 @@
+"""The event log: rows written in the transaction of the change, ids in commit order, read by cursor."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from sqlalchemy import JSON, BigInteger, Column, Index, Integer, MetaData, SmallInteger, String, Table, bindparam, func, insert, select, text
+from sqlalchemy.orm import Session
+
+from chassis import telemetry
+from chassis.clock import UtcTime, now
+from chassis.errors import CursorExpired
+from chassis.statements import Prepared
+
+# How far back a reader may resume.
+REPLAY = timedelta(days=7)
+# The lock's number has no meaning but to be the same in every replica.
+_LOCK = Prepared(select(func.pg_advisory_xact_lock(text("358444844865"))))
+_PENDING = "events"
+
+
+class Event(NamedTuple):
+    """A row of the log. `audience` is the service's own number for who may see it; `attributes` hold nothing personal."""
+
+    id: int
+    type: str
+    resource: str
+    audience: int
+    actor: str
+    create_time: datetime
+    attributes: dict[str, Any]
+    traceparent: str
+
+
+class EventLog:
+    """`metadata` is the service's; its table `events` holds the log."""
+
+    def __init__(self, metadata: MetaData) -> None:
+        table = Table(
+            "events",
+            metadata,
+            Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+            Column("type", String, nullable=False),
+            Column("resource", String, nullable=False),
+            Column("audience", SmallInteger, nullable=False),
+            Column("actor", String, nullable=False),
+            Column("create_time", UtcTime, nullable=False),
+            Column("attributes", JSON, nullable=False),
+            Column("traceparent", String, nullable=False),
+            Index("ix_events_resource", "resource", "id"),
+            # Without it SQLite gives the ids of removed rows out again, below the cursors of the readers.
+            sqlite_autoincrement=True,
+        )
+        columns = [table.c[name] for name in Event._fields]
+        self._insert = Prepared(insert(table), Event._fields[1:])
+        self._after = select(*columns).where(table.c.id > bindparam("position")).order_by(table.c.id).limit(bindparam("limit"))
+        self._position = select(func.coalesce(func.max(table.c.id), 0))
+        self._timeline = self._after.where(table.c.resource == bindparam("resource"), table.c.audience <= bindparam("audience"))
+
+    def append(self, session: Session, type: str, resource: str, audience: int, actor: str = "", **attributes: Any) -> None:  # noqa: A002, ANN401
+        """Writes the row as the last statement before COMMIT, however early this is called."""
+        row = Event(0, type, resource, audience, actor, now(), attributes, telemetry.traceparent())
+        session.info.setdefault(_PENDING, []).append(row._asdict())
+
+    def before_commit(self, session: Session) -> None:
+        rows = session.info.pop(_PENDING, None)
+        if rows:
+            connection = session.connection()
+            if connection.dialect.name == "postgresql":
+                # Held until COMMIT is visible: ids become visible in their order, so that `id > position` never skips.
+                _LOCK.execute(connection, {})
+            self._insert.execute(connection, *rows)
+
+    def position(self, session: Session) -> int:
+        """Of the newest row; 0 when there is none."""
+        return session.scalars(self._position).one()
+
+    def after(self, session: Session, position: int, limit: int) -> Sequence[Event]:
+        return [Event._make(row) for row in session.execute(self._after, {"position": position, "limit": limit})]
+
+    def require_kept(self, session: Session, position: int) -> None:
+        """Raises CursorExpired where a reader at `position` has missed more than can be replayed."""
+        missed = self.after(session, position, 1)
+        if missed and missed[0].create_time < now() - REPLAY:
+            raise CursorExpired
+
+    def timeline(self, session: Session, resource: str, audience: int, position: int, limit: int) -> Sequence[Event]:
+        """What happened to one resource after `position`, as far as `audience` reaches."""
+        question = {"resource": resource, "audience": audience, "position": position, "limit": limit}
+        return [Event._make(row) for row in session.execute(self._timeline, question)]

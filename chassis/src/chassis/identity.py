@@ -1,0 +1,193 @@
+"""Who calls: a verified bearer token, or nobody."""
+
+import asyncio
+import json
+import logging
+import math
+import os
+import time
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jwt
+
+from chassis.errors import InvalidToken
+from siaga.access.v1 import access_pb2
+from siaga.access.v1.access_pb2 import Role
+
+GRACE_SECONDS = 90 * 24 * 3600
+_ALGORITHMS = ("ES256", "RS256", "EdDSA")
+_LEEWAY_SECONDS = 10
+_REFRESH_SECONDS = 300
+_FETCH_SECONDS = 2.0
+# An unknown key id may mean new keys, or somebody who makes ids up.
+_UNKNOWN_KEY_SECONDS = 10.0
+_MAX_TOKEN = 8192
+_REMEMBERED = 4096
+# Without the claim that says which agency, these roles mean nothing.
+_OF_AN_AGENCY = frozenset({access_pb2.DISPATCHER, access_pb2.SUPERVISOR, access_pb2.AGENCY, access_pb2.RESPONDER})
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """`problem` says why a token that came along counts as absent: EXPIRED FOREIGN NOT_YET_VALID UNVERIFIABLE, or is empty."""
+
+    user: str = ""
+    roles: frozenset[Role.ValueType] = frozenset()
+    agency: str = ""
+    name: str = ""
+    expire_time: float = 0.0
+    problem: str = ""
+
+
+NOBODY = Caller()
+caller: ContextVar[Caller] = ContextVar("caller", default=NOBODY)
+
+
+class UnknownKey(Exception):
+    """The token names a key that is not among the issuer's known ones."""
+
+
+class TokenVerifier:
+    """Verifies tokens of one issuer with its published keys, the last good ones of which are kept on disk."""
+
+    def __init__(self, issuer: str, audience: str, jwks_url: str, kept: Path) -> None:
+        self._issuer, self._audience, self._jwks_url, self._kept = issuer, audience, jwks_url, kept
+        self._keys: dict[str, jwt.PyJWK] = {}
+        self._verified: dict[str, Caller] = {}
+        self._fetched = asyncio.Condition()
+        self._asked = asyncio.Event()
+        self._last_unknown = -_UNKNOWN_KEY_SECONDS
+        if kept.exists():
+            self._learn(kept.read_bytes())
+
+    async def identify(self, authorization: str) -> Caller:
+        """The caller, or nobody where no token came along. Raises InvalidToken."""
+        if not authorization:
+            return NOBODY
+        try:
+            found = self._verify(authorization)
+        except UnknownKey:
+            await self._ask_for_keys()
+            try:
+                found = self._verify(authorization)
+            except UnknownKey:
+                raise InvalidToken from None
+        if found.problem:
+            raise InvalidToken
+        return found
+
+    def identify_leniently(self, authorization: str) -> Caller:
+        """Never refuses and never waits. A token that expired within the grace names its user and grants no role."""
+        if not authorization:
+            return NOBODY
+        try:
+            return self._verify(authorization)
+        except UnknownKey:
+            self._asked.set()
+            return Caller(problem="UNVERIFIABLE")
+
+    async def run(self) -> None:
+        """Keeps the keys fresh until it is cancelled."""
+        async with httpx.AsyncClient(timeout=_FETCH_SECONDS) as client:
+            wait = 0.0
+            while True:
+                try:
+                    async with asyncio.timeout(wait):
+                        await self._asked.wait()
+                except TimeoutError:
+                    pass
+                self._asked.clear()
+                wait = _REFRESH_SECONDS if await self._fetch(client) or self._keys else 1.0
+                async with self._fetched:
+                    self._fetched.notify_all()
+
+    async def _fetch(self, client: httpx.AsyncClient) -> bool:
+        try:
+            response = await client.get(self._jwks_url)
+            self._learn(response.raise_for_status().content)
+        except (httpx.HTTPError, ValueError, KeyError, jwt.PyJWTError) as error:
+            _log.warning("the issuer's keys cannot be had (%s): those known stay in use", type(error).__name__)
+            return False
+        self._kept.parent.mkdir(parents=True, exist_ok=True)
+        new = self._kept.with_suffix(f".{os.getpid()}")
+        new.write_bytes(response.content)
+        new.replace(self._kept)
+        return True
+
+    async def _ask_for_keys(self) -> None:
+        if time.monotonic() - self._last_unknown < _UNKNOWN_KEY_SECONDS and self._keys:
+            return
+        self._last_unknown = time.monotonic()
+        async with self._fetched:
+            self._asked.set()
+            try:
+                async with asyncio.timeout(_FETCH_SECONDS):
+                    await self._fetched.wait()
+            except TimeoutError:
+                pass
+
+    def _learn(self, jwks: bytes) -> None:
+        keys = {key.key_id: key for key in jwt.PyJWKSet.from_dict(json.loads(jwks)).keys if key.key_id and key.algorithm_name in _ALGORITHMS}
+        if set(keys) != set(self._keys):
+            # A key that was withdrawn no longer vouches for anybody.
+            self._verified.clear()
+        self._keys = keys
+
+    def _verify(self, authorization: str) -> Caller:
+        remembered = self._verified.get(authorization)
+        if remembered and remembered.expire_time + _LEEWAY_SECONDS > time.time():
+            return remembered
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() != "bearer" or len(token) > _MAX_TOKEN:
+            return Caller(problem="UNVERIFIABLE")
+        try:
+            key_id: object = jwt.get_unverified_header(token).get("kid")
+            if not isinstance(key_id, str):
+                return Caller(problem="UNVERIFIABLE")
+            key = self._keys.get(key_id)
+            if key is None:
+                raise UnknownKey
+            found = _read_claims(self._decode(token, key))
+        except jwt.ImmatureSignatureError:
+            return Caller(problem="NOT_YET_VALID")
+        except (jwt.InvalidIssuerError, jwt.InvalidAudienceError):
+            return Caller(problem="FOREIGN")
+        except (jwt.PyJWTError, ValueError, TypeError):
+            return Caller(problem="UNVERIFIABLE")
+        late = time.time() - _LEEWAY_SECONDS - found.expire_time
+        if late > GRACE_SECONDS:
+            return Caller(problem="EXPIRED")
+        if late >= 0:
+            return Caller(user=found.user, name=found.name, problem="EXPIRED")
+        if len(self._verified) >= _REMEMBERED:
+            self._verified.pop(next(iter(self._verified)))
+        self._verified[authorization] = found
+        return found
+
+    def _decode(self, token: str, key: jwt.PyJWK) -> dict[str, Any]:
+        # Expiry is judged by the caller of this: within the grace an expired token still says who it was.
+        options: Any = {"require": ["exp", "iss", "aud", "sub"], "verify_exp": False, "strict_aud": False}
+        return jwt.decode(token, key, [key.algorithm_name], options, issuer=self._issuer, audience=self._audience, leeway=_LEEWAY_SECONDS)
+
+
+def _read_claims(claims: dict[str, Any]) -> Caller:
+    """Raises ValueError or TypeError where a claim is not of its type."""
+    user, agency, name, expire_time = claims["sub"], claims.get("agency", ""), claims.get("name", ""), claims["exp"]
+    words = claims.get("roles", [])
+    if not (isinstance(user, str) and user and isinstance(agency, str) and isinstance(name, str) and isinstance(words, list)):
+        raise TypeError
+    if isinstance(expire_time, bool) or not isinstance(expire_time, int | float) or not math.isfinite(expire_time):
+        raise TypeError
+    known = access_pb2.Role.DESCRIPTOR.values_by_name
+    roles = frozenset(access_pb2.Role.Value(word.upper()) for word in words if isinstance(word, str) and word.upper() in known)
+    if access_pb2.AGENCY not in roles:
+        # Issuers need not say it: whoever signs in and is no system is a citizen.
+        roles |= {access_pb2.CITIZEN}
+    if not agency:
+        roles -= _OF_AN_AGENCY
+    return Caller(user, roles, agency, name, float(expire_time))

@@ -1,0 +1,186 @@
+"""What stands around every RPC, composed once per method.
+
+From outside: telemetry → errors → admission → deadline → identity → access → size → validation → the servicer.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from typing import Any
+
+import grpc
+from google.protobuf.message import Message
+from opentelemetry.trace import Span
+from protovalidate import Validator, Violation
+
+from chassis import telemetry
+from chassis.access import Method, authorize
+from chassis.errors import STATUS_DETAILS, DeadlinePassed, InternalError, InvalidRequest, Overloaded, Problem, RequestTooLarge
+from chassis.identity import TokenVerifier, caller
+
+Metadata = Mapping[str, str]
+Behaviour = Callable[[Any, grpc.aio.ServicerContext], Any]
+
+MAX_REQUEST_BYTES = 65536
+# A caller who names no deadline of their own is not kept waiting longer than this.
+DEADLINE_SECONDS = 5.0
+RETRY_SECONDS = 1.0
+_validator = Validator()
+_log = logging.getLogger(__name__)
+
+
+class Surround(grpc.aio.ServerInterceptor):
+    """One interceptor, because grpc.aio pays for each one on each call.
+
+    `max_watches` server streams run at a time; they are counted apart from calls, so that no idle watcher can take an
+    SOS's place. `pending` says how much the database has still to do; above `max_pending` only emergencies come in.
+    """
+
+    def __init__(
+        self, methods: Mapping[str, Method], tokens: TokenVerifier, dial: str, pending: Callable[[], int], max_watches: int, max_pending: int
+    ) -> None:
+        self._methods, self._tokens, self._dial = methods, tokens, dial
+        self._pending, self._max_watches, self._max_pending = pending, max_watches, max_pending
+        self._watches = 0
+        self._surrounded: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
+
+    async def intercept_service(
+        self, continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]], handler_call_details: grpc.HandlerCallDetails
+    ) -> Any:  # noqa: ANN401  # grpc's own signature
+        path = handler_call_details.method
+        surrounded = self._surrounded.get(path)
+        if surrounded is None:
+            handler = await continuation(handler_call_details)
+            method = self._methods.get(path)
+            if handler is None or method is None:
+                # Health and reflection are the infrastructure's own.
+                return handler if path.startswith("/grpc.") else None
+            surrounded = self._surrounded[path] = self._surround(method, handler)
+        return surrounded
+
+    def _surround(self, method: Method, handler: Any) -> grpc.RpcMethodHandler[Any, Any]:  # noqa: ANN401
+        read = handler.request_deserializer
+        if handler.response_streaming:
+            return grpc.unary_stream_rpc_method_handler(self._around_stream(method, handler.unary_stream), read, _serialize)
+        if handler.request_streaming:
+            return grpc.stream_unary_rpc_method_handler(self._around_call(method, handler.stream_unary), read, handler.response_serializer)
+        return grpc.unary_unary_rpc_method_handler(self._around_call(method, handler.unary_unary), read, handler.response_serializer)
+
+    def _around_call(self, method: Method, behaviour: Behaviour) -> Behaviour:
+        async def call(request: Any, context: grpc.aio.ServicerContext) -> Any:  # noqa: ANN401
+            metadata = dict(context.invocation_metadata() or ())
+            with telemetry.call_span(method.path, metadata) as span:
+                try:
+                    self._admit(method)
+                    async with _deadline(method, context):
+                        request = await self._check(method, request, metadata)
+                        return await behaviour(request, context)
+                except Exception as error:  # noqa: BLE001  # everything is turned into a documented status here
+                    await self._abort(method, context, error, span)
+
+        return call
+
+    def _around_stream(self, method: Method, behaviour: Behaviour) -> Behaviour:
+        async def call(request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:  # noqa: ANN401
+            metadata = dict(context.invocation_metadata() or ())
+            with telemetry.call_span(method.path, metadata) as span:
+                try:
+                    async with self._watch_slot():
+                        request = await self._check(method, request, metadata)
+                        async for message in behaviour(request, context):
+                            yield message
+                except Exception as error:  # noqa: BLE001
+                    await self._abort(method, context, error, span)
+
+        return call
+
+    def _admit(self, method: Method) -> None:
+        if not method.rule.emergency and self._pending() >= self._max_pending:
+            raise Overloaded(retry_seconds=RETRY_SECONDS)
+
+    @asynccontextmanager
+    async def _watch_slot(self) -> AsyncIterator[None]:
+        if self._watches >= self._max_watches:
+            raise Overloaded(retry_seconds=RETRY_SECONDS)
+        self._watches += 1
+        try:
+            yield
+        finally:
+            self._watches -= 1
+
+    async def _check(self, method: Method, request: Any, metadata: Metadata) -> Any:  # noqa: ANN401
+        """Identity, access, size, validation, in this order: a stranger learns nothing of what is wrong with a request."""
+        authorization = metadata.get("authorization", "")
+        if method.rule.emergency:
+            caller.set(self._tokens.identify_leniently(authorization))
+        else:
+            caller.set(await self._tokens.identify(authorization))
+        authorize(method, caller.get())
+        if not isinstance(request, Message):
+            return _checked(request)
+        if request.ByteSize() > MAX_REQUEST_BYTES:
+            raise RequestTooLarge(maxBytes=str(MAX_REQUEST_BYTES))
+        if not method.rule.emergency:
+            validate(request)
+        return request
+
+    async def _abort(self, method: Method, context: grpc.aio.ServicerContext, error: Exception, span: Span) -> None:
+        """A documented error as its status; anything else as fixed text, with an id under which the log has more."""
+        if isinstance(error, grpc.aio.AbortError):
+            raise error
+        problem = error if isinstance(error, Problem) else InternalError(errorId=secrets.token_hex(8))
+        if problem is not error:
+            _log.error("error %s in %s: %s", problem.metadata["errorId"], method.path, telemetry.describe(error))
+        if method.rule.emergency:
+            problem.metadata["dial"] = self._dial
+        telemetry.mark_failed(span, problem.reason.code.name, problem.reason.name)
+        details = (STATUS_DETAILS, problem.to_status().SerializeToString())
+        await context.abort(problem.reason.code, problem.text, (details,))
+
+
+def validate(request: Message) -> None:
+    """Raises InvalidRequest, naming each field at fault and the rule that it breaks."""
+    violations = _validator.collect_violations(request)
+    if violations:
+        raise InvalidRequest(fields=[(json_path(each), each.proto.message) for each in violations])
+
+
+def find_violations(message: Message) -> list[Violation]:
+    return _validator.collect_violations(message)
+
+
+def json_path(violation: Violation) -> str:
+    """The field as JSON spells it, such as `location.accuracyMeters`; list positions are left out."""
+    names = [each.field_name for each in violation.proto.field.elements] if violation.proto.field else []
+    return ".".join(first + "".join(word.capitalize() for word in rest) for first, *rest in (name.split("_") for name in names))
+
+
+async def _checked(requests: AsyncIterator[Message]) -> AsyncIterator[Message]:
+    async for request in requests:
+        if request.ByteSize() > MAX_REQUEST_BYTES:
+            raise RequestTooLarge(maxBytes=str(MAX_REQUEST_BYTES))
+        validate(request)
+        yield request
+
+
+def _deadline(method: Method, context: grpc.aio.ServicerContext) -> AbstractAsyncContextManager[object]:
+    # Where the caller named one, grpc itself ends the call.
+    if context.time_remaining() is not None or method.client_streams:
+        return nullcontext()
+    return _default_deadline()
+
+
+@asynccontextmanager
+async def _default_deadline() -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            yield
+    except TimeoutError:
+        raise DeadlinePassed from None
+
+
+def _serialize(message: Message | bytes) -> bytes:
+    """A message to many watchers arrives here serialized once for all."""
+    return message if isinstance(message, bytes) else message.SerializeToString()

@@ -1,0 +1,120 @@
+"""A service's process: its gRPC server, its health, its background work, and how it stops."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NamedTuple
+
+import grpc
+from google.protobuf.descriptor import ServiceDescriptor
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health_aio
+from grpc_reflection.v1alpha import reflection
+
+from chassis import telemetry
+from chassis.access import Method, read_methods
+from chassis.database import Database
+from chassis.identity import TokenVerifier
+from chassis.interceptors import Surround
+from chassis.settings import Platform
+
+# Long enough for the gateway's health check to have seen it.
+_DRAIN_SECONDS = 2.0
+_GRACE_SECONDS = 10.0
+_MAX_WATCHES = 5000
+_MAX_PENDING = 500
+_OPTIONS = [
+    # A second process on the port would take a part of the connections in silence.
+    ("grpc.so_reuseport", 0),
+    # An idle stream's dead peer is noticed within 15 s; all five are needed for that.
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.http2.ping_timeout_ms", 5_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
+]
+_log = logging.getLogger(__name__)
+
+
+class Servicer(NamedTuple):
+    """What implements one gRPC service: its descriptor, and the generated function that adds `methods` to a server."""
+
+    descriptor: ServiceDescriptor
+    add: Callable[[Any, grpc.aio.Server], None]
+    methods: object
+
+
+class Server:
+    """Serves until a signal or until a background task fails. `background` are coroutine functions that run all the while;
+    `before_stop` ends what would go on for ever. `max_watches` streams run at a time."""
+
+    def __init__(
+        self,
+        listen: str,
+        platform: Platform,
+        database: Database,
+        servicers: Sequence[Servicer],
+        background: Sequence[Callable[[], Awaitable[None]]] = (),
+        before_stop: Callable[[], None] = lambda: None,
+        max_watches: int = _MAX_WATCHES,
+    ) -> None:
+        self._listen, self._database, self._servicers = listen, database, servicers
+        self._before_stop = before_stop
+        tokens = TokenVerifier(platform.issuer, platform.audience, platform.jwks_url, platform.data / "jwks.json")
+        self._background = [tokens.run, telemetry.measure_loop_lag, *background]
+        methods: dict[str, Method] = {}
+        for each in servicers:
+            methods |= read_methods(each.descriptor)
+        surround = Surround(methods, tokens, platform.dial, lambda: database.pending, max_watches, _MAX_PENDING)
+        self._server = grpc.aio.server(interceptors=[surround], options=_OPTIONS)
+        self._health = health_aio.HealthServicer()
+        self._stopping = asyncio.Event()
+        self.port = 0
+
+    async def run(self) -> None:
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        for each in self._servicers:
+            each.add(each.methods, self._server)
+        names = [each.descriptor.full_name for each in self._servicers]
+        reflection.enable_server_reflection([*names, health_aio.SERVICE_NAME, reflection.SERVICE_NAME], self._server)
+        try:
+            self.port = self._server.add_insecure_port(self._listen)
+        except RuntimeError:
+            message = f"{self._listen} cannot be listened on: another process has the port"
+            raise SystemExit(message) from None
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self.stop)
+        async with asyncio.TaskGroup() as tasks:
+            working = [tasks.create_task(self._work(each)) for each in self._background]
+            await self._server.start()
+            await self._set_health(health_pb2.HealthCheckResponse.SERVING)
+            await self._health.set("live", health_pb2.HealthCheckResponse.SERVING)
+            _log.info("serving on port %d", self.port)
+            await self._stopping.wait()
+            await self._drain()
+            for task in working:
+                task.cancel()
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    async def _drain(self) -> None:
+        _log.info("stopping: no new callers, then the watches, then the calls under way")
+        await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
+        await asyncio.sleep(_DRAIN_SECONDS)
+        self._before_stop()
+        await self._server.stop(_GRACE_SECONDS)
+        await self._database.close()
+
+    async def _set_health(self, status: "health_pb2.HealthCheckResponse.ServingStatus.ValueType") -> None:
+        for name in ("", *(each.descriptor.full_name for each in self._servicers)):
+            await self._health.set(name, status)
+
+    async def _work(self, work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await work()
+        except Exception as error:
+            _log.error("a background task failed, the service stops: %s", telemetry.describe(error))  # noqa: TRY400
+            raise

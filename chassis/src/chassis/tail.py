@@ -1,0 +1,186 @@
+"""One reader of the log per process, which fans out to every watch."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy.orm import Session
+
+from chassis import telemetry
+from chassis.bell import Bell
+from chassis.database import Database
+from chassis.errors import ServiceUnavailable
+from chassis.events import Event, EventLog
+
+S = TypeVar("S")
+HEARTBEAT_SECONDS = 15.0
+POLL_SECONDS = 1.0
+# A busy log rings after every commit; reading at each ring would cost more than the writes.
+_PAUSE_SECONDS = 0.02
+_BATCH = 500
+_QUEUE = 256
+# A watcher whose transport takes nothing cannot be told that it was too slow; after this long its call is ended.
+_STALLED_SECONDS = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Change(Generic[S]):
+    """An event, and what the service loaded for its resource, as it is now; `traceparent` of the tail's own span."""
+
+    event: Event
+    subject: S
+    traceparent: str = ""
+
+
+class EndReason(StrEnum):
+    """Why the service ends a watch; the contract's words."""
+
+    SLOW_READER = "SLOW_READER"
+    SERVICE_STOPPING = "SERVICE_STOPPING"
+    TOKEN_EXPIRED = "TOKEN_EXPIRED"  # noqa: S105  # a reason, no secret
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """Nothing happened."""
+
+
+@dataclass(eq=False, slots=True)
+class Follower(Generic[S]):
+    """One watch's end of the tail; `wants` says which changes are its own."""
+
+    wants: Callable[[Change[S]], bool]
+    task: "asyncio.Task[Any] | None"
+    queue: "asyncio.Queue[Change[S] | Heartbeat | EndReason]" = field(default_factory=lambda: asyncio.Queue(_QUEUE))
+    ended: EndReason | None = None
+    ended_at: float = 0.0
+
+    def offer(self, item: Change[S] | Heartbeat) -> None:
+        if self.ended is None:
+            try:
+                self.queue.put_nowait(item)
+            except asyncio.QueueFull:
+                self.end(EndReason.SLOW_READER)
+
+    def end(self, reason: EndReason) -> None:
+        """What still waits is dropped: the watcher finds it in the log after its cursor."""
+        if self.ended is None:
+            self.ended, self.ended_at = reason, asyncio.get_running_loop().time()
+            while not self.queue.empty():
+                self.queue.get_nowait()
+            self.queue.put_nowait(reason)
+
+
+class Tail(Generic[S]):
+    """`load` brings what the events' resources are now, by name, in the transaction that read the events."""
+
+    def __init__(self, database: Database, log: EventLog, bell: Bell, load: Callable[[Session, set[str]], dict[str, S]]) -> None:
+        self._database, self._log, self._bell, self._load = database, log, bell, load
+        self._followers: set[Follower[S]] = set()
+        # Where the fan-out stands; None while nobody follows, when nothing is read.
+        self._position: int | None = None
+        self._stopping: EndReason | None = None
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._beat())
+            while True:
+                await self._bell.wait(POLL_SECONDS)
+                try:
+                    await self._catch_up()
+                except ServiceUnavailable:
+                    await asyncio.sleep(POLL_SECONDS)
+
+    async def follow(
+        self, position: int, wants: Callable[[Change[S]], bool], expire_time: float
+    ) -> "AsyncIterator[tuple[int, Change[S] | Heartbeat | EndReason]]":
+        """Every wanted change after `position` once and in order, each with where it stands; an EndReason is the last.
+
+        `expire_time` is when the reader's right to follow ends, in seconds of the Unix epoch; 0 for never.
+        """
+        follower = Follower(wants, asyncio.current_task())
+        if self._stopping:
+            follower.end(self._stopping)
+        expiry = asyncio.get_running_loop().call_later(expire_time - time.time(), follower.end, EndReason.TOKEN_EXPIRED) if expire_time else None
+        try:
+            # In this order nothing falls between the log and the queue: join, let the tail have a position, read beyond it.
+            self._followers.add(follower)
+            if self._position is None:
+                newest = await self._database.read(self._log.position)
+                self._position = newest if self._position is None else self._position
+            while not follower.ended:
+                changes, reached = await self._read(position)
+                if reached == position:
+                    break
+                for change in changes:
+                    if wants(change) and not follower.ended:
+                        position = change.event.id
+                        yield position, change
+                if not follower.ended:
+                    position = reached
+            while True:
+                item = await follower.queue.get()
+                if isinstance(item, Change):
+                    if item.event.id <= position:
+                        continue
+                    position = item.event.id
+                elif isinstance(item, Heartbeat) and self._position is not None and follower.queue.empty():
+                    # A quiet watch moves on, too, or its cursor would grow too old to resume from.
+                    position = max(position, self._position)
+                yield position, item
+                if isinstance(item, EndReason):
+                    return
+        finally:
+            if expiry:
+                expiry.cancel()
+            self._followers.discard(follower)
+            if not self._followers:
+                self._position = None
+
+    def end_all(self, reason: EndReason) -> None:
+        """Ends every watch, and whichever begins from now on."""
+        self._stopping = reason
+        for follower in self._followers:
+            follower.end(reason)
+
+    async def _catch_up(self) -> None:
+        while (position := self._position) is not None:
+            changes, reached = await self._read(position)
+            if reached == position:
+                return
+            if self._position != position:
+                # All followers left meanwhile, and others may have come, for whom the tail stands elsewhere.
+                continue
+            self._position = reached
+            for change in changes:
+                with telemetry.event_span(f"tail {change.event.type}", change.event.traceparent) as traceparent:
+                    told = Change(change.event, change.subject, traceparent) if traceparent else change
+                    for follower in self._followers:
+                        if follower.wants(told):
+                            follower.offer(told)
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def _read(self, position: int) -> tuple[Sequence[Change[S]], int]:
+        """The changes after `position`, and how far they reach; a resource that was erased has none."""
+
+        def read(session: Session) -> tuple[list[Change[S]], int]:
+            events = self._log.after(session, position, _BATCH)
+            if not events:
+                return [], position
+            subjects = self._load(session, {event.resource for event in events})
+            return [Change(event, subjects[event.resource]) for event in events if event.resource in subjects], events[-1].id
+
+        return await self._database.read(read)
+
+    async def _beat(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+            for follower in list(self._followers):
+                follower.offer(Heartbeat())
+                if follower.ended and follower.task and loop.time() - follower.ended_at > _STALLED_SECONDS:
+                    follower.task.cancel()

