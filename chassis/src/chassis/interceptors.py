@@ -3,6 +3,8 @@
 From outside: telemetry → errors → admission → deadline → identity → access → size → validation → the servicer.
 """
 
+from __future__ import annotations
+
 import asyncio
 import logging
 import secrets
