@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import secrets
-import time
 from collections.abc import Awaitable, Callable
 
 from redis.asyncio import Redis
@@ -12,8 +11,6 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 _RETRY_SECONDS = 1.0
-# An attempt that lasted this long had reached Redis.
-_STEADY_SECONDS = 3.0
 # Many commits in a row ring the others once: a ring says that there is something to read, not what.
 _PAUSE_SECONDS = 0.02
 _log = logging.getLogger(__name__)
@@ -26,10 +23,16 @@ class Bell:
         self._channel = channel
         self._rung = asyncio.Event()
         self._to_tell = asyncio.Event()
+        self._away = False
         self._sender = secrets.token_hex(8).encode()
         # The defaults would block for 4 s when refused and 60 s when nothing answers, and retry in silence.
         self._redis = Redis.from_url(
-            redis_url, socket_connect_timeout=0.2, socket_timeout=0.5, retry=Retry(NoBackoff(), 0), retry_on_error=[], health_check_interval=5
+            redis_url,
+            socket_connect_timeout=0.2,
+            socket_timeout=0.5,
+            retry=Retry(NoBackoff(), 0),
+            retry_on_error=[],
+            health_check_interval=5,
         )
 
     def ring(self) -> None:
@@ -54,16 +57,14 @@ class Bell:
             await self._redis.aclose()
 
     async def _keep(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Begins `work` again whenever Redis fails it; says so once for each outage."""
-        away = False
+        """Begins `work` again whenever Redis fails it."""
         while True:
-            began = time.monotonic()
             try:
                 await work()
             except (RedisError, OSError) as error:
-                if not away or time.monotonic() - began > _STEADY_SECONDS:
+                if not self._away:
                     _log.warning("Redis is away (%s): readers poll each second meanwhile", type(error).__name__)
-                away = True
+                self._away = True
             await asyncio.sleep(_RETRY_SECONDS)
 
     async def _tell(self) -> None:
@@ -76,6 +77,7 @@ class Bell:
     async def _listen(self) -> None:
         async with self._redis.pubsub(ignore_subscribe_messages=True) as subscription:
             await subscription.subscribe(self._channel)
+            self._away = False
             # What was rung while nobody listened.
             self._rung.set()
             while True:

@@ -69,6 +69,11 @@ class InvalidRequest(Problem):
     text = "A field of the request breaks a rule of the contract."
 
 
+class UnreadableRequest(Problem):
+    reason = documented(ErrorReason, error_reason_pb2.UNREADABLE_REQUEST)
+    text = "The request cannot be read."
+
+
 class RequestTooLarge(Problem):
     reason = documented(ErrorReason, error_reason_pb2.REQUEST_TOO_LARGE)
     text = "The request is too large."

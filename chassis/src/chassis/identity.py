@@ -61,6 +61,7 @@ class TokenVerifier:
         self._verified: dict[str, Caller] = {}
         self._fetched = asyncio.Condition()
         self._asked = asyncio.Event()
+        self._away = False
         self._last_unknown = -_UNKNOWN_KEY_SECONDS
         if kept.exists():
             self._learn(kept.read_bytes())
@@ -111,8 +112,11 @@ class TokenVerifier:
             response = await client.get(self._jwks_url)
             self._learn(response.raise_for_status().content)
         except (httpx.HTTPError, ValueError, KeyError, jwt.PyJWTError) as error:
-            _log.warning("the issuer's keys cannot be had (%s): those known stay in use", type(error).__name__)
+            if not self._away:
+                _log.warning("the issuer's keys cannot be had (%s): those known stay in use", type(error).__name__)
+            self._away = True
             return False
+        self._away = False
         self._kept.parent.mkdir(parents=True, exist_ok=True)
         new = self._kept.with_suffix(f".{os.getpid()}")
         new.write_bytes(response.content)
@@ -132,7 +136,9 @@ class TokenVerifier:
                 pass
 
     def _learn(self, jwks: bytes) -> None:
-        keys = {key.key_id: key for key in jwt.PyJWKSet.from_dict(json.loads(jwks)).keys if key.key_id and key.algorithm_name in _ALGORITHMS}
+        keys = {
+            key.key_id: key for key in jwt.PyJWKSet.from_dict(json.loads(jwks)).keys if key.key_id and key.algorithm_name in _ALGORITHMS
+        }
         if set(keys) != set(self._keys):
             # A key that was withdrawn no longer vouches for anybody.
             self._verified.clear()

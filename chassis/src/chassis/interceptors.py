@@ -13,13 +13,13 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from typing import Any
 
 import grpc
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from opentelemetry.trace import Span
 from protovalidate import Validator, Violation
 
 from chassis import telemetry
 from chassis.access import Method, authorize
-from chassis.errors import STATUS_DETAILS, DeadlinePassed, InternalError, InvalidRequest, Overloaded, Problem, RequestTooLarge
+from chassis.errors import STATUS_DETAILS, DeadlinePassed, InternalError, InvalidRequest, Overloaded, Problem, RequestTooLarge, UnreadableRequest
 from chassis.identity import TokenVerifier, caller
 
 Metadata = Mapping[str, str]
@@ -41,7 +41,13 @@ class Surround(grpc.aio.ServerInterceptor):
     """
 
     def __init__(
-        self, methods: Mapping[str, Method], tokens: TokenVerifier, dial: str, pending: Callable[[], int], max_watches: int, max_pending: int
+        self,
+        methods: Mapping[str, Method],
+        tokens: TokenVerifier,
+        dial: str,
+        pending: Callable[[], int],
+        max_watches: int,
+        max_pending: int,
     ) -> None:
         self._methods, self._tokens, self._dial = methods, tokens, dial
         self._pending, self._max_watches, self._max_pending = pending, max_watches, max_pending
@@ -63,7 +69,7 @@ class Surround(grpc.aio.ServerInterceptor):
         return surrounded
 
     def _surround(self, method: Method, handler: Any) -> grpc.RpcMethodHandler[Any, Any]:  # noqa: ANN401
-        read = handler.request_deserializer
+        read = _reading(handler.request_deserializer)
         if handler.response_streaming:
             return grpc.unary_stream_rpc_method_handler(self._around_stream(method, handler.unary_stream), read, _serialize)
         if handler.request_streaming:
@@ -120,6 +126,8 @@ class Surround(grpc.aio.ServerInterceptor):
         else:
             caller.set(await self._tokens.identify(authorization))
         authorize(method, caller.get())
+        if request is None:
+            raise UnreadableRequest
         if not isinstance(request, Message):
             return _checked(request)
         if request.ByteSize() > MAX_REQUEST_BYTES:
@@ -159,8 +167,10 @@ def json_path(violation: Violation) -> str:
     return ".".join(first + "".join(word.capitalize() for word in rest) for first, *rest in (name.split("_") for name in names))
 
 
-async def _checked(requests: AsyncIterator[Message]) -> AsyncIterator[Message]:
+async def _checked(requests: AsyncIterator[Message | None]) -> AsyncIterator[Message]:
     async for request in requests:
+        if request is None:
+            raise UnreadableRequest
         if request.ByteSize() > MAX_REQUEST_BYTES:
             raise RequestTooLarge(maxBytes=str(MAX_REQUEST_BYTES))
         validate(request)
@@ -181,6 +191,18 @@ async def _default_deadline() -> AsyncIterator[None]:
             yield
     except TimeoutError:
         raise DeadlinePassed from None
+
+
+def _reading(deserialize: Callable[[bytes], Message]) -> Callable[[bytes], Message | None]:
+    """None for what cannot be read: grpc itself would answer with the exception's own text."""
+
+    def read(data: bytes) -> Message | None:
+        try:
+            return deserialize(data)
+        except DecodeError:
+            return None
+
+    return read
 
 
 def _serialize(message: Message | bytes) -> bytes:

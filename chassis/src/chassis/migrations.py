@@ -1,6 +1,7 @@
 """Brings a service's database to its newest schema. Replicas never migrate: a job does, before they start."""
 
 import asyncio
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,19 @@ _POSTGRES_SETTINGS = {"lock_timeout": "10000"}
 _LOCK = text("SELECT pg_advisory_xact_lock(358444844866)")
 
 
+def run_command(arguments: list[str], url: str, folder: Path, metadata: MetaData) -> bool:
+    """`migrate` or `revision MESSAGE`; False where it is neither, which is not this module's to say."""
+    match arguments:
+        case ["migrate"]:
+            migrate(url, folder, metadata)
+            print(f"{folder.parent.name}: the schema is up to date", file=sys.stderr)
+        case ["revision", message]:
+            make_revision(url, folder, metadata, message)
+        case _:
+            return False
+    return True
+
+
 def migrate(url: str, folder: Path, metadata: MetaData) -> None:
     """Upgrades to the newest revision in `folder`; does nothing where the schema has it."""
     _run(url, lambda connection: _command(connection, folder, metadata, lambda config: alembic.command.upgrade(config, "head")))
@@ -28,7 +42,12 @@ def migrate(url: str, folder: Path, metadata: MetaData) -> None:
 
 def make_revision(url: str, folder: Path, metadata: MetaData, message: str) -> None:
     """Writes a new revision with what `metadata` has and the database has not, for its author to read and correct."""
-    _run(url, lambda connection: _command(connection, folder, metadata, lambda config: alembic.command.revision(config, message, autogenerate=True)))
+    _run(
+        url,
+        lambda connection: _command(
+            connection, folder, metadata, lambda config: alembic.command.revision(config, message, autogenerate=True)
+        ),
+    )
 
 
 def check_models(url: str, folder: Path, metadata: MetaData) -> None:
@@ -94,4 +113,4 @@ def _run(url: str, work: Any) -> None:  # noqa: ANN401
     asyncio.run(run())
 
 
-__all__ = ["CommandError", "check_models", "make_revision", "migrate", "require_schema", "run_environment"]
+__all__ = ["CommandError", "check_models", "make_revision", "migrate", "require_schema", "run_command", "run_environment"]

@@ -4,12 +4,12 @@ import asyncio
 import logging
 import signal
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from typing import Any, NamedTuple
 
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1.health import aio as health_aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from chassis import telemetry
@@ -60,7 +60,7 @@ class Server:
         before_stop: Callable[[], None] = lambda: None,
         max_watches: int = _MAX_WATCHES,
     ) -> None:
-        self._listen, self._database, self._servicers = listen, database, servicers
+        self._listen, self._servicers = listen, servicers
         self._before_stop = before_stop
         tokens = TokenVerifier(platform.issuer, platform.audience, platform.jwks_url, platform.data / "jwks.json")
         self._background = [tokens.run, telemetry.measure_loop_lag, *background]
@@ -69,29 +69,29 @@ class Server:
             methods |= read_methods(each.descriptor)
         surround = Surround(methods, tokens, platform.dial, lambda: database.pending, max_watches, _MAX_PENDING)
         self._server = grpc.aio.server(interceptors=[surround], options=_OPTIONS)
-        self._health = health_aio.HealthServicer()
+        self._health = health.aio.HealthServicer()
         self._stopping = asyncio.Event()
-        self.port = 0
 
     async def run(self) -> None:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         for each in self._servicers:
             each.add(each.methods, self._server)
         names = [each.descriptor.full_name for each in self._servicers]
-        reflection.enable_server_reflection([*names, health_aio.SERVICE_NAME, reflection.SERVICE_NAME], self._server)
+        reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], self._server)
         try:
-            self.port = self._server.add_insecure_port(self._listen)
+            self._server.add_insecure_port(self._listen)
         except RuntimeError:
             message = f"{self._listen} cannot be listened on: another process has the port"
             raise SystemExit(message) from None
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self.stop)
-        async with asyncio.TaskGroup() as tasks:
+        async with AsyncExitStack() as leaving, asyncio.TaskGroup() as tasks:
             working = [tasks.create_task(self._work(each)) for each in self._background]
             await self._server.start()
+            leaving.push_async_callback(self._server.stop, 0)
             await self._set_health(health_pb2.HealthCheckResponse.SERVING)
             await self._health.set("live", health_pb2.HealthCheckResponse.SERVING)
-            _log.info("serving on port %d", self.port)
+            _log.info("serving on %s", self._listen)
             await self._stopping.wait()
             await self._drain()
             for task in working:
@@ -106,7 +106,6 @@ class Server:
         await asyncio.sleep(_DRAIN_SECONDS)
         self._before_stop()
         await self._server.stop(_GRACE_SECONDS)
-        await self._database.close()
 
     async def _set_health(self, status: "health_pb2.HealthCheckResponse.ServingStatus.ValueType") -> None:
         for name in ("", *(each.descriptor.full_name for each in self._servicers)):

@@ -13,7 +13,7 @@ _SECRET_BYTES = 32
 class Platform(BaseSettings):
     """Held as the field `platform` of each process's own settings."""
 
-    model_config = SettingsConfigDict(env_prefix="SIAGA_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="SIAGA_", frozen=True, populate_by_name=True)
 
     # Where databases, keys and last good copies of what came from elsewhere lie.
     data: Path = Path(".data")

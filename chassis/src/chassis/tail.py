@@ -105,7 +105,9 @@ class Tail(Generic[S]):
         follower = Follower(wants, asyncio.current_task())
         if self._stopping:
             follower.end(self._stopping)
-        expiry = asyncio.get_running_loop().call_later(expire_time - time.time(), follower.end, EndReason.TOKEN_EXPIRED) if expire_time else None
+        expiry = (
+            asyncio.get_running_loop().call_later(expire_time - time.time(), follower.end, EndReason.TOKEN_EXPIRED) if expire_time else None
+        )
         try:
             # In this order nothing falls between the log and the queue: join, let the tail have a position, read beyond it.
             self._followers.add(follower)
@@ -141,11 +143,11 @@ class Tail(Generic[S]):
             if not self._followers:
                 self._position = None
 
-    def end_all(self, reason: EndReason) -> None:
+    def stop(self) -> None:
         """Ends every watch, and whichever begins from now on."""
-        self._stopping = reason
+        self._stopping = EndReason.SERVICE_STOPPING
         for follower in self._followers:
-            follower.end(reason)
+            follower.end(self._stopping)
 
     async def _catch_up(self) -> None:
         while (position := self._position) is not None:

@@ -42,7 +42,9 @@ def start(service: str, platform: Platform) -> Callable[[], None]:
     tracer_provider = TracerProvider(resource=resource, sampler=ParentBased(TraceIdRatioBased(platform.trace_ratio)))
     trace.set_tracer_provider(tracer_provider)
     if platform.otlp_endpoint:
-        tracer_provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(platform.otlp_endpoint, insecure=True), schedule_delay_millis=1000))
+        tracer_provider.add_span_processor(
+            BatchSpanProcessor(OTLPSpanExporter(platform.otlp_endpoint, insecure=True), schedule_delay_millis=1000)
+        )
         reader = PeriodicExportingMetricReader(OTLPMetricExporter(platform.otlp_endpoint, insecure=True), export_interval_millis=10_000)
         meter_provider = MeterProvider([reader], resource)
         metrics.set_meter_provider(meter_provider)
@@ -53,8 +55,8 @@ def start(service: str, platform: Platform) -> Callable[[], None]:
     for handler in handlers:
         handler.addFilter(_withhold_exception_text)
     logging.basicConfig(level=logging.INFO, handlers=handlers, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
-    # Says each request's URL, in which a person's place may stand.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for talkative in ("httpx", "alembic"):
+        logging.getLogger(talkative).setLevel(logging.WARNING)
 
     def end() -> None:
         for each in ends:

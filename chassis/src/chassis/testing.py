@@ -71,7 +71,15 @@ class Issuer:
 
     def sign(self, user: str, *roles: str, agency: str = "", lifetime: float = 3600, **claims: object) -> str:
         """An access token; `claims` replace or add to the usual ones."""
-        content = {"iss": ISSUER, "aud": AUDIENCE, "sub": user, "roles": list(roles), "agency": agency, "iat": int(time.time()), "exp": int(time.time() + lifetime)}
+        content = {
+            "iss": ISSUER,
+            "aud": AUDIENCE,
+            "sub": user,
+            "roles": list(roles),
+            "agency": agency,
+            "iat": int(time.time()),
+            "exp": int(time.time() + lifetime),
+        }
         kid = next(iter(self.keys))
         return jwt.encode(content | claims, self.keys[kid], "ES256", {"kid": kid})
 

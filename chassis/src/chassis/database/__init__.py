@@ -3,7 +3,8 @@
 An operation depends on nothing but its session and may be run again when the transaction around it fails.
 """
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -29,12 +30,18 @@ class Database(Protocol):
     async def close(self) -> None: ...
 
 
-def open_database(url: str, before_commit: Callable[[Session], None], committed: Callable[[], None]) -> Database:
-    """`url` is SQLAlchemy's: `sqlite:///path` or `postgresql+asyncpg://…`.
+@asynccontextmanager
+async def open_database(url: str, before_commit: Callable[[Session], None], committed: Callable[[], None]) -> AsyncIterator[Database]:
+    """`url` is SQLAlchemy's: `sqlite:///path` or `postgresql+asyncpg://…`. Closing finishes what was accepted before it.
 
     `before_commit` is the last act in the transaction of every write, `committed` follows it when it is on disk.
     """
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
-        return SqliteDatabase(Path(parsed.database or ""), before_commit, committed)
-    return PostgresDatabase(parsed, before_commit, committed)
+        database: Database = SqliteDatabase(Path(parsed.database or ""), before_commit, committed)
+    else:
+        database = PostgresDatabase(parsed, before_commit, committed)
+    try:
+        yield database
+    finally:
+        await database.close()

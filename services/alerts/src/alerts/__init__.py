@@ -1,1 +1,1 @@
-"""See README.md beside this package."""
+"""SOS: raised, routed, answered."""

@@ -56,8 +56,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     OVERLOADED: _ErrorReason.ValueType  # 12
     """The service has as many calls or watches as it can hold. Try again after `google.rpc.RetryInfo`."""
     SERVICE_UNAVAILABLE: _ErrorReason.ValueType  # 13
-    """The service or its database cannot be reached, or is stopping. Nothing was done. Try again after
-    `google.rpc.RetryInfo`.
+    """The service or its database cannot be reached, or is stopping. A change may have happened all the same: repeat it
+    with the same `request_id`.
     """
     DEADLINE_PASSED: _ErrorReason.ValueType  # 14
     """The answer took longer than the deadline. A change may have happened: repeat it with the same `request_id`."""
@@ -102,8 +102,8 @@ RATE_LIMITED: ErrorReason.ValueType  # 11
 OVERLOADED: ErrorReason.ValueType  # 12
 """The service has as many calls or watches as it can hold. Try again after `google.rpc.RetryInfo`."""
 SERVICE_UNAVAILABLE: ErrorReason.ValueType  # 13
-"""The service or its database cannot be reached, or is stopping. Nothing was done. Try again after
-`google.rpc.RetryInfo`.
+"""The service or its database cannot be reached, or is stopping. A change may have happened all the same: repeat it
+with the same `request_id`.
 """
 DEADLINE_PASSED: ErrorReason.ValueType  # 14
 """The answer took longer than the deadline. A change may have happened: repeat it with the same `request_id`."""

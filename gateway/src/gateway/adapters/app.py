@@ -1,0 +1,59 @@
+"""The adapters behind Envoy: what transcoding cannot express, and every path that nobody else knows."""
+
+import logging
+from typing import cast
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from chassis.errors import InternalError, Problem
+from gateway.adapters.issuer import Issuer
+from gateway.contract import Contract
+from gateway.errors import MethodNotFound, find_http_status, write_json
+from gateway.openapi import write_openapi
+from gateway.settings import Settings
+
+log = logging.getLogger("gateway.adapters")
+
+
+def run_adapters(settings: Settings) -> None:
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    # No access log: Envoy keeps it, without queries and addresses.
+    uvicorn.run(make_app(settings), host="127.0.0.1", port=settings.adapters_port, access_log=False, server_header=False, log_config=None)
+
+
+def make_app(settings: Settings) -> Starlette:
+    document = write_openapi(Contract())
+
+    async def get_openapi(_: Request) -> Response:
+        return JSONResponse(document)
+
+    routes = [Route("/openapi.json", get_openapi)]
+    if settings.dev_issuer:
+        log.warning("THE DEVELOPMENT ISSUER IS ON: whoever asks gets a token for any demo person. Never run it in production.")
+        routes += Issuer(settings.platform).routes
+    # Starlette knows 404 and 405 by itself; both are "no such path or method" here, as at the edge.
+    handlers = {Problem: answer_problem, 404: answer_unknown_path, 405: answer_unknown_path, 500: answer_fault}
+    return Starlette(routes=routes, exception_handlers=handlers)
+
+
+async def answer_problem(_: Request, error: Exception) -> Response:
+    return write_error(cast("Problem", error))
+
+
+async def answer_unknown_path(_: Request, __: Exception) -> Response:
+    return write_error(MethodNotFound())
+
+
+async def answer_fault(request: Request, _: Exception) -> Response:
+    """Answer for any other exception; the server logs its trace next to the id of the request."""
+    request_id = request.headers.get("x-request-id", "")
+    log.error("failed: errorId=%s", request_id)
+    return write_error(InternalError(errorId=request_id))
+
+
+def write_error(problem: Problem) -> Response:
+    return JSONResponse(write_json(problem), status_code=find_http_status(problem))

@@ -1,0 +1,127 @@
+"""The development issuer: signs in demo persons without asking who asks. It is on only where its setting says so."""
+
+import hashlib
+import json
+import os
+import time
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any, cast
+
+import jwt
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from jwt.algorithms import ECAlgorithm
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from chassis.errors import InvalidRequest, RequestTooLarge
+from chassis.settings import Platform
+from gateway.adapters.persons import PERSONS, Person
+from gateway.errors import MAX_BODY_BYTES, UnreadableRequest
+
+TOKEN_SECONDS = 12 * 3600
+
+
+class Issuer:
+    """Holds the key that it signs with, and answers under `/dev`."""
+
+    def __init__(self, platform: Platform) -> None:
+        """Take the key of the data folder, or make one at the first start, so that tokens outlive a restart."""
+        self._platform = platform
+        self._key = load_key(platform.data / "dev" / "issuer.pem")
+        public = ECAlgorithm.to_jwk(self._key.public_key(), as_dict=True)
+        self._kid = hashlib.sha256(json.dumps(public, sort_keys=True).encode()).hexdigest()[:16]
+        self._jwks = {"keys": [public | {"kid": self._kid, "use": "sig", "alg": "ES256"}]}
+        self.routes = [
+            Route("/dev/persons", self.list_persons),
+            Route("/dev/token", self.create_token, methods=["POST"]),
+            Route("/dev/jwks", self.get_jwks),
+            Route("/dev/.well-known/openid-configuration", self.get_discovery),
+        ]
+
+    async def list_persons(self, _: Request) -> Response:
+        return JSONResponse({"persons": [asdict(person) for person in PERSONS.values()]})
+
+    async def create_token(self, request: Request) -> Response:
+        asked = await read_json(request)
+        person = PERSONS.get(str(asked.get("person")))
+        if person is None:
+            raise InvalidRequest(fields=[("person", f"must be one of {', '.join(PERSONS)}")])
+        token = self.sign_token(person, int(time.time()))
+        return JSONResponse(
+            {"accessToken": token, "tokenType": "Bearer", "expiresIn": TOKEN_SECONDS}, headers={"cache-control": "no-store"}
+        )
+
+    async def get_jwks(self, _: Request) -> Response:
+        return JSONResponse(self._jwks)
+
+    async def get_discovery(self, _: Request) -> Response:
+        issuer = self._platform.issuer
+        return JSONResponse(
+            {
+                "issuer": issuer,
+                "jwks_uri": f"{issuer}/jwks",
+                "token_endpoint": f"{issuer}/token",
+                "id_token_signing_alg_values_supported": ["ES256"],
+            }
+        )
+
+    def sign_token(self, person: Person, now: int) -> str:
+        claims = {
+            "iss": self._platform.issuer,
+            "aud": self._platform.audience,
+            "sub": person.person,
+            "iat": now,
+            "exp": now + TOKEN_SECONDS,
+            "name": person.name,
+            "roles": person.roles,
+        }
+        if person.agency:
+            claims["agency"] = person.agency
+        if person.areas:
+            claims["areas"] = person.areas
+        return jwt.encode(claims, self._key, algorithm="ES256", headers={"kid": self._kid})
+
+
+async def read_json(request: Request) -> dict[str, Any]:
+    body = b""
+    async for piece in request.stream():
+        body += piece
+        if len(body) > MAX_BODY_BYTES:
+            raise RequestTooLarge(maxBytes=str(MAX_BODY_BYTES))
+    try:
+        found = json.loads(body)
+    # The second is what too deep a nesting ends in.
+    except (ValueError, RecursionError) as error:
+        raise UnreadableRequest from error
+    if not isinstance(found, dict):
+        raise UnreadableRequest
+    return cast("dict[str, Any]", found)
+
+
+def load_key(path: Path) -> ec.EllipticCurvePrivateKey:
+    if not path.exists():
+        make_key(path)
+    key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise TypeError(f"{path} holds no elliptic-curve key: remove it, and a new one is made")
+    return key
+
+
+def make_key(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pem = ec.generate_private_key(ec.SECP256R1()).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    # The file is for its owner alone from the start, and whole when it appears; of two processes, the first one's stays.
+    with NamedTemporaryFile(dir=path.parent) as whole:
+        whole.write(pem)
+        whole.flush()
+        os.fsync(whole.fileno())
+        try:
+            os.link(whole.name, path)
+        except FileExistsError:
+            return

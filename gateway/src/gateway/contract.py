@@ -1,0 +1,133 @@
+"""The contract as the gateway reads it: the RPCs with a rule, their HTTP bindings, and the comments of the .proto files."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from google.api import annotations_pb2, http_pb2
+from google.protobuf.descriptor_pb2 import (
+    DescriptorProto,
+    EnumDescriptorProto,
+    FileDescriptorProto,
+    FileDescriptorSet,
+    MethodDescriptorProto,
+)
+
+from siaga.access.v1 import access_pb2
+
+# The package types its extension as a plain field.
+HTTP: Any = annotations_pb2.http
+VARIABLE = re.compile(r"\{(?P<field>[\w.]+)(?:=(?P<pattern>[^}]+))?\}")
+
+
+@dataclass(frozen=True)
+class Binding:
+    """One HTTP method and path template of an RPC; `body` is empty, `*` or a field."""
+
+    method: str
+    path: str
+    body: str
+
+
+@dataclass(frozen=True)
+class Rpc:
+    """An RPC that somebody may call. `service` is the full name, such as `siaga.alerts.v1.AlertService`."""
+
+    package: str
+    service: str
+    method: MethodDescriptorProto
+    rule: access_pb2.Rule
+    bindings: tuple[Binding, ...]
+    comment: str
+
+    @property
+    def path(self) -> str:
+        """Of the call over gRPC."""
+        return f"/{self.service}/{self.method.name}"
+
+    @property
+    def upstream(self) -> str:
+        """The deployable that serves it: the word after `siaga.`."""
+        return self.package.split(".")[1]
+
+    @property
+    def streams(self) -> bool:
+        """Whether either side sends more than one message, so that no deadline can be set for it."""
+        return self.method.client_streaming or self.method.server_streaming
+
+
+class Contract:
+    """The descriptor set with its messages, enums and comments by full name (`.siaga.alerts.v1.Alert`)."""
+
+    def __init__(self) -> None:
+        """Read the descriptor set that ships with the generated code."""
+        self.descriptors = FileDescriptorSet.FromString((files("siaga") / "contract.binpb").read_bytes())
+        self.messages: dict[str, DescriptorProto] = {}
+        self.enums: dict[str, EnumDescriptorProto] = {}
+        self.comments: dict[str, str] = {}
+        self.rpcs: list[Rpc] = []
+        for file in self.descriptors.file:
+            comments = {tuple(each.path): clean_comment(each.leading_comments) for each in file.source_code_info.location}
+            prefix = f".{file.package}"
+            self._index_enums(prefix, file.enum_type, (5,), comments)
+            self._index_messages(prefix, file.message_type, (4,), comments)
+            if file.package.startswith("siaga."):
+                self.rpcs += find_rpcs(file, comments)
+
+    def _index_messages(
+        self, prefix: str, found: Iterable[DescriptorProto], path: tuple[int, ...], comments: dict[tuple[int, ...], str]
+    ) -> None:
+        for index, message in enumerate(found):
+            name, at = f"{prefix}.{message.name}", (*path, index)
+            self.messages[name] = message
+            self.comments[name] = comments.get(at, "")
+            self.comments |= {f"{name}.{field.name}": comments.get((*at, 2, i), "") for i, field in enumerate(message.field)}
+            self._index_messages(name, message.nested_type, (*at, 3), comments)
+            self._index_enums(name, message.enum_type, (*at, 4), comments)
+
+    def _index_enums(
+        self, prefix: str, found: Iterable[EnumDescriptorProto], path: tuple[int, ...], comments: dict[tuple[int, ...], str]
+    ) -> None:
+        for index, enum in enumerate(found):
+            name, at = f"{prefix}.{enum.name}", (*path, index)
+            self.enums[name] = enum
+            self.comments[name] = comments.get(at, "")
+            self.comments |= {f"{name}.{value.name}": comments.get((*at, 2, i), "") for i, value in enumerate(enum.value)}
+
+    def strip_comments(self) -> FileDescriptorSet:
+        """Return the descriptor set without what only people read, half its size."""
+        stripped = FileDescriptorSet.FromString(self.descriptors.SerializeToString())
+        for file in stripped.file:
+            file.ClearField("source_code_info")
+        return stripped
+
+
+def clean_comment(text: str) -> str:
+    """Take away the space that follows the slashes on every line."""
+    return "\n".join(line.removeprefix(" ") for line in text.splitlines()).strip()
+
+
+def find_rpcs(file: FileDescriptorProto, comments: dict[tuple[int, ...], str]) -> Iterator[Rpc]:
+    for i, service in enumerate(file.service):
+        for j, method in enumerate(service.method):
+            # No rule means nobody, and therefore no route.
+            if method.options.HasExtension(access_pb2.rule):
+                yield Rpc(
+                    package=file.package,
+                    service=f"{file.package}.{service.name}",
+                    method=method,
+                    rule=method.options.Extensions[access_pb2.rule],
+                    bindings=tuple(find_bindings(method)),
+                    comment=comments.get((6, i, 2, j), ""),
+                )
+
+
+def find_bindings(method: MethodDescriptorProto) -> Iterator[Binding]:
+    if method.options.HasExtension(HTTP):
+        first: http_pb2.HttpRule = method.options.Extensions[HTTP]
+        for each in (first, *first.additional_bindings):
+            verb = each.WhichOneof("pattern")
+            if verb is not None and verb != "custom":
+                yield Binding(verb.upper(), getattr(each, verb), each.body)

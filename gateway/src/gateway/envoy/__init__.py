@@ -1,0 +1,1 @@
+"""The edge: Envoy and its configuration."""

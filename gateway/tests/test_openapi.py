@@ -1,0 +1,86 @@
+"""The OpenAPI document is valid, and says what the contract says."""
+
+from typing import Any
+
+import pytest
+from openapi_spec_validator import validate
+
+from gateway.contract import Contract
+from gateway.openapi import write_openapi
+
+
+@pytest.fixture(scope="module")
+def document() -> Any:
+    return write_openapi(Contract())
+
+
+def test_it_is_valid(document: Any) -> None:
+    validate(document)
+
+
+def test_every_binding_is_an_operation(document: Any) -> None:
+    bindings = [binding for rpc in Contract().rpcs for binding in rpc.bindings]
+    operations = [(path, method) for path, methods in document["paths"].items() for method in methods]
+    assert len(operations) == len(bindings)
+    assert ("/v1/alerts:raise", "post") in operations
+    assert ("/v1/alerts/{alert}:track", "post") in operations
+    assert ("/v1/contacts:nearby", "get") in operations
+    assert ("/v1/contacts:nearby", "post") in operations
+    assert ("/v1/agencies/{agency}", "get") in operations
+
+
+def test_operation_ids_are_unique_and_everything_is_described(document: Any) -> None:
+    operations = [operation for methods in document["paths"].values() for operation in methods.values()]
+    assert len({operation["operationId"] for operation in operations}) == len(operations)
+    for operation in operations:
+        assert operation["summary"]
+        assert all(parameter["description"] for parameter in operation["parameters"])
+    assert all(schema["description"] or name == "Error" for name, schema in document["components"]["schemas"].items() if name != "Error")
+
+
+def test_bounds_and_types_are_those_of_the_contract(document: Any) -> None:
+    schemas = document["components"]["schemas"]
+    raised = schemas["alerts.v1.RaiseAlertRequest"]
+    assert "required" not in raised
+    assert raised["properties"]["note"]["maxLength"] == 4000
+    assert raised["properties"]["externalIds"]["maxProperties"] == 10
+    assert raised["properties"]["externalIds"]["additionalProperties"]["maxLength"] == 100
+    point = schemas["type.v1.Point"]
+    assert point["required"] == ["latitude", "longitude"]
+    assert (point["properties"]["latitude"]["minimum"], point["properties"]["latitude"]["maximum"]) == (-90, 90)
+    tracked = schemas["alerts.v1.TrackAlertRequest"]
+    assert tracked["required"] == ["locations"]
+    assert "name" not in tracked["properties"]
+    assert "OUTCOME_UNSPECIFIED" not in schemas["alerts.v1.ResolveAlertRequest"]["properties"]["outcome"]["enum"]
+    assert "OUTCOME_UNSPECIFIED" in schemas["alerts.v1.Alert.Outcome"]["enum"]
+    assert schemas["alerts.v1.Alert"]["properties"]["createTime"]["format"] == "date-time"
+
+
+def test_path_and_query_parameters_are_those_of_the_request(document: Any) -> None:
+    nearby = {each["name"]: each for each in document["paths"]["/v1/contacts:nearby"]["get"]["parameters"]}
+    assert set(nearby) == {"point.latitude", "point.longitude", "categories", "pageSize", "pageToken"}
+    assert nearby["point.latitude"]["required"]
+    assert not nearby["pageSize"]["required"]
+    (alert,) = document["paths"]["/v1/alerts/{alert}"]["get"]["parameters"]
+    assert alert["in"] == "path"
+    assert alert["schema"]["pattern"] == "^[0-9a-f-]{36}$"
+
+
+def test_errors_are_grouped_by_their_status(document: Any) -> None:
+    acknowledge = document["paths"]["/v1/alerts/{alert}:acknowledge"]["post"]["responses"]
+    assert "`ALREADY_ACKNOWLEDGED`" in acknowledge["409"]["description"]
+    assert "`ALERT_CLOSED`" in acknowledge["400"]["description"]
+    assert "`ACCESS_DENIED`" in acknowledge["403"]["description"]
+    assert set(document["paths"]["/v1/alerts:raise"]["post"]["responses"]) == {"200", "400", "429", "500", "503", "504"}
+
+
+def test_a_watch_is_a_stream_of_events(document: Any) -> None:
+    done = document["paths"]["/v1/alerts:watch"]["get"]["responses"]["200"]["content"]
+    assert list(done) == ["text/event-stream"]
+
+
+def test_the_alert_token_opens_an_alert_and_nothing_else(document: Any) -> None:
+    paths = document["paths"]
+    assert {"alertToken": []} in paths["/v1/alerts/{alert}"]["get"]["security"]
+    assert paths["/v1/alerts"]["get"]["security"] == [{"bearer": []}]
+    assert paths["/v1/areas"]["get"]["security"] == [{}, {"bearer": []}]

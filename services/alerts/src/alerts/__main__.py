@@ -1,0 +1,49 @@
+"""Wires the service of alerts: `python -m alerts [migrate | revision MESSAGE]`; without a command it serves."""
+
+import asyncio
+import sys
+from functools import partial
+from pathlib import Path
+
+from alerts.model import Model, keys, log
+from alerts.routing import Router
+from alerts.servicer import AlertServicer, load_shown
+from alerts.settings import Settings
+from chassis import migrations, telemetry
+from chassis.bell import Bell
+from chassis.database import open_database
+from chassis.idempotency import keep_swept
+from chassis.server import Server, Servicer
+from chassis.settings import read_secret
+from chassis.tail import Tail
+from chassis.watch import Watches
+from siaga.alerts.v1 import alert_service_pb2, alert_service_pb2_grpc
+
+SERVICE = alert_service_pb2.DESCRIPTOR.services_by_name["AlertService"]
+MIGRATIONS = Path(__file__).parents[2] / "migrations"
+
+
+async def serve(settings: Settings) -> None:
+    bell = Bell("siaga:alerts", settings.platform.redis_url.get_secret_value())
+    async with open_database(settings.database_url.get_secret_value(), log.before_commit, bell.ring) as database:
+        await database.write(partial(keys.unlock, secret=read_secret(settings.secret_file)))
+        tail = Tail(database, log, bell, load_shown)
+        router = Router(settings.directory, settings.snapshot_file, settings.default_agency)
+        methods = AlertServicer(database, Watches(database, log, tail), router)
+        servicer = Servicer(SERVICE, alert_service_pb2_grpc.add_AlertServiceServicer_to_server, methods)
+        background = [bell.run, tail.run, router.run, partial(keep_swept, database, keys)]
+        await Server(settings.listen, settings.platform, database, [servicer], background, tail.stop, settings.max_watches).run()
+
+
+def main() -> None:
+    settings = Settings()
+    end_telemetry = telemetry.start("alerts", settings.platform)
+    url = settings.database_url.get_secret_value()
+    if not migrations.run_command(sys.argv[1:], url, MIGRATIONS, Model.metadata):
+        migrations.require_schema(url, MIGRATIONS)
+        asyncio.run(serve(settings))
+    end_telemetry()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""Which agency answers at a place, from the directory's last snapshot in memory."""
+
+import asyncio
+import logging
+import os
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import shapely
+from google.protobuf.message import DecodeError
+from shapely import MultiPolygon
+
+from alerts.model import Routing
+from chassis.geo import AreaIndex, Place
+from siaga.directory.v1 import agency_pb2, directory_service_pb2, directory_service_pb2_grpc, snapshot_pb2
+
+_REFRESH_SECONDS = 10.0
+_CALL_SECONDS = 10.0
+_MAX_SNAPSHOT = 256 * 1024 * 1024
+# Between boundaries lie slivers; where no boundary is known, an area reaches this far from its point.
+_GAP_METERS = 500.0
+_REACH_METERS = 5000.0
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where help is needed and who gives it; `area` is empty when unknown."""
+
+    area: str
+    agency: str
+    routing: Routing
+
+
+class Router:
+    """Follows the directory at `address`; works from what is in `kept` while the directory is away."""
+
+    def __init__(self, address: str, kept: Path, default_agency: str) -> None:
+        self._address, self._kept = address, kept
+        self._default = Route("", default_agency, Routing.DEFAULT)
+        self._etag = ""
+        self._index = AreaIndex([], _GAP_METERS, _REACH_METERS)
+        self._parents: dict[str, str] = {}
+        self._children: dict[str, list[str]] = {}
+        self._rooms: dict[str, str] = {}
+        if kept.exists():
+            try:
+                self._learn(directory_service_pb2.GetSnapshotResponse.FromString(kept.read_bytes()))
+            except (DecodeError, shapely.errors.ShapelyError):
+                _log.warning("%s cannot be read: SOS go to the default room until the directory answers", kept)
+
+    def route(self, latitude: float | None, longitude: float | None) -> Route:
+        """The room that takes every SOS of the place's area or the nearest one above it; else the default room."""
+        found = self._index.find(latitude, longitude) if latitude is not None and longitude is not None else None
+        if found is None:
+            return self._default
+        name, within = found
+        area = name
+        while area not in self._rooms and area in self._parents:
+            area = self._parents[area]
+        agency = self._rooms.get(area)
+        return (
+            Route(name, agency, Routing.AREA if within else Routing.NEAREST)
+            if agency
+            else Route(name, self._default.agency, Routing.DEFAULT)
+        )
+
+    def areas_within(self, area: str) -> list[str]:
+        """The area and everything within it."""
+        return [area, *(each for child in self._children.get(area, []) for each in self.areas_within(child))]
+
+    async def run(self) -> None:
+        """Until cancelled. An unchanged directory costs a call and nothing more."""
+        options = [("grpc.max_receive_message_length", _MAX_SNAPSHOT)]
+        async with grpc.aio.insecure_channel(self._address, options=options) as channel:
+            directory: directory_service_pb2_grpc.DirectoryServiceAsyncStub = directory_service_pb2_grpc.DirectoryServiceStub(channel)  # pyright: ignore
+            away = False
+            while True:
+                try:
+                    await self._refresh(directory)
+                    away = False
+                except (grpc.aio.AioRpcError, shapely.errors.ShapelyError, OSError) as error:
+                    if not away:
+                        cause = error.code().name if isinstance(error, grpc.aio.AioRpcError) else type(error).__name__
+                        _log.warning("the directory cannot be had (%s): routing goes on from what is known", cause)
+                    away = True
+                await asyncio.sleep(_REFRESH_SECONDS if self._etag else 1.0)
+
+    async def _refresh(self, directory: "directory_service_pb2_grpc.DirectoryServiceAsyncStub") -> None:
+        request = directory_service_pb2.GetSnapshotRequest(etag=self._etag)
+        response = await directory.GetSnapshot(request, timeout=_CALL_SECONDS)
+        if response.HasField("snapshot"):
+            await asyncio.to_thread(self._learn, response)
+            await asyncio.to_thread(self._keep, response)
+            _log.info("the directory's snapshot %s is in use: %d areas", self._etag, len(response.snapshot.areas))
+
+    def _learn(self, response: directory_service_pb2.GetSnapshotResponse) -> None:
+        snapshot = response.snapshot
+        parents = {each.area.name: each.area.parent for each in snapshot.areas if each.area.parent}
+        children: defaultdict[str, list[str]] = defaultdict(list)
+        for child, parent in parents.items():
+            children[parent].append(child)
+        places = [_place(each) for each in snapshot.areas if each.area.name not in children]
+        index = AreaIndex(places, _GAP_METERS, _REACH_METERS)
+        rooms = {each.area: each.agency for each in snapshot.coverage if each.category == agency_pb2.EMERGENCY}
+        self._index, self._parents, self._children, self._rooms, self._etag = index, parents, dict(children), rooms, response.etag
+
+    def _keep(self, response: directory_service_pb2.GetSnapshotResponse) -> None:
+        self._kept.parent.mkdir(parents=True, exist_ok=True)
+        new = self._kept.with_suffix(f".{os.getpid()}")
+        new.write_bytes(response.SerializeToString())
+        new.replace(self._kept)
+
+
+def _place(record: snapshot_pb2.Snapshot.AreaRecord) -> Place:
+    boundary = shapely.from_wkb(record.boundary) if record.boundary else None
+    assert boundary is None or isinstance(boundary, MultiPolygon)
+    return Place(record.area.name, boundary, (record.area.point.longitude, record.area.point.latitude))

@@ -1,0 +1,213 @@
+"""AlertService: one method per RPC."""
+
+import base64
+import hashlib
+import secrets
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from typing import Any
+
+import grpc
+from sqlalchemy.orm import Session
+
+from alerts import operations, sos, store, wire
+from alerts.errors import NotClaimant, OperatorRequired
+from alerts.model import Alert, Audience, State, View, Viewer, keys, log
+from alerts.operations import Change, require_view
+from alerts.routing import Router
+from alerts.wire import Shown
+from chassis import telemetry
+from chassis.clock import new_uuid, now
+from chassis.database import Database
+from chassis.identity import caller
+from chassis.paging import Page
+from chassis.tail import Change as LogChange
+from chassis.watch import Found, Step, Watches
+from siaga.access.v1 import access_pb2
+from siaga.alerts.v1 import alert_pb2, alert_service_pb2_grpc
+from siaga.alerts.v1 import alert_service_pb2 as pb
+
+_TOKEN_HEADER = "siaga-alert-token"  # noqa: S105  # a header's name
+_ANSWERING = frozenset({access_pb2.DISPATCHER, access_pb2.SUPERVISOR, access_pb2.AGENCY})
+_CLOSED = pb.WatchAlertsResponse.End.ALERT_CLOSED
+
+
+class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
+    def __init__(self, database: Database, watches: Watches[Shown], router: Router) -> None:
+        self._database, self._watches, self._router = database, watches, router
+
+    async def RaiseAlert(self, request: pb.RaiseAlertRequest, context: grpc.aio.ServicerContext) -> pb.RaiseAlertResponse:
+        by = caller.get()
+        ignored = sos.salvage(request, by)
+        place = request.target.point if request.target.HasField("point") else request.location.point
+        route = self._router.route(place.latitude, place.longitude) if place.HasField("latitude") else self._router.route(None, None)
+        scope = f"token\0{request.alert_token}" if request.alert_token else f"user\0{by.user}"
+        # Without a token or a user nobody can be told from anybody else who has the request id.
+        request_id = request.request_id if request.alert_token or by.user else ""
+        token = request.alert_token or _make_token(scope, request_id)
+        columns, response = wire.to_columns(request, f"alerts/{new_uuid()}", by.user, by.name, _hash(token), route, now())
+        operation = partial(operations.raise_alert, scope=scope, request_id=request_id, alert=columns, response=response)
+        alert = await self._database.write(operation)
+        message = wire.to_message(alert, View.CALLER)
+        return pb.RaiseAlertResponse(alert=message, alert_token=token, ignored_fields=ignored, credential_problem=by.problem)
+
+    async def GetAlert(self, request: pb.GetAlertRequest, context: grpc.aio.ServicerContext) -> alert_pb2.Alert:
+        viewer = _viewer(context)
+        return await self._database.read(lambda session: wire.to_message(*require_view(viewer, store.find_alert(session, request.name))))
+
+    async def ListAlerts(self, request: pb.ListAlertsRequest, context: grpc.aio.ServicerContext) -> pb.ListAlertsResponse:
+        viewer = _viewer(context)
+        page = Page(request, f"{viewer.user} {viewer.agency}")
+        filters = store.Filters(
+            states=list(request.state),
+            kinds=list(request.kind),
+            areas=self._router.areas_within(request.area) if request.area else None,
+            agency=request.agency,
+            created_after=wire.to_time(request, "created_after"),
+            created_before=wire.to_time(request, "created_before"),
+            updated_after=wire.to_time(request, "updated_after"),
+            drills=request.include_drills,
+        )
+        if viewer.agency:
+            question = partial(store.list_alerts_of_agency, viewer=viewer, filters=filters, before=page.after, limit=page.size + 1)
+        else:
+            question = partial(store.list_alerts_of_user, user=viewer.user, filters=filters, before=page.after, limit=page.size + 1)
+        alerts, next_page_token = page.cut(await self._database.read(question), lambda alert: alert.name)
+        return pb.ListAlertsResponse(
+            alerts=[wire.to_message(*require_view(viewer, each)) for each in alerts], next_page_token=next_page_token
+        )
+
+    async def TrackAlert(self, request: pb.TrackAlertRequest, context: grpc.aio.ServicerContext) -> alert_pb2.Alert:
+        positions = wire.to_positions(request, now())
+        return await self._change(partial(operations.track_alert, positions=positions), _change(request, context))
+
+    async def WatchAlert(self, request: pb.WatchAlertRequest, context: grpc.aio.ServicerContext) -> AsyncIterator[bytes]:
+        viewer = _viewer(context)
+        alert, view = await self._database.read(lambda session: require_view(viewer, store.find_alert(session, request.name)))
+        audience = Audience.CALLER if view is View.CALLER else Audience.AGENCY
+        steps = self._watches.follow(
+            f"WatchAlert {request.name} {audience}",
+            request.cursor,
+            lambda session: [Shown(each) for each in store.find_alerts(session, {request.name})],
+            lambda change: change.event.resource == request.name and change.event.audience <= audience,
+            caller.get().expire_time,
+        )
+        async for cursor, step in steps:
+            if isinstance(step, Found | LogChange):
+                alert = step.subject.alert
+            for message in self._tell(cursor, step, viewer.view(alert) or view):
+                yield message
+            if not isinstance(step, Found) and _has_ended(alert, view):
+                yield wire.to_end(cursor, _CLOSED)
+                return
+
+    async def WatchAlerts(self, request: pb.WatchAlertsRequest, context: grpc.aio.ServicerContext) -> AsyncIterator[bytes]:
+        viewer = _viewer(context)
+        agency, drills = viewer.agency, request.include_drills
+        steps = self._watches.follow(
+            f"WatchAlerts {agency} {drills}",
+            request.cursor,
+            lambda session: [Shown(each) for each in store.find_open_alerts(session, agency, drills=drills)],
+            lambda change: (
+                (drills or not change.subject.alert.drill) and any(each.agency == agency for each in change.subject.alert.responses)
+            ),
+            caller.get().expire_time,
+        )
+        async for cursor, step in steps:
+            shown = isinstance(step, Found | LogChange)
+            view = viewer.view(step.subject.alert) or View.REDACTED if shown else View.AGENCY
+            for message in self._tell(cursor, step, view):
+                yield message
+            if isinstance(step, LogChange) and step.event.type == "AlertResolved":
+                yield wire.to_left(cursor, step.event.resource)
+
+    async def ConfirmReceipt(self, request: pb.ConfirmReceiptRequest, context: grpc.aio.ServicerContext) -> alert_pb2.Alert:
+        return await self._change(operations.confirm_receipt, _answer(request, context))
+
+    async def AcknowledgeAlert(self, request: pb.AcknowledgeAlertRequest, context: grpc.aio.ServicerContext) -> alert_pb2.Alert:
+        return await self._change(operations.acknowledge_alert, _answer(request, context))
+
+    async def ReleaseAlert(self, request: pb.ReleaseAlertRequest, context: grpc.aio.ServicerContext) -> alert_pb2.Alert:
+        return await self._change(operations.release_alert, _answer(request, context))
+
+    async def ResolveAlert(self, request: pb.ResolveAlertRequest, context: grpc.aio.ServicerContext) -> alert_pb2.Alert:
+        return await self._change(partial(operations.resolve_alert, outcome=request.outcome), _answer(request, context))
+
+    async def CancelAlert(self, request: pb.CancelAlertRequest, context: grpc.aio.ServicerContext) -> alert_pb2.Alert:
+        return await self._change(operations.cancel_alert, _change(request, context))
+
+    async def AddNote(self, request: pb.AddNoteRequest, context: grpc.aio.ServicerContext) -> alert_pb2.Alert:
+        audience = Audience(request.audience or Audience.AGENCY)
+        return await self._change(partial(operations.add_note, text=request.text, audience=audience), _answer(request, context))
+
+    async def ListAlertEvents(self, request: pb.ListAlertEventsRequest, context: grpc.aio.ServicerContext) -> pb.ListAlertEventsResponse:
+        viewer = _viewer(context)
+
+        def read(session: Session) -> pb.ListAlertEventsResponse:
+            _, view = require_view(viewer, store.find_alert(session, request.name))
+            if view is View.REDACTED:
+                raise NotClaimant
+            audience = Audience.CALLER if view is View.CALLER else Audience.AGENCY
+            page = Page(request, f"{audience}")
+            rows = log.timeline(session, request.name, audience, int(page.after or 0), page.size + 1)
+            events, next_page_token = page.cut(rows, lambda event: str(event.id))
+            notes = store.find_notes(session, {event.attributes["note"] for event in events if "note" in event.attributes})
+            return pb.ListAlertEventsResponse(events=[wire.to_entry(each, view, notes) for each in events], next_page_token=next_page_token)
+
+        return await self._database.read(read)
+
+    async def _change(self, operation: Callable[[Session, Change], Alert], change: Change) -> alert_pb2.Alert:
+        alert = await self._database.write(lambda session: operation(session, change))
+        return wire.to_message(*require_view(change.viewer, alert))
+
+    def _tell(self, cursor: str, step: Step[Shown], view: View) -> list[bytes]:
+        """The messages of a step; one that a sampled write caused is the last span of that write's trace."""
+        if isinstance(step, LogChange) and step.traceparent:
+            with telemetry.event_span(f"watch {step.event.type}", step.traceparent):
+                return wire.to_steps(cursor, step, view)
+        return wire.to_steps(cursor, step, view)
+
+
+def load_shown(session: Session, names: set[str]) -> dict[str, Shown]:
+    """For the tail: what the events' alerts are now, by name."""
+    return {alert.name: Shown(alert) for alert in store.find_alerts(session, names)}
+
+
+def _viewer(context: grpc.aio.ServicerContext) -> Viewer:
+    by = caller.get()
+    token = next((value for key, value in context.invocation_metadata() or () if key == _TOKEN_HEADER), "")
+    answers = not _ANSWERING.isdisjoint(by.roles)
+    return Viewer(
+        user=by.user,
+        agency=by.agency if answers else "",
+        supervises=access_pb2.SUPERVISOR in by.roles,
+        token_hash=_hash(token) if token else b"",
+    )
+
+
+def _change(request: Any, context: grpc.aio.ServicerContext, operator: str = "") -> Change:  # noqa: ANN401  # requests share no type
+    return Change(request.name, request.request_id, request, _viewer(context), operator, now())
+
+
+def _answer(request: Any, context: grpc.aio.ServicerContext) -> Change:  # noqa: ANN401
+    """A change by the agency's side. Raises OperatorRequired where a system does not say for whom it acts."""
+    by = caller.get()
+    system = by.roles.isdisjoint({access_pb2.DISPATCHER, access_pb2.SUPERVISOR})
+    if system and not request.operator:
+        raise OperatorRequired(fields=[("operator", "is required of an agency's system")])
+    return _change(request, context, request.operator if system else by.user)
+
+
+def _has_ended(alert: Alert, view: View) -> bool:
+    """Whether nothing more will be shown: for the caller's side with its own cancel or the agency's close."""
+    return alert.caller_state in {State.RESOLVED, State.CANCELLED} if view is View.CALLER else alert.close_time is not None
+
+
+def _make_token(scope: str, request_id: str) -> str:
+    """A repetition by the same user gets the same one again, though only its hash is kept."""
+    made = keys.digest(f"{scope}\0{request_id}")[:24] if request_id else secrets.token_bytes(24)
+    return base64.urlsafe_b64encode(made).decode()
+
+
+def _hash(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()

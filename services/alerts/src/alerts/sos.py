@@ -1,0 +1,61 @@
+"""Reads an SOS: whatever can be used is used, whatever cannot is dropped and named, and nothing is refused."""
+
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
+
+from buf.validate import validate_pb2
+from chassis.identity import Caller
+from chassis.interceptors import find_violations, json_path
+from siaga.access.v1 import access_pb2
+from siaga.alerts.v1 import alert_pb2
+from siaga.alerts.v1.alert_service_pb2 import RaiseAlertRequest
+
+_NOTE_CHARACTERS = 4000
+# Who may raise for others, by other channels than the app.
+_TRUSTED = frozenset({access_pb2.DISPATCHER, access_pb2.SUPERVISOR, access_pb2.AGENCY})
+_DRILLERS = _TRUSTED | {access_pb2.ADMIN}
+
+
+def salvage(request: RaiseAlertRequest, caller: Caller) -> list[str]:
+    """Drops from the request what breaks a rule or is not this caller's to say; returns its JSON names."""
+    ignored = [
+        _drop(request, [each.field_name for each in violation.proto.field.elements], json_path(violation))
+        for violation in find_violations(request)
+    ]
+    if _TRUSTED.isdisjoint(caller.roles):
+        if request.channel not in {alert_pb2.Alert.CHANNEL_UNSPECIFIED, alert_pb2.Alert.APP}:
+            ignored.append("channel")
+        request.channel = alert_pb2.Alert.APP
+        if request.external_ids:
+            request.ClearField("external_ids")
+            ignored.append("externalIds")
+    elif request.channel == alert_pb2.Alert.CHANNEL_UNSPECIFIED:
+        request.channel = alert_pb2.Alert.PARTNER if access_pb2.AGENCY in caller.roles else alert_pb2.Alert.VOICE
+    if request.drill and _DRILLERS.isdisjoint(caller.roles):
+        request.drill = False
+        ignored.append("drill")
+    return sorted(set(ignored))
+
+
+def _drop(request: RaiseAlertRequest, names: list[str], path: str) -> str:
+    """Clears the field and, where its message is nothing without it, that message; returns the path of what went."""
+    if names == ["note"]:
+        # Its beginning is worth more than nothing.
+        request.note = request.note[:_NOTE_CHARACTERS]
+        return path
+    holders: list[tuple[Message, FieldDescriptor]] = []
+    holder: Message = request
+    for name in names:
+        field = holder.DESCRIPTOR.fields_by_name[name]
+        holders.append((holder, field))
+        if field.is_repeated or field.message_type is None:
+            break
+        holder = getattr(holder, name)
+    parts = path.split(".")[: len(holders)]
+    while holders:
+        holder, field = holders.pop()
+        holder.ClearField(field.name)
+        if not (holders and field.GetOptions().Extensions[validate_pb2.field].required):
+            break
+        parts.pop()
+    return ".".join(parts)

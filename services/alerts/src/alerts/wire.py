@@ -1,0 +1,260 @@
+"""Alerts as protobuf messages, as far as a viewer is shown them."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from google.protobuf.message import Message
+
+from alerts.model import Alert, Audience, ContactPreference, Kind, Position, ResponseState, State, View
+from alerts.routing import Route
+from chassis.events import Event
+from chassis.tail import Change, EndReason, Heartbeat
+from chassis.watch import Found, SnapshotEnd, Step
+from siaga.alerts.v1 import alert_pb2, alert_service_pb2, events_pb2
+
+# A clock that is ahead would keep every later position from moving the alert.
+_AHEAD = timedelta(seconds=5)
+
+
+class Shown:
+    """An alert as the tail loaded it, with what was serialized of it for each view: once for all watchers."""
+
+    def __init__(self, alert: Alert) -> None:
+        self.alert = alert
+        self._serialized: dict[tuple[int, View], bytes] = {}
+
+    def event(self, event: Event, view: View) -> bytes:
+        """The field `event` of a watch's message."""
+        key = (event.id, view)
+        if key not in self._serialized:
+            content = alert_service_pb2.WatchAlertsResponse.Event(
+                type=event.type, alert=to_message(self.alert, view), create_time=event.create_time
+            )
+            self._serialized[key] = alert_service_pb2.WatchAlertsResponse(event=content).SerializeToString()
+        return self._serialized[key]
+
+
+def to_message(alert: Alert, view: View) -> alert_pb2.Alert:
+    if view is View.REDACTED:
+        return _redacted(alert)
+    message = alert_pb2.Alert(
+        name=alert.name,
+        kind=alert.kind,  # pyright: ignore[reportArgumentType]  # the columns hold the contract's numbers
+        state=alert.caller_state if view is View.CALLER else alert.state,  # pyright: ignore[reportArgumentType]
+        subject=alert.subject,  # pyright: ignore[reportArgumentType]
+        channel=alert.channel,  # pyright: ignore[reportArgumentType]
+        contact_preference=alert.contact_preference,  # pyright: ignore[reportArgumentType]
+        note=alert.note,
+        silent=alert.silent,
+        restricted=alert.restricted,
+        drill=alert.drill,
+        area=alert.area,
+        routing=alert.routing,  # pyright: ignore[reportArgumentType]
+        agency=alert.agency,
+        external_ids=alert.external_ids,
+        create_time=alert.create_time,
+    )
+    caller = message.caller
+    caller.user, caller.display_name, caller.callback_phone, caller.verified = (
+        alert.user,
+        alert.display_name,
+        alert.callback_phone,
+        bool(alert.user),
+    )
+    if alert.latitude is not None and alert.longitude is not None:
+        location = message.location
+        location.point.latitude, location.point.longitude = alert.latitude, alert.longitude
+        location.source = alert.location_source  # pyright: ignore[reportAttributeAccessIssue]
+        if alert.accuracy_meters is not None:
+            location.accuracy_meters = alert.accuracy_meters
+        if alert.fix_time:
+            location.fix_time.FromDatetime(alert.fix_time)
+    if alert.target_latitude is not None and alert.target_longitude is not None:
+        message.target.point.latitude, message.target.point.longitude = alert.target_latitude, alert.target_longitude
+    if alert.target_address:
+        message.target.address_text = alert.target_address
+    if view is View.CALLER:
+        _add_progress_for_caller(message, alert)
+    else:
+        _add_progress_for_agency(message, alert)
+    return message
+
+
+def to_entry(event: Event, view: View, notes: Mapping[str, str]) -> events_pb2.AlertEvent:
+    """An entry of the timeline; `notes` are the texts by id."""
+    return events_pb2.AlertEvent(
+        name=f"{event.resource}/events/{event.id}",
+        type=event.type,
+        audience=event.audience,  # pyright: ignore[reportArgumentType]
+        actor="" if view is View.CALLER else event.actor,
+        text=notes.get(event.attributes.get("note", ""), ""),
+        create_time=event.create_time,
+    )
+
+
+def to_steps(cursor: str, step: Step[Shown], view: View) -> list[bytes]:
+    """A step of a watch as its messages. Fields that follow each other on the wire are one message: the cursor goes before."""
+    message = alert_service_pb2.WatchAlertsResponse
+    lead = message(cursor=cursor).SerializeToString()
+    match step:
+        case Found(shown):
+            found = message.Event(type="AlertOpen", alert=to_message(shown.alert, view))
+            return [lead + message(event=found).SerializeToString()]
+        case SnapshotEnd():
+            return [lead + message(snapshot_end=message.SnapshotEnd()).SerializeToString()]
+        case Change(event, shown):
+            return [lead + shown.event(event, view)]
+        case Heartbeat():
+            return [lead + message(heartbeat=message.Heartbeat()).SerializeToString()]
+        case EndReason():
+            return [to_end(cursor, message.End.Reason.Value(step))]
+
+
+def to_end(cursor: str, reason: "alert_service_pb2.WatchAlertsResponse.End.Reason.ValueType") -> bytes:
+    message = alert_service_pb2.WatchAlertsResponse
+    return message(cursor=cursor, end=message.End(reason=reason)).SerializeToString()
+
+
+def to_left(cursor: str, name: str) -> bytes:
+    message = alert_service_pb2.WatchAlertsResponse
+    return message(cursor=cursor, left=message.Left(name=name)).SerializeToString()
+
+
+def to_time(message: Message, field: str) -> datetime | None:
+    return getattr(message, field).ToDatetime(UTC) if message.HasField(field) else None
+
+
+def to_positions(request: alert_service_pb2.TrackAlertRequest, now: datetime) -> list[Position]:
+    return [
+        Position(
+            alert=request.name,
+            latitude=each.point.latitude,
+            longitude=each.point.longitude,
+            accuracy_meters=each.accuracy_meters if each.HasField("accuracy_meters") else None,
+            fix_time=_fix_time(each, now),
+            source=each.source,
+            receive_time=now,
+        )
+        for each in request.locations
+    ]
+
+
+def to_columns(
+    request: alert_service_pb2.RaiseAlertRequest, name: str, user: str, display_name: str, token_hash: bytes, route: Route, now: datetime
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A new alert's columns, and those of its lead's response."""
+    located, targeted = request.HasField("location"), request.target.HasField("point")
+    location, target = request.location, request.target
+    silent = request.silent
+    alert = {
+        "name": name,
+        "kind": request.kind,
+        "state": State.RAISED,
+        "caller_state": State.RAISED,
+        "subject": request.subject,
+        "channel": request.channel,
+        "user": user,
+        "display_name": request.caller.display_name or display_name,
+        "callback_phone": request.caller.callback_phone,
+        "contact_preference": ContactPreference.DO_NOT_CONTACT if silent else request.contact_preference,
+        "latitude": location.point.latitude if located else None,
+        "longitude": location.point.longitude if located else None,
+        "accuracy_meters": location.accuracy_meters if located and location.HasField("accuracy_meters") else None,
+        "fix_time": _fix_time(location, now) if located else None,
+        "location_source": location.source if located else 0,
+        "target_latitude": target.point.latitude if targeted else None,
+        "target_longitude": target.point.longitude if targeted else None,
+        "target_address": target.address_text,
+        "note": request.note,
+        "silent": silent,
+        "restricted": silent or request.kind == Kind.VIOLENCE,
+        "drill": request.drill,
+        "area": route.area,
+        "routing": route.routing,
+        "agency": route.agency,
+        "cancel_claim": 0,
+        "outcome": 0,
+        "external_ids": dict(request.external_ids),
+        "token_hash": token_hash,
+        "create_time": now,
+        "deliver_time": None,
+        "acknowledge_time": None,
+        "close_time": None,
+        "cancel_time": None,
+        "update_time": now,
+        "revision": 1,
+        "caller_update_time": now,
+        "caller_revision": 1,
+    }
+    response = {
+        "alert": name,
+        "agency": route.agency,
+        "part": alert_pb2.Alert.Response.LEAD,
+        "state": ResponseState.REQUESTED,
+        "operator": "",
+        "claimant": "",
+        "request_time": now,
+        "accept_time": None,
+        "end_time": None,
+    }
+    return alert, response
+
+
+def _redacted(alert: Alert) -> alert_pb2.Alert:
+    message = alert_pb2.Alert(
+        name=alert.name,
+        state=alert.state,  # pyright: ignore[reportArgumentType]
+        restricted=True,
+        drill=alert.drill,
+        area=alert.area,
+        agency=alert.agency,
+        create_time=alert.create_time,
+        revision=alert.revision,
+        etag=f'"{alert.revision}"',
+        update_time=alert.update_time,
+    )
+    for field in ("deliver_time", "acknowledge_time", "close_time"):
+        if time := getattr(alert, field):
+            getattr(message, field).FromDatetime(time)
+    return message
+
+
+def _add_progress_for_caller(message: alert_pb2.Alert, alert: Alert) -> None:
+    """What never goes back: nothing of what the agency did after a cancel, and of a silent alert nothing at all."""
+    message.revision, message.etag = alert.caller_revision, f'"{alert.caller_revision}"'
+    message.update_time.FromDatetime(alert.caller_update_time)
+    if not alert.silent:
+        until = alert.cancel_time or datetime.max.replace(tzinfo=UTC)
+        for field in ("deliver_time", "acknowledge_time"):
+            if (time := getattr(alert, field)) and time <= until:
+                getattr(message, field).FromDatetime(time)
+    if alert.cancel_time:
+        message.close_time.FromDatetime(alert.cancel_time)
+    elif alert.close_time and alert.caller_state == State.RESOLVED:
+        message.close_time.FromDatetime(alert.close_time)
+
+
+def _add_progress_for_agency(message: alert_pb2.Alert, alert: Alert) -> None:
+    message.revision, message.etag = alert.revision, f'"{alert.revision}"'
+    message.update_time.FromDatetime(alert.update_time)
+    message.outcome = alert.outcome  # pyright: ignore[reportAttributeAccessIssue]
+    message.cancel_claim = alert.cancel_claim  # pyright: ignore[reportAttributeAccessIssue]
+    for field in ("deliver_time", "acknowledge_time", "close_time"):
+        if time := getattr(alert, field):
+            getattr(message, field).FromDatetime(time)
+    for each in alert.responses:
+        response = message.responses.add(
+            agency=each.agency, part=each.part, state=each.state, operator=each.operator, request_time=each.request_time
+        )  # pyright: ignore[reportArgumentType]
+        if each.accept_time:
+            response.accept_time.FromDatetime(each.accept_time)
+        if each.end_time:
+            response.end_time.FromDatetime(each.end_time)
+
+
+def _fix_time(location: alert_pb2.Alert.Location, now: datetime) -> datetime:
+    if not location.HasField("fix_time"):
+        return now
+    fix_time = location.fix_time.ToDatetime(UTC)
+    return fix_time if fix_time <= now + _AHEAD else now
