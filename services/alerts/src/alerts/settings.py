@@ -1,6 +1,8 @@
 """What alerts is told by its environment."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -8,17 +10,26 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from chassis.settings import Platform
 
 
+def _in_data(name: str) -> Callable[[dict[str, Any]], Path]:
+    return lambda settings: settings["platform"].data / name
+
+
+def _default_url(settings: dict[str, Any]) -> SecretStr:
+    return SecretStr(f"sqlite:///{settings['platform'].data / 'alerts.db'}")
+
+
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="ALERTS_", frozen=True)
 
     platform: Platform = Field(default_factory=Platform)
     listen: str = "127.0.0.1:9101"
-    database_url: SecretStr = Field(default_factory=lambda: SecretStr(f"sqlite:///{Platform().data / 'alerts.db'}"))
+    # SQLAlchemy's: `sqlite:///path` or `postgresql+asyncpg://…`.
+    database_url: SecretStr = Field(default_factory=_default_url)
     # 32 random bytes, the same for every replica; made at the first start where there are none.
-    secret_file: Path = Field(default_factory=lambda: Platform().data / "alerts.secret")
+    secret_file: Path = Field(default_factory=_in_data("alerts.secret"))
     # The directory that SOS are routed by, and where its last snapshot is kept.
     directory: str = "127.0.0.1:9102"
-    snapshot_file: Path = Field(default_factory=lambda: Platform().data / "alerts.directory")
+    snapshot_file: Path = Field(default_factory=_in_data("alerts.directory"))
     # The city's own room, which answers what cannot be routed.
     default_agency: str = "agencies/jakarta-112"
     # How many watches run at a time.

@@ -1,0 +1,22 @@
+"""What the directory is told from its environment."""
+
+from typing import Any
+
+from chassis.settings import Platform
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _default_url(settings: dict[str, Any]) -> SecretStr:
+    return SecretStr(f"sqlite:///{settings['platform'].data}/directory.db")
+
+
+class Settings(BaseSettings):
+    """Of the service and of its commands."""
+
+    model_config = SettingsConfigDict(env_prefix="DIRECTORY_", frozen=True)
+
+    platform: Platform = Field(default_factory=Platform)
+    listen: str = "127.0.0.1:9102"
+    # SQLAlchemy's: `sqlite:///path` or `postgresql+asyncpg://…`.
+    database_url: SecretStr = Field(default_factory=_default_url)
