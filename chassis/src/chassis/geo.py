@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 from shapely import MultiPolygon, Point, STRtree
+from shapely.ops import nearest_points
 
 # The mean radius of the earth (IUGG), and so the metres in a degree of a great circle.
 METERS_PER_DEGREE = 6_371_008.8 * math.pi / 180
@@ -22,18 +23,26 @@ class Place:
 
 
 class AreaIndex:
-    """Finds the smallest area at a point. Distances are in metres, exact to about 0.5 % within a few degrees of latitude.
+    """Finds the smallest area at a point. Distances are in metres, exact to about 0.5 % up to some tens of kilometres near the
+    equator; the nearest of two boundaries at nearly one distance may be mistaken far from it.
 
     A point within no boundary belongs to the area whose boundary is nearest, if that is within `gap_meters`; where an
     area has no boundary, to the one whose point is nearest, if that is within `reach_meters`.
     """
 
     def __init__(self, places: Iterable[Place], gap_meters: float, reach_meters: float) -> None:
-        bounded = [place for place in places if place.boundary is not None]
-        pointed = [place for place in places if place.boundary is None]
         self._gap, self._reach = gap_meters, reach_meters
-        self._names = [place.name for place in bounded]
-        self._boundaries = [place.boundary for place in bounded]
+        bounded: list[tuple[str, MultiPolygon]] = []
+        pointed: list[Place] = []
+        for place in places:
+            if place.boundary is None:
+                pointed.append(place)
+            else:
+                bounded.append((place.name, place.boundary))
+        # Where boundaries overlap or lie within each other, the smaller one comes first.
+        bounded.sort(key=lambda each: (each[1].area, each[0]))
+        self._names = [name for name, _ in bounded]
+        self._boundaries = [boundary for _, boundary in bounded]
         shapely.prepare(self._boundaries)
         self._tree = STRtree(self._boundaries)
         self._point_names = [place.name for place in pointed]
@@ -41,27 +50,31 @@ class AreaIndex:
 
     def find(self, latitude: float, longitude: float) -> tuple[str, bool] | None:
         """The area's name, and whether its boundary holds the point; None where no area is near enough."""
+        if not self._names:
+            near = self._find_nearest_point(latitude, longitude)
+            return (near, False) if near else None
         point = Point(longitude, latitude)
-        for index in sorted(self._tree.query(point)):
-            boundary = self._boundaries[index]
-            if boundary is not None and boundary.covers(point):
+        indexes: list[int] = self._tree.query(point).tolist()
+        for index in sorted(indexes):
+            if self._boundaries[index].covers(point):
                 return self._names[index], True
-        near = self._nearest_boundary(point) or self._nearest_point(latitude, longitude)
+        near = self._find_nearest_boundary(point) or self._find_nearest_point(latitude, longitude)
         return (near, False) if near else None
 
-    def _nearest_boundary(self, point: Point) -> str | None:
+    def _find_nearest_boundary(self, point: Point) -> str | None:
         # A degree of longitude is shorter than one of latitude: candidates within the wider of the two are measured.
         stretch = math.cos(math.radians(point.y))
         reach = self._gap / METERS_PER_DEGREE / max(stretch, 0.01)
         best, best_meters = None, self._gap
-        for index in self._tree.query(point, predicate="dwithin", distance=reach):
-            near = shapely.shortest_line(point, self._boundaries[index]).coords[1]
-            meters = METERS_PER_DEGREE * math.hypot((near[0] - point.x) * stretch, near[1] - point.y)
-            if meters <= best_meters:
+        indexes: list[int] = self._tree.query(point, predicate="dwithin", distance=reach).tolist()
+        for index in sorted(indexes):
+            near, _ = nearest_points(self._boundaries[index], point)
+            meters = METERS_PER_DEGREE * math.hypot((near.x - point.x) * stretch, near.y - point.y)
+            if meters < best_meters:
                 best, best_meters = self._names[index], meters
         return best
 
-    def _nearest_point(self, latitude: float, longitude: float) -> str | None:
+    def _find_nearest_point(self, latitude: float, longitude: float) -> str | None:
         if not len(self._points):
             return None
         east = (self._points[:, 0] - longitude) * math.cos(math.radians(latitude))

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from sqlalchemy import URL
+from sqlalchemy import URL, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
@@ -36,6 +36,10 @@ class PostgresDatabase:
             url, hide_parameters=True, pool_size=_CONNECTIONS, max_overflow=0, pool_timeout=_COMMAND_SECONDS, connect_args=options
         )
         self._snapshots = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        # The pool's waiting connections: to a server that answers no more they are dropped, because it will not say goodbye.
+        self._idle: set[Any] = set()
+        event.listen(self._engine.sync_engine, "checkin", lambda connection, _: self._idle.add(connection))
+        event.listen(self._engine.sync_engine, "checkout", lambda connection, *_: self._idle.discard(connection))
         dbapi: Any = self._engine.dialect.dbapi
         # Prepared statements raise the driver's own errors, everything else SQLAlchemy's.
         self._driver_error: type[Exception] = dbapi.Error
@@ -94,6 +98,9 @@ class PostgresDatabase:
             _log.warning("PostgreSQL cannot: %s %s", type(origin).__name__, state)
             if gone and not self._closed:
                 # Every idle connection to a server that went away would fail one more caller.
+                for connection in self._idle - {None}:
+                    connection.driver_connection.terminate()
+                self._idle.clear()
                 await self._engine.dispose()
             raise ServiceUnavailable(retry_seconds=_RETRY_SECONDS) from error
 

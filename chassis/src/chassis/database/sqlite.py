@@ -8,7 +8,8 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextvars import Context, copy_context
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -88,6 +89,8 @@ class _GroupConnection(sqlite3.Connection):
 class _Write:
     operation: Callable[[Session], Any]
     future: "asyncio.Future[Any]"
+    # The thread has none of its own: whose span an event carries on stands in the caller's.
+    context: Context = field(default_factory=copy_context)
     value: Any = None
     error: BaseException | None = None
 
@@ -127,6 +130,8 @@ class SqliteDatabase:
         try:
             return await write.future
         except (sqlite3.OperationalError, OperationalError) as error:
+            if _is_mistake(error):
+                raise
             raise _unavailable(error) from error
 
     async def read(self, operation: Callable[[Session], T]) -> T:
@@ -134,8 +139,10 @@ class SqliteDatabase:
         if self._closed:
             raise ServiceUnavailable(retry_seconds=_RETRY_SECONDS)
         try:
-            return await self._loop.run_in_executor(self._read_thread, self._read, operation)
+            return await self._loop.run_in_executor(self._read_thread, copy_context().run, self._read, operation)
         except (sqlite3.OperationalError, OperationalError) as error:
+            if _is_mistake(error):
+                raise
             raise _unavailable(error) from error
 
     async def close(self) -> None:
@@ -203,7 +210,7 @@ class SqliteDatabase:
         write.error = None
         try:
             with Session(connection, expire_on_commit=False) as session, session.begin():
-                write.value = write.operation(session)
+                write.value = write.context.run(write.operation, session)
                 session.flush()
                 self._before_commit(session)
         except BaseException as error:
@@ -217,6 +224,12 @@ class SqliteDatabase:
         for write in group:
             write.settle()
         self._committed()
+
+
+def _is_mistake(error: Exception) -> bool:
+    """Whether a statement is wrong (no such table), which no waiting mends."""
+    origin = error.orig if isinstance(error, OperationalError) else error
+    return getattr(origin, "sqlite_errorname", "") == "SQLITE_ERROR"
 
 
 def _unavailable(error: Exception) -> ServiceUnavailable:

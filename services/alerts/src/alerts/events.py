@@ -3,13 +3,13 @@
 import h3
 from sqlalchemy.orm import Session
 
-from alerts.model import Alert, Audience, Kind, log
+from alerts.model import Alert, Audience, Kind, NewAlert, log
 
 # Cells of about 5 km², so that nobody can be found by one.
 _CELL_RESOLUTION = 7
 
 
-def alert_raised(session: Session, alert: Alert) -> None:
+def alert_raised(session: Session, alert: NewAlert) -> None:
     """With what other services need to decide without asking."""
     about: dict[str, object] = {
         "user": alert.user,
@@ -24,7 +24,7 @@ def alert_raised(session: Session, alert: Alert) -> None:
     log.append(session, "AlertRaised", alert.name, Audience.CALLER, **about)
 
 
-def alert_routed(session: Session, alert: Alert) -> None:
+def alert_routed(session: Session, alert: NewAlert) -> None:
     log.append(session, "AlertRouted", alert.name, alert.caller_audience, agency=alert.agency)
 
 

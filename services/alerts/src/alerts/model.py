@@ -296,6 +296,15 @@ class Alert(Model):
             self.caller_revision += 1
 
 
+class NewAlert:
+    """The columns of an alert that was inserted, by attribute: an entity would be a fifth of what an SOS costs."""
+
+    caller_audience = Alert.caller_audience
+
+    def __init__(self, columns: dict[str, Any]) -> None:
+        self.__dict__ = columns
+
+
 class Position(Model):
     """A place of the caller other than the live one, which stands in the alert."""
 

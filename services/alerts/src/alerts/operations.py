@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from alerts import events, store
 from alerts.errors import AlertNotFound, NotClaimant
-from alerts.model import Alert, Audience, Note, Position, Response, View, Viewer, keys
+from alerts.model import Alert, Audience, NewAlert, Note, Position, View, Viewer, keys
 from chassis.clock import new_uuid
 from chassis.errors import AccessDenied
 
@@ -27,7 +27,7 @@ class Change:
     now: datetime
 
 
-def raise_alert(session: Session, scope: str, request_id: str, alert: dict[str, Any], response: dict[str, Any]) -> Alert:
+def raise_alert(session: Session, scope: str, request_id: str, alert: dict[str, Any], response: dict[str, Any]) -> Alert | NewAlert:
     """A new alert of these columns, or the one that `request_id` made within `scope` before; no id, no scope."""
     if request_id and (earlier := keys.claim(session, scope, request_id, None, alert["name"])):
         found = store.find_alert(session, earlier)
@@ -35,7 +35,7 @@ def raise_alert(session: Session, scope: str, request_id: str, alert: dict[str, 
             raise AlertNotFound
         return found
     store.add_alert(session, alert, response)
-    raised = Alert(**alert, responses=[Response(**response)])
+    raised = NewAlert(alert)
     events.alert_raised(session, raised)
     events.alert_routed(session, raised)
     return raised

@@ -6,7 +6,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from alerts.model import Alert, Audience, ContactPreference, Kind, Position, ResponseState, State, View
+from alerts.model import Alert, Audience, ContactPreference, Kind, NewAlert, Position, ResponseState, State, View
 from alerts.routing import Route
 from chassis.events import Event
 from chassis.tail import Change, EndReason, Heartbeat
@@ -35,7 +35,7 @@ class Shown:
         return self._serialized[key]
 
 
-def to_message(alert: Alert, view: View) -> alert_pb2.Alert:
+def to_message(alert: Alert | NewAlert, view: View) -> alert_pb2.Alert:
     if view is View.REDACTED:
         return _redacted(alert)
     message = alert_pb2.Alert(
@@ -220,7 +220,7 @@ def _redacted(alert: Alert) -> alert_pb2.Alert:
     return message
 
 
-def _add_progress_for_caller(message: alert_pb2.Alert, alert: Alert) -> None:
+def _add_progress_for_caller(message: alert_pb2.Alert, alert: Alert | NewAlert) -> None:
     """What never goes back: nothing of what the agency did after a cancel, and of a silent alert nothing at all."""
     message.revision, message.etag = alert.caller_revision, f'"{alert.caller_revision}"'
     message.update_time.FromDatetime(alert.caller_update_time)

@@ -1,0 +1,171 @@
+"""What a database promises beside its writes: snapshots, one opener, the right settings, and bounded waiting when it is away."""
+
+import asyncio
+import subprocess
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, make_url, text
+from sqlalchemy.orm import Session
+from tiny_service import add_thing, find_names, having_tables, log, open_things
+
+from chassis.database import Database
+from chassis.database.postgres import PostgresDatabase
+from chassis.database.sqlite import SqliteDatabase, create_sqlite_engine
+from chassis.errors import ServiceUnavailable
+from chassis.testing import python
+
+
+class ReadsWithoutSnapshot(SqliteDatabase):
+    """Mutant: each statement of a read sees what is newest."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, log.before_commit, lambda: None)
+        self._reader.dispose()
+        self._reader = create_sqlite_engine(path, "SELECT 1")
+
+
+class ReadsCommitted(PostgresDatabase):
+    """Mutant: each statement of a read sees what is newest."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(make_url(url), log.before_commit, lambda: None)
+        self._snapshots = self._engine
+
+
+async def count_twice(database: Database, other: Callable[[str], Any]) -> tuple[int, int]:
+    """How many things one read finds before and after `other` adds one from elsewhere."""
+
+    def read(session: Session) -> tuple[int, int]:
+        before = len(find_names(session))
+        elsewhere = threading.Thread(target=lambda: asyncio.run(other("late")))
+        elsewhere.start()
+        elsewhere.join()
+        return before, len(find_names(session))
+
+    return await database.read(read)
+
+
+def writing_elsewhere(url: str) -> Callable[[str], Any]:
+    """Adds a thing past the database under test."""
+
+    async def write(name: str) -> None:
+        if url.startswith("sqlite"):
+            with sqlite3.connect(url.removeprefix("sqlite:///")) as connection:
+                connection.execute("INSERT INTO things (name, note) VALUES (?, '')", [name])
+            connection.close()
+        else:
+            database = PostgresDatabase(make_url(url), log.before_commit, lambda: None)
+            await database.write(lambda session: add_thing(session, name))
+            await database.close()
+
+    return write
+
+
+async def test_a_read_sees_one_snapshot(database_url: str) -> None:
+    async with open_things(database_url) as database:
+        assert await count_twice(database, writing_elsewhere(database_url)) == (0, 0)
+        assert await database.read(find_names) == ["late"]
+
+
+async def test_the_snapshot_test_notices_a_read_without_one(database_url: str) -> None:
+    mutant = ReadsCommitted(database_url) if "postgres" in database_url else ReadsWithoutSnapshot(Path(make_url(database_url).database or ""))
+    async with having_tables(mutant) as database:
+        assert await count_twice(database, writing_elsewhere(database_url)) == (0, 1)
+
+
+async def test_a_second_process_may_not_open_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "test.db"
+    script = f"from pathlib import Path; from chassis.database.sqlite import lock_file; lock_file(Path({str(path)!r}))"
+    async with open_things(f"sqlite:///{path}"):
+        second = await asyncio.to_thread(subprocess.run, python("-c", script), capture_output=True, text=True, check=False)
+        assert second.returncode == 1
+        assert f"{path} is in use by another process" in second.stderr
+    third = await asyncio.to_thread(subprocess.run, python("-c", script), capture_output=True, text=True, check=False)
+    assert (third.returncode, third.stderr) == (0, "")
+
+
+def test_a_file_with_a_wrong_setting_is_refused(tmp_path: Path) -> None:
+    # As on a file system without shared memory, where SQLite goes on without WAL and says nothing.
+    engine = create_sqlite_engine(Path(f"file:{tmp_path / 'test.db'}?vfs=unix-dotfile&uri=true"))
+    with pytest.raises(RuntimeError, match="PRAGMA journal_mode = delete, not wal"):
+        engine.connect()
+    engine.dispose()
+
+
+async def test_writer_and_reader_have_the_durable_settings(tmp_path: Path) -> None:
+    def read_settings(session: Session) -> list[Any]:
+        return [session.execute(text(f"PRAGMA {name}")).scalar_one() for name in ("journal_mode", "synchronous", "foreign_keys")]
+
+    async with open_things(f"sqlite:///{tmp_path / 'test.db'}") as database:
+        assert await database.write(read_settings) == ["wal", 2, 1]
+        assert await database.read(read_settings) == ["wal", 2, 1]
+    # What SQLite does by itself: the check above can fail.
+    engine = create_engine(f"sqlite:///{tmp_path / 'other.db'}")
+    with Session(engine) as session:
+        assert read_settings(session) != ["wal", 2, 1]
+    engine.dispose()
+
+
+async def test_a_closed_database_refuses_at_once(database_url: str) -> None:
+    async with open_things(database_url) as database:
+        pass
+    for run in (database.write, database.read):
+        with pytest.raises(ServiceUnavailable):
+            await asyncio.wait_for(run(find_names), 1)
+
+
+@asynccontextmanager
+async def unavailable_within(seconds: float) -> Any:
+    began = time.monotonic()
+    with pytest.raises(ServiceUnavailable) as raised:
+        yield
+    assert time.monotonic() - began < seconds
+    assert raised.value.retry_seconds
+
+
+async def write_until_accepted(database: Database, name: str) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                await database.write(lambda session: add_thing(session, name))
+            except ServiceUnavailable:
+                await asyncio.sleep(0.02)
+            else:
+                return
+
+
+async def test_a_stopped_postgres_refuses_within_a_second_and_serves_again_when_it_is_back(own_postgres: Any) -> None:
+    async with open_things(own_postgres.url) as database:
+        await asyncio.gather(*[database.write(lambda session, name=f"before {n}": add_thing(session, name)) for n in range(8)])
+        await asyncio.to_thread(own_postgres.stop)
+        for _ in range(3):
+            async with unavailable_within(1.0):
+                await database.write(lambda session: add_thing(session, "during"))
+            async with unavailable_within(1.0):
+                await database.read(find_names)
+        await asyncio.to_thread(own_postgres.start)
+        await write_until_accepted(database, "after")
+        assert await database.read(find_names) == ["after", *(f"before {n}" for n in range(8))]
+
+
+async def test_a_paused_postgres_keeps_nobody_waiting_for_ever(own_postgres: Any) -> None:
+    async with open_things(own_postgres.url) as database:
+        await asyncio.gather(*[database.write(lambda session, name=f"before {n}": add_thing(session, name)) for n in range(8)])
+        own_postgres.pause()
+        try:
+            # The limit of a command, 5 s, and 2 s in which the driver gives its connection up.
+            async with unavailable_within(8.0):
+                await database.write(lambda session: add_thing(session, "during"))
+            async with unavailable_within(1.0):
+                await database.write(lambda session: add_thing(session, "during, later"))
+        finally:
+            own_postgres.resume()
+        await write_until_accepted(database, "after")
+        assert "after" in await database.read(find_names)
