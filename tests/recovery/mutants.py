@@ -1,0 +1,107 @@
+"""alerts with one guarantee broken on purpose: `python tests/recovery/mutants.py NAME`. A test that a mutant passes proves nothing."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+import alerts.__main__ as program
+import chassis.database.sqlite
+import chassis.server
+import chassis.tail
+import grpc
+from alerts import operations
+from alerts.model import NewAlert, keys
+from alerts.servicer import AlertServicer
+from alerts.settings import Settings
+from chassis.database import Database, open_database
+from siaga.directory.v1 import directory_service_pb2, directory_service_pb2_grpc
+from sqlalchemy.orm import Session
+
+LATE_SECONDS = 0.3
+
+
+class EarlyDatabase:
+    """Answers an SOS at once and writes it a moment later."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._late: set[asyncio.Task[Any]] = set()
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+        return getattr(self._database, name)
+
+    async def write(self, operation: Callable[[Session], Any]) -> Any:  # noqa: ANN401
+        if not isinstance(operation, partial) or operation.func is not operations.raise_alert:
+            return await self._database.write(operation)
+        task = asyncio.create_task(self._write_late(operation))
+        self._late.add(task)
+        task.add_done_callback(self._late.discard)
+        return NewAlert(dict(operation.keywords["alert"]))
+
+    async def _write_late(self, operation: Callable[[Session], Any]) -> None:
+        await asyncio.sleep(LATE_SECONDS)
+        await self._database.write(operation)
+
+
+def reply_before_commit() -> None:
+    @asynccontextmanager
+    async def open_early(url: str, before_commit: Callable[[Session], None], committed: Callable[[], None]) -> AsyncIterator[Any]:
+        async with open_database(url, before_commit, committed) as database:
+            yield EarlyDatabase(database)
+
+    program.open_database = open_early
+
+
+def commit_without_fsync() -> None:
+    chassis.database.sqlite._PRAGMAS["synchronous"] = 1  # noqa: SLF001
+
+
+def forget_request_ids() -> None:
+    keys.claim = lambda *_: None
+
+
+def trust_the_bell() -> None:
+    """Reads the log when the bell rings, and only then."""
+    chassis.tail.POLL_SECONDS = 3600.0
+
+
+def ask_the_directory() -> None:
+    """Asks the directory about each SOS before it is written."""
+    raise_alert = AlertServicer.RaiseAlert
+
+    async def ask_first(self: AlertServicer, request: Any, context: grpc.aio.ServicerContext) -> Any:  # noqa: ANN401
+        async with grpc.aio.insecure_channel(Settings().directory) as channel:
+            stub = directory_service_pb2_grpc.DirectoryServiceStub(channel)
+            await stub.GetSnapshot(directory_service_pb2.GetSnapshotRequest(), timeout=3)
+        return await raise_alert(self, request, context)
+
+    AlertServicer.RaiseAlert = ask_first
+
+
+def count_watches_as_calls() -> None:
+    """Lets grpc count what runs, idle watches and SOS alike."""
+    chassis.server.grpc.aio.server = partial(grpc.aio.server, maximum_concurrent_rpcs=Settings().max_watches)
+
+
+def wait_for_slow_readers() -> None:
+    """Keeps everything for a watcher, however far it is behind."""
+    chassis.tail._QUEUE = 0  # noqa: SLF001
+
+
+BROKEN = (
+    reply_before_commit,
+    commit_without_fsync,
+    forget_request_ids,
+    trust_the_bell,
+    ask_the_directory,
+    count_watches_as_calls,
+    wait_for_slow_readers,
+)
+MUTANTS = {each.__name__: each for each in BROKEN}
+
+if __name__ == "__main__":
+    MUTANTS[sys.argv[1]]()
+    asyncio.run(program.serve(Settings()))
