@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 
 import grpc
 import httpx
+
 from siaga.alerts.v1 import alert_pb2, alert_service_pb2, alert_service_pb2_grpc
 
 POINT = {"latitude": -6.1754, "longitude": 106.8272}
@@ -66,7 +67,11 @@ async def main(kind: str, target: str, seconds: str, concurrency: str, token: st
     async with grpc.aio.insecure_channel(target) as channel:
         stub = alert_service_pb2_grpc.AlertServiceStub(channel)
         await channel.channel_ready()
-        print(json.dumps(await drive(lambda: stub.RaiseAlert(make_request(), metadata=metadata, timeout=10), float(seconds), int(concurrency))))
+        print(
+            json.dumps(
+                await drive(lambda: stub.RaiseAlert(make_request(), metadata=metadata, timeout=10), float(seconds), int(concurrency))
+            )
+        )
 
 
 if __name__ == "__main__":

@@ -16,10 +16,11 @@ from typing import Any
 
 import asyncpg
 import grpc
-from alerts.model import Model
 from google.protobuf.message import Message
-from siaga.alerts.v1 import alert_service_pb2, alert_service_pb2_grpc
 from sqlalchemy import make_url
+
+from alerts.model import Model
+from siaga.alerts.v1 import alert_service_pb2, alert_service_pb2_grpc
 
 GROUP = 64
 CONNECTIONS = 8
@@ -27,16 +28,47 @@ KEPT = timedelta(days=7)
 Write = Callable[[alert_service_pb2.RaiseAlertRequest], Awaitable[str]]
 
 
-def make_rows(request: alert_service_pb2.RaiseAlertRequest, name: str, at: Any) -> dict[str, dict[str, Any]]:  # noqa: ANN401  # text or datetime
+def make_rows(request: alert_service_pb2.RaiseAlertRequest, name: str, at: Any) -> dict[str, dict[str, Any]]:  # text or datetime
     point = request.location.point
     alert = {
-        **{"name": name, "kind": request.kind, "state": 1, "caller_state": 1, "subject": 0, "channel": 1, "user": "", "display_name": ""},
-        **{"callback_phone": "", "contact_preference": 0, "latitude": point.latitude, "longitude": point.longitude, "accuracy_meters": None},
-        **{"fix_time": at, "location_source": 0, "target_latitude": None, "target_longitude": None, "target_address": "", "note": request.note},
-        **{"silent": False, "restricted": False, "drill": False, "area": "areas/31.71.01.1001", "routing": 2, "agency": "agencies/jakarta-112"},
-        **{"cancel_claim": 0, "outcome": 0, "external_ids": "{}", "token_hash": request.alert_token.encode(), "create_time": at},
-        **{"deliver_time": None, "acknowledge_time": None, "close_time": None, "cancel_time": None, "update_time": at, "revision": 1},
-        **{"caller_update_time": at, "caller_revision": 1},
+        "name": name,
+        "kind": request.kind,
+        "state": 1,
+        "caller_state": 1,
+        "subject": 0,
+        "channel": 1,
+        "user": "",
+        "display_name": "",
+        "callback_phone": "",
+        "contact_preference": 0,
+        "latitude": point.latitude,
+        "longitude": point.longitude,
+        "accuracy_meters": None,
+        "fix_time": at,
+        "location_source": 0,
+        "target_latitude": None,
+        "target_longitude": None,
+        "target_address": "",
+        "note": request.note,
+        "silent": False,
+        "restricted": False,
+        "drill": False,
+        "area": "areas/31.71.01.1001",
+        "routing": 2,
+        "agency": "agencies/jakarta-112",
+        "cancel_claim": 0,
+        "outcome": 0,
+        "external_ids": "{}",
+        "token_hash": request.alert_token.encode(),
+        "create_time": at,
+        "deliver_time": None,
+        "acknowledge_time": None,
+        "close_time": None,
+        "cancel_time": None,
+        "update_time": at,
+        "revision": 1,
+        "caller_update_time": at,
+        "caller_revision": 1,
     }
     response = {"alert": name, "agency": alert["agency"], "part": 1, "state": 1, "operator": "", "claimant": "", "request_time": at}
     event = {"resource": name, "audience": 1, "actor": "", "create_time": at, "traceparent": ""}
@@ -56,7 +88,8 @@ COLUMNS = {name: tuple(Model.metadata.tables[name].c.keys()) for name in ("reque
 
 def write_sql(table: str, place: Callable[[int], str]) -> str:
     columns = COLUMNS[table]
-    sql = f'INSERT INTO {table} ({", ".join(f"{chr(34)}{name}{chr(34)}" for name in columns)}) VALUES ({", ".join(place(i) for i in range(len(columns)))})'
+    names = ", ".join(f'"{name}"' for name in columns)
+    sql = f"INSERT INTO {table} ({names}) VALUES ({', '.join(place(i) for i in range(len(columns)))})"
     return sql + (" ON CONFLICT (key) DO NOTHING" if table == "request_keys" else "")
 
 

@@ -39,7 +39,7 @@ class Bell:
         self._rung.set()
         self._to_tell.set()
 
-    async def wait(self, timeout: float) -> None:  # noqa: ASYNC109  # a call_later is a third of asyncio.timeout's cost
+    async def wait(self, timeout: float) -> None:  # a call_later is a third of asyncio.timeout's cost
         """Returns when the bell has rung since the last wait, or after `timeout` seconds."""
         if not self._rung.is_set():
             timer = asyncio.get_running_loop().call_later(timeout, self._rung.set)

@@ -1,11 +1,11 @@
 """Conditions that a caller is told about, and how they look on the wire."""
 
-from typing import ClassVar, NamedTuple, TypeVar
+from typing import ClassVar, NamedTuple
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.descriptor import EnumDescriptor
 from google.protobuf.duration_pb2 import Duration
-from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
 from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
@@ -23,11 +23,8 @@ class Reason(NamedTuple):
     code: grpc.StatusCode
 
 
-E = TypeVar("E", bound=int)
-
-
-def documented(reasons: "EnumTypeWrapper[E]", value: E) -> Reason:
-    found = reasons.DESCRIPTOR.values_by_number[value]
+def documented(reasons: EnumDescriptor, value: int) -> Reason:
+    found = reasons.values_by_number[value]
     return Reason(found.name, grpc.StatusCode[code_pb2.Code.Name(found.GetOptions().Extensions[error_reason_pb2.code])])
 
 
@@ -65,65 +62,65 @@ class Problem(Exception):
 
 
 class InvalidRequest(Problem):
-    reason = documented(ErrorReason, error_reason_pb2.INVALID_REQUEST)
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.INVALID_REQUEST)
     text = "A field of the request breaks a rule of the contract."
 
 
 class UnreadableRequest(Problem):
-    reason = documented(ErrorReason, error_reason_pb2.UNREADABLE_REQUEST)
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.UNREADABLE_REQUEST)
     text = "The request cannot be read."
 
 
 class RequestTooLarge(Problem):
-    reason = documented(ErrorReason, error_reason_pb2.REQUEST_TOO_LARGE)
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.REQUEST_TOO_LARGE)
     text = "The request is too large."
 
 
 class InvalidToken(Problem):
-    reason = documented(ErrorReason, error_reason_pb2.INVALID_TOKEN)
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.INVALID_TOKEN)
     text = "Sign in again: no valid token came along."
 
 
 class AccessDenied(Problem):
-    reason = documented(ErrorReason, error_reason_pb2.ACCESS_DENIED)
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.ACCESS_DENIED)
     text = "Your roles may not do this."
 
 
 class RequestIdReused(Problem):
-    reason = documented(ErrorReason, error_reason_pb2.REQUEST_ID_REUSED)
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.REQUEST_ID_REUSED)
     text = "This request id was used for another request: make a new UUID."
 
 
 class InvalidPageToken(Problem):
-    reason = documented(ErrorReason, error_reason_pb2.INVALID_PAGE_TOKEN)
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.INVALID_PAGE_TOKEN)
     text = "This page token does not belong to this list with these filters."
 
 
 class InvalidCursor(Problem):
-    reason = documented(ErrorReason, error_reason_pb2.INVALID_CURSOR)
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.INVALID_CURSOR)
     text = "This cursor does not belong to this watch."
 
 
 class CursorExpired(Problem):
-    reason = documented(ErrorReason, error_reason_pb2.CURSOR_EXPIRED)
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.CURSOR_EXPIRED)
     text = "This cursor is older than 7 days: watch without a cursor."
 
 
 class Overloaded(Problem):
-    reason = documented(ErrorReason, error_reason_pb2.OVERLOADED)
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.OVERLOADED)
     text = "The service is full at the moment: try again shortly."
 
 
 class ServiceUnavailable(Problem):
-    reason = documented(ErrorReason, error_reason_pb2.SERVICE_UNAVAILABLE)
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.SERVICE_UNAVAILABLE)
     text = "The service cannot do this at the moment: try again shortly."
 
 
 class DeadlinePassed(Problem):
-    reason = documented(ErrorReason, error_reason_pb2.DEADLINE_PASSED)
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.DEADLINE_PASSED)
     text = "The answer took too long. It may have happened: repeat it with the same request id."
 
 
 class InternalError(Problem):
-    reason = documented(ErrorReason, error_reason_pb2.INTERNAL_ERROR)
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.INTERNAL_ERROR)
     text = "Something went wrong on our side."

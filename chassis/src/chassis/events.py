@@ -94,9 +94,12 @@ class EventLog:
         return [Event._make(row) for row in session.execute(self._after, {"position": position, "limit": limit})]
 
     def require_kept(self, session: Session, position: int) -> None:
-        """Raises CursorExpired where a reader at `position` has missed more than can be replayed."""
+        """Raises CursorExpired where a reader at `position` has missed more than can be replayed.
+
+        One who is ahead of the log has read another one, which a backup replaced, and would miss all up to there.
+        """
         missed = self.after(session, position, 1)
-        if missed and missed[0].create_time < now() - REPLAY:
+        if missed[0].create_time < now() - REPLAY if missed else position > self.position(session):
             raise CursorExpired
 
     def timeline(self, session: Session, resource: str, audience: int, position: int, limit: int) -> Sequence[Event]:

@@ -58,13 +58,19 @@ class TokenVerifier:
     def __init__(self, issuer: str, audience: str, jwks_url: str, kept: Path) -> None:
         self._issuer, self._audience, self._jwks_url, self._kept = issuer, audience, jwks_url, kept
         self._keys: dict[str, jwt.PyJWK] = {}
+        self._learned = b""
         self._verified: dict[str, Caller] = {}
         self._fetched = asyncio.Condition()
         self._asked = asyncio.Event()
+        self._asking = False
         self._away = False
         self._last_unknown = -_UNKNOWN_KEY_SECONDS
         if kept.exists():
-            self._learn(kept.read_bytes())
+            try:
+                self._learn(kept.read_bytes())
+            except (OSError, ValueError):
+                # As a power cut may leave it: the issuer has them, too.
+                _log.warning("%s cannot be read: no tokens until the issuer has been asked for its keys", kept)
 
     async def identify(self, authorization: str) -> Caller:
         """The caller, or nobody where no token came along. Raises InvalidToken."""
@@ -89,7 +95,7 @@ class TokenVerifier:
         try:
             return self._verify(authorization)
         except UnknownKey:
-            self._asked.set()
+            self._ask()
             return Caller(problem="UNVERIFIABLE")
 
     async def run(self) -> None:
@@ -104,6 +110,7 @@ class TokenVerifier:
                     pass
                 self._asked.clear()
                 wait = _REFRESH_SECONDS if await self._fetch(client) or self._keys else 1.0
+                self._asking = False
                 async with self._fetched:
                     self._fetched.notify_all()
 
@@ -111,24 +118,34 @@ class TokenVerifier:
         try:
             response = await client.get(self._jwks_url)
             self._learn(response.raise_for_status().content)
-        except (httpx.HTTPError, ValueError, KeyError, jwt.PyJWTError) as error:
+        except (httpx.HTTPError, ValueError) as error:
             if not self._away:
                 _log.warning("the issuer's keys cannot be had (%s): those known stay in use", type(error).__name__)
             self._away = True
             return False
         self._away = False
-        self._kept.parent.mkdir(parents=True, exist_ok=True)
-        new = self._kept.with_suffix(f".{os.getpid()}")
-        new.write_bytes(response.content)
-        new.replace(self._kept)
+        try:
+            self._kept.parent.mkdir(parents=True, exist_ok=True)
+            new = self._kept.with_suffix(f".{os.getpid()}")
+            new.write_bytes(response.content)
+            new.replace(self._kept)
+        except OSError as error:
+            _log.warning("the issuer's keys cannot be kept on disk (%s)", type(error).__name__)
         return True
 
-    async def _ask_for_keys(self) -> None:
-        if time.monotonic() - self._last_unknown < _UNKNOWN_KEY_SECONDS and self._keys:
-            return
-        self._last_unknown = time.monotonic()
-        async with self._fetched:
+    def _ask(self) -> bool:
+        """Has the keys fetched unless they were a moment ago; whether they are being fetched."""
+        if not self._asking and time.monotonic() - self._last_unknown >= _UNKNOWN_KEY_SECONDS:
+            if self._keys:
+                self._last_unknown = time.monotonic()
+            self._asking = True
             self._asked.set()
+        return self._asking
+
+    async def _ask_for_keys(self) -> None:
+        if not self._ask():
+            return
+        async with self._fetched:
             try:
                 async with asyncio.timeout(_FETCH_SECONDS):
                     await self._fetched.wait()
@@ -136,29 +153,26 @@ class TokenVerifier:
                 pass
 
     def _learn(self, jwks: bytes) -> None:
-        keys = {
-            key.key_id: key for key in jwt.PyJWKSet.from_dict(json.loads(jwks)).keys if key.key_id and key.algorithm_name in _ALGORITHMS
-        }
-        if set(keys) != set(self._keys):
+        """Raises ValueError where there is no key in it."""
+        try:
+            found = jwt.PyJWKSet.from_dict(json.loads(jwks)).keys
+        except (AttributeError, TypeError, RecursionError, jwt.PyJWTError) as error:
+            raise ValueError(type(error).__name__) from error
+        keys = {key.key_id: key for key in found if key.key_id and key.algorithm_name in _ALGORITHMS}
+        if not keys:
+            message = "no key of a known algorithm"
+            raise ValueError(message)
+        if jwks != self._learned:
             # A key that was withdrawn no longer vouches for anybody.
             self._verified.clear()
-        self._keys = keys
+        self._keys, self._learned = keys, jwks
 
     def _verify(self, authorization: str) -> Caller:
         remembered = self._verified.get(authorization)
         if remembered and remembered.expire_time + _LEEWAY_SECONDS > time.time():
             return remembered
-        scheme, _, token = authorization.partition(" ")
-        if scheme.lower() != "bearer" or len(token) > _MAX_TOKEN:
-            return Caller(problem="UNVERIFIABLE")
         try:
-            key_id: object = jwt.get_unverified_header(token).get("kid")
-            if not isinstance(key_id, str):
-                return Caller(problem="UNVERIFIABLE")
-            key = self._keys.get(key_id)
-            if key is None:
-                raise UnknownKey
-            found = _read_claims(self._decode(token, key))
+            found = self._read(authorization)
         except jwt.ImmatureSignatureError:
             return Caller(problem="NOT_YET_VALID")
         except (jwt.InvalidIssuerError, jwt.InvalidAudienceError):
@@ -166,14 +180,26 @@ class TokenVerifier:
         except (jwt.PyJWTError, ValueError, TypeError):
             return Caller(problem="UNVERIFIABLE")
         late = time.time() - _LEEWAY_SECONDS - found.expire_time
-        if late > GRACE_SECONDS:
-            return Caller(problem="EXPIRED")
         if late >= 0:
-            return Caller(user=found.user, name=found.name, problem="EXPIRED")
+            known = late <= GRACE_SECONDS
+            return Caller(user=found.user if known else "", name=found.name if known else "", problem="EXPIRED")
         if len(self._verified) >= _REMEMBERED:
             self._verified.pop(next(iter(self._verified)))
         self._verified[authorization] = found
         return found
+
+    def _read(self, authorization: str) -> Caller:
+        """Whoever the issuer says it is, expired or not. Raises UnknownKey, PyJWTError, ValueError and TypeError."""
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() != "bearer" or len(token) > _MAX_TOKEN:
+            raise ValueError
+        key_id: object = jwt.get_unverified_header(token).get("kid")
+        if not isinstance(key_id, str):
+            raise TypeError
+        key = self._keys.get(key_id)
+        if key is None:
+            raise UnknownKey
+        return _read_claims(self._decode(token, key))
 
     def _decode(self, token: str, key: jwt.PyJWK) -> dict[str, Any]:
         # Expiry is judged by the caller of this: within the grace an expired token still says who it was.

@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from typing import Any
+from typing import Any, cast
 
 import grpc
 from google.protobuf.message import DecodeError, Message
@@ -19,7 +19,16 @@ from protovalidate import Validator, Violation
 
 from chassis import telemetry
 from chassis.access import Method, authorize
-from chassis.errors import STATUS_DETAILS, DeadlinePassed, InternalError, InvalidRequest, Overloaded, Problem, RequestTooLarge, UnreadableRequest
+from chassis.errors import (
+    STATUS_DETAILS,
+    DeadlinePassed,
+    InternalError,
+    InvalidRequest,
+    Overloaded,
+    Problem,
+    RequestTooLarge,
+    UnreadableRequest,
+)
 from chassis.identity import TokenVerifier, caller
 
 Metadata = Mapping[str, str]
@@ -78,7 +87,7 @@ class Surround(grpc.aio.ServerInterceptor):
 
     def _around_call(self, method: Method, behaviour: Behaviour) -> Behaviour:
         async def call(request: Any, context: grpc.aio.ServicerContext) -> Any:  # noqa: ANN401
-            metadata = dict(context.invocation_metadata() or ())
+            metadata = read_metadata(context)
             with telemetry.call_span(method.path, metadata) as span:
                 try:
                     self._admit(method)
@@ -92,7 +101,7 @@ class Surround(grpc.aio.ServerInterceptor):
 
     def _around_stream(self, method: Method, behaviour: Behaviour) -> Behaviour:
         async def call(request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:  # noqa: ANN401
-            metadata = dict(context.invocation_metadata() or ())
+            metadata = read_metadata(context)
             with telemetry.call_span(method.path, metadata) as span:
                 try:
                     async with self._watch_slot():
@@ -109,7 +118,7 @@ class Surround(grpc.aio.ServerInterceptor):
             raise Overloaded(retry_seconds=RETRY_SECONDS)
 
     @asynccontextmanager
-    async def _watch_slot(self) -> AsyncIterator[None]:
+    async def _watch_slot(self) -> AsyncGenerator[None, None]:
         if self._watches >= self._max_watches:
             raise Overloaded(retry_seconds=RETRY_SECONDS)
         self._watches += 1
@@ -150,20 +159,42 @@ class Surround(grpc.aio.ServerInterceptor):
         await context.abort(problem.reason.code, problem.text, (details,))
 
 
+def read_metadata(context: grpc.aio.ServicerContext) -> Metadata:
+    """The last value of each key; binary ones, whose keys end with `-bin`, are none of ours."""
+    return cast("Metadata", dict(context.invocation_metadata() or ()))
+
+
 def validate(request: Message) -> None:
     """Raises InvalidRequest, naming each field at fault and the rule that it breaks."""
-    violations = _validator.collect_violations(request)
-    if violations:
-        raise InvalidRequest(fields=[(json_path(each), each.proto.message) for each in violations])
+    fields = [(json_path(each), each.proto.message) for each in _validator.collect_violations(request)]
+    fields += [(path, "must hold no NUL") for path in _find_nul(request, "")]
+    if fields:
+        raise InvalidRequest(fields=fields)
+
+
+def _find_nul(message: Message, prefix: str) -> Iterator[str]:
+    """The texts with a NUL, which PostgreSQL does not keep; keys and values of maps have rules of their own."""
+    for field, value in message.ListFields():
+        values = value if field.is_repeated else [value]
+        if field.type == field.TYPE_STRING and any("\0" in each for each in values):
+            yield f"{prefix}{field.json_name}"
+        elif field.message_type and not field.message_type.GetOptions().map_entry:
+            for each in values:
+                yield from _find_nul(each, f"{prefix}{field.json_name}.")
 
 
 def find_violations(message: Message) -> list[Violation]:
     return _validator.collect_violations(message)
 
 
+def field_names(violation: Violation) -> list[str]:
+    """The field at fault, from the request down, as the .proto spells it."""
+    return [each.field_name for each in violation.proto.field.elements] if violation.proto.field else []
+
+
 def json_path(violation: Violation) -> str:
     """The field as JSON spells it, such as `location.accuracyMeters`; list positions are left out."""
-    names = [each.field_name for each in violation.proto.field.elements] if violation.proto.field else []
+    names = field_names(violation)
     return ".".join(first + "".join(word.capitalize() for word in rest) for first, *rest in (name.split("_") for name in names))
 
 
@@ -179,13 +210,13 @@ async def _checked(requests: AsyncIterator[Message | None]) -> AsyncIterator[Mes
 
 def _deadline(method: Method, context: grpc.aio.ServicerContext) -> AbstractAsyncContextManager[object]:
     # Where the caller named one, grpc itself ends the call.
-    if context.time_remaining() is not None or method.client_streams:
+    if context.time_remaining() is not None or method.client_streams:  # pyright: ignore[reportUnnecessaryComparison]  # the stub is wrong
         return nullcontext()
     return _default_deadline()
 
 
 @asynccontextmanager
-async def _default_deadline() -> AsyncIterator[None]:
+async def _default_deadline() -> AsyncGenerator[None, None]:
     try:
         async with asyncio.timeout(DEADLINE_SECONDS):
             yield

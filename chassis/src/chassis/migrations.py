@@ -27,7 +27,7 @@ def run_command(arguments: list[str], url: str, folder: Path, metadata: MetaData
     match arguments:
         case ["migrate"]:
             migrate(url, folder, metadata)
-            print(f"{folder.parent.name}: the schema is up to date", file=sys.stderr)
+            sys.stderr.write(f"{folder.parent.name}: the schema is up to date\n")
         case ["revision", message]:
             make_revision(url, folder, metadata, message)
         case _:

@@ -27,6 +27,9 @@ _MAX_PENDING = 500
 _OPTIONS = [
     # A second process on the port would take a part of the connections in silence.
     ("grpc.so_reuseport", 0),
+    # Above what the gateway lets pass (32 kB). The default refuses at random from 8 kB on, an SOS with many headers too.
+    ("grpc.max_metadata_size", 65_536),
+    ("grpc.absolute_max_metadata_size", 65_536),
     # An idle stream's dead peer is noticed within 15 s; all five are needed for that.
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),
@@ -48,7 +51,8 @@ class Servicer(NamedTuple):
 
 class Server:
     """Serves until a signal or until a background task fails. `background` are coroutine functions that run all the while;
-    `before_stop` ends what would go on for ever. `max_watches` streams run at a time."""
+    `before_stop` ends what would go on for ever. `max_watches` streams run at a time.
+    """
 
     def __init__(
         self,
@@ -69,7 +73,7 @@ class Server:
             methods |= read_methods(each.descriptor)
         surround = Surround(methods, tokens, platform.dial, lambda: database.pending, max_watches, _MAX_PENDING)
         self._server = grpc.aio.server(interceptors=[surround], options=_OPTIONS)
-        self._health = health.aio.HealthServicer()
+        self._health = health.aio.HealthServicer()  # pyright: ignore[reportAttributeAccessIssue]  # there, and not in its stubs
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
@@ -115,5 +119,5 @@ class Server:
         try:
             await work()
         except Exception as error:
-            _log.error("a background task failed, the service stops: %s", telemetry.describe(error))  # noqa: TRY400
+            _log.error("a background task failed, the service stops: %s", telemetry.describe(error))
             raise

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Dialect, Executable
+from sqlalchemy import ClauseElement, Connection, Dialect
 from sqlalchemy.sql.compiler import SQLCompiler
 
 # Values of columns differ in type, and only the statement knows which.
@@ -27,7 +27,7 @@ class _Compiled(NamedTuple):
 class Prepared:
     """`columns` are those that an INSERT without VALUES fills. Values convert as ever; the driver's errors are not wrapped."""
 
-    def __init__(self, statement: Executable, columns: Sequence[str] | None = None) -> None:
+    def __init__(self, statement: ClauseElement, columns: Sequence[str] | None = None) -> None:
         self._statement, self._columns = statement, columns
         self._compiled: dict[str, _Compiled] = {}
 

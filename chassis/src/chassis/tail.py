@@ -1,6 +1,7 @@
 """One reader of the log per process, which fans out to every watch."""
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
@@ -20,10 +21,13 @@ HEARTBEAT_SECONDS = 15.0
 POLL_SECONDS = 1.0
 # A busy log rings after every commit; reading at each ring would cost more than the writes.
 _PAUSE_SECONDS = 0.02
-_BATCH = 500
 _QUEUE = 256
+# What is told at once must fit into the queue of a reader who keeps up, or a burst would end every watch.
+_BATCH = _QUEUE // 2
 # A watcher whose transport takes nothing cannot be told that it was too slow; after this long its call is ended.
 _STALLED_SECONDS = 15.0
+_FOR_EVER = 1e9
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,8 @@ class Follower(Generic[S]):
     """One watch's end of the tail; `wants` says which changes are its own."""
 
     wants: Callable[[Change[S]], bool]
+    # Of the last change that it was given, or might have been.
+    position: int
     task: "asyncio.Task[Any] | None"
     queue: "asyncio.Queue[Change[S] | Heartbeat | EndReason]" = field(default_factory=lambda: asyncio.Queue(_QUEUE))
     ended: EndReason | None = None
@@ -102,46 +108,52 @@ class Tail(Generic[S]):
 
         `expire_time` is when the reader's right to follow ends, in seconds of the Unix epoch; 0 for never.
         """
-        follower = Follower(wants, asyncio.current_task())
+        follower = Follower(wants, position, asyncio.current_task())
         if self._stopping:
             follower.end(self._stopping)
-        expiry = (
-            asyncio.get_running_loop().call_later(expire_time - time.time(), follower.end, EndReason.TOKEN_EXPIRED) if expire_time else None
-        )
+        in_seconds = expire_time - time.time() if expire_time else _FOR_EVER
+        expiry = asyncio.get_running_loop().call_later(in_seconds, follower.end, EndReason.TOKEN_EXPIRED)
         try:
-            # In this order nothing falls between the log and the queue: join, let the tail have a position, read beyond it.
-            self._followers.add(follower)
-            if self._position is None:
-                newest = await self._database.read(self._log.position)
-                self._position = newest if self._position is None else self._position
-            while not follower.ended:
-                changes, reached = await self._read(position)
-                if reached == position:
-                    break
-                for change in changes:
-                    if wants(change) and not follower.ended:
-                        position = change.event.id
-                        yield position, change
-                if not follower.ended:
-                    position = reached
+            async for change in self._join(follower):
+                yield follower.position, change
             while True:
                 item = await follower.queue.get()
                 if isinstance(item, Change):
-                    if item.event.id <= position:
+                    if item.event.id <= follower.position:
                         continue
-                    position = item.event.id
+                    follower.position = item.event.id
                 elif isinstance(item, Heartbeat) and self._position is not None and follower.queue.empty():
                     # A quiet watch moves on, too, or its cursor would grow too old to resume from.
-                    position = max(position, self._position)
-                yield position, item
+                    follower.position = max(follower.position, self._position)
+                yield follower.position, item
                 if isinstance(item, EndReason):
                     return
         finally:
-            if expiry:
-                expiry.cancel()
+            expiry.cancel()
             self._followers.discard(follower)
             if not self._followers:
                 self._position = None
+
+    async def _join(self, follower: Follower[S]) -> AsyncIterator[Change[S]]:
+        """What the log has up to where the tail stands; what comes after it, the queue will have.
+
+        In this order nothing falls between the two: join, see where the tail stands, read up to there. Whoever read on until
+        nothing is left would not arrive while many write, and the queue would run over with what it has read.
+        """
+        self._followers.add(follower)
+        if self._position is None:
+            newest = await self._database.read(self._log.position)
+            self._position = newest if self._position is None else self._position
+        joined = self._position
+        while follower.position < joined and not follower.ended:
+            began = follower.position
+            changes, reached = await self._read(began)
+            for change in changes:
+                if follower.wants(change) and not follower.ended:
+                    follower.position = change.event.id
+                    yield change
+            if not follower.ended:
+                follower.position = reached if reached > began else joined
 
     def stop(self) -> None:
         """Ends every watch, and whichever begins from now on."""
@@ -185,4 +197,6 @@ class Tail(Generic[S]):
             for follower in list(self._followers):
                 follower.offer(Heartbeat())
                 if follower.ended and follower.task and loop.time() - follower.ended_at > _STALLED_SECONDS:
+                    _log.info("a watch was ended: its reader was too slow, and its transport took nothing for %d s", _STALLED_SECONDS)
                     follower.task.cancel()
+                    follower.task = None

@@ -5,7 +5,7 @@ import logging
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 
 from opentelemetry import context as otel_context
@@ -81,7 +81,7 @@ def _withhold_exception_text(record: logging.LogRecord) -> bool:
 
 
 @contextmanager
-def call_span(method: str, metadata: Mapping[str, str]) -> Iterator[Span]:
+def call_span(method: str, metadata: Mapping[str, str]) -> Generator[Span, None, None]:
     """The span and the duration of one call; whoever finds out sets `rpc.grpc.status_code` on it."""
     parent = _parse(metadata.get("traceparent", ""))
     service, _, name = method.lstrip("/").partition("/")
@@ -91,9 +91,14 @@ def call_span(method: str, metadata: Mapping[str, str]) -> Iterator[Span]:
     began = time.perf_counter()
     try:
         yield span
+    except GeneratorExit:
+        # A stream whose reader hung up while it was being written to is closed from a context that is not its own.
+        token = None
+        raise
     finally:
         _call_seconds.record(time.perf_counter() - began, {"rpc.method": method})
-        otel_context.detach(token)
+        if token:
+            otel_context.detach(token)
         span.end()
 
 
@@ -110,7 +115,7 @@ def traceparent() -> str:
 
 
 @contextmanager
-def event_span(name: str, caused_by: str) -> Iterator[str]:
+def event_span(name: str, caused_by: str) -> Generator[str, None, None]:
     """A span that carries on from the write that logged an event, where that one was sampled; yields its own traceparent."""
     if not caused_by.endswith("-01") or (parent := _parse(caused_by)) is None:
         yield ""

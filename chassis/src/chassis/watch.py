@@ -1,5 +1,6 @@
 """The course of a watch: what is there, then what happens, each step with a cursor to go on from."""
 
+import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -15,6 +16,7 @@ from chassis.tail import Change, EndReason, Heartbeat, Tail
 S = TypeVar("S")
 # The place in a cursor that was given out before the snapshot was complete: there is nothing to go on from but the start.
 _START = "start"
+_POSITION = re.compile("[0-9]{1,18}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class Watches(Generic[S]):
         and CursorExpired.
         """
         place = unwrap(question, cursor) if cursor not in {"", "now"} else None
-        if cursor not in {"", "now"} and place is None:
+        if cursor not in {"", "now"} and (place is None or (place != _START and not _POSITION.fullmatch(place))):
             raise InvalidCursor
         if cursor == "now":
             position = await self._database.read(self._log.position)

@@ -31,21 +31,21 @@ HTTP_STATUS: dict[int, int] = {
 class UnreadableRequest(Problem):
     """Its text covers a body, a query parameter and a broken HTTP request alike: Envoy does not tell which it was."""
 
-    reason = documented(ErrorReason, error_reason_pb2.UNREADABLE_REQUEST)
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.UNREADABLE_REQUEST)
     text = "The request cannot be read: it is not JSON of this request, or holds an unknown parameter or word."
 
 
 class MethodNotFound(Problem):
     """Also for a wrong HTTP method, which Envoy does not tell from a wrong path."""
 
-    reason = documented(ErrorReason, error_reason_pb2.METHOD_NOT_FOUND)
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.METHOD_NOT_FOUND)
     text = "There is no such path, or not with this method."
 
 
 class RateLimited(Problem):
     """The wait stands in the header `retry-after`."""
 
-    reason = documented(ErrorReason, error_reason_pb2.RATE_LIMITED)
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.RATE_LIMITED)
     text = "Too many requests: wait as long as the header retry-after says."
 
 

@@ -2,14 +2,12 @@
 
 import sqlalchemy as sa
 from alembic import op
-${imports if imports else ""}
+
+import chassis.clock
+
 revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
 
 
 def upgrade() -> None:
     ${upgrades if upgrades else "pass"}
-
-
-def downgrade() -> None:
-    ${downgrades if downgrades else "pass"}

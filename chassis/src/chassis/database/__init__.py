@@ -3,7 +3,7 @@
 An operation depends on nothing but its session and may be run again when the transaction around it fails.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -31,7 +31,9 @@ class Database(Protocol):
 
 
 @asynccontextmanager
-async def open_database(url: str, before_commit: Callable[[Session], None], committed: Callable[[], None]) -> AsyncIterator[Database]:
+async def open_database(
+    url: str, before_commit: Callable[[Session], None], committed: Callable[[], None]
+) -> AsyncGenerator[Database, None]:
     """`url` is SQLAlchemy's: `sqlite:///path` or `postgresql+asyncpg://…`. Closing finishes what was accepted before it.
 
     `before_commit` is the last act in the transaction of every write, `committed` follows it when it is on disk.

@@ -139,7 +139,7 @@ class SqliteDatabase:
         if self._closed:
             raise ServiceUnavailable(retry_seconds=_RETRY_SECONDS)
         try:
-            return await self._loop.run_in_executor(self._read_thread, copy_context().run, self._read, operation)
+            return await self._loop.run_in_executor(self._read_thread, copy_context().run, lambda: self._read(operation))
         except (sqlite3.OperationalError, OperationalError) as error:
             if _is_mistake(error):
                 raise

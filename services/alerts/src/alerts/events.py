@@ -1,17 +1,19 @@
 """Which event a change of an alert emits, and who is shown it."""
 
+from typing import Any
+
 import h3
 from sqlalchemy.orm import Session
 
-from alerts.model import Alert, Audience, Kind, NewAlert, log
+from alerts.model import Alert, Audience, Kind, log
 
 # Cells of about 5 km², so that nobody can be found by one.
 _CELL_RESOLUTION = 7
 
 
-def alert_raised(session: Session, alert: NewAlert) -> None:
+def alert_raised(session: Session, alert: Alert) -> None:
     """With what other services need to decide without asking."""
-    about: dict[str, object] = {
+    about: dict[str, Any] = {
         "user": alert.user,
         "kind": alert.kind,
         "silent": alert.silent,
@@ -24,7 +26,7 @@ def alert_raised(session: Session, alert: NewAlert) -> None:
     log.append(session, "AlertRaised", alert.name, Audience.CALLER, **about)
 
 
-def alert_routed(session: Session, alert: NewAlert) -> None:
+def alert_routed(session: Session, alert: Alert) -> None:
     log.append(session, "AlertRouted", alert.name, alert.caller_audience, agency=alert.agency)
 
 

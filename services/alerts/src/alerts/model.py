@@ -15,6 +15,7 @@ from chassis.idempotency import RequestKeys
 
 # A phone that was torn from its owner's hand may be cancelled and still be carried somewhere.
 TRACKED_AFTER_CANCEL = timedelta(hours=2)
+_TICK = timedelta(microseconds=1)
 
 
 class Model(DeclarativeBase):
@@ -102,11 +103,13 @@ class Viewer:
         if self.agency and any(each.agency == self.agency for each in alert.responses):
             held = any(each.claimant == self.user for each in alert.responses)
             return View.REDACTED if alert.restricted and not (held or self.supervises) else View.AGENCY
+        return View.CALLER if self.is_caller(alert) else None
+
+    def is_caller(self, alert: "Alert") -> bool:
+        """Whoever answers for an agency may call for help, too."""
         if self.token_hash and self.token_hash == alert.token_hash:
-            return View.CALLER
-        if self.user and self.user == alert.user and not alert.silent:
-            return View.CALLER
-        return None
+            return True
+        return bool(self.user) and self.user == alert.user and not alert.silent
 
 
 class Response(Model):
@@ -192,6 +195,7 @@ class Alert(Model):
         """False where it was on a screen before."""
         if self.deliver_time:
             return False
+        now = self._order(now)
         self.deliver_time = now
         self._changed(now, shown=self.caller_audience is Audience.CALLER)
         return True
@@ -204,6 +208,7 @@ class Alert(Model):
             if (lead.operator, lead.claimant) == (operator, claimant):
                 return False
             raise AlreadyAcknowledged(operator=lead.operator, agency=lead.agency)
+        now = self._order(now)
         lead.operator, lead.claimant, lead.state, lead.accept_time = operator, claimant, ResponseState.ACCEPTED, now
         self.state = State.ACKNOWLEDGED
         self.acknowledge_time = self.acknowledge_time or now
@@ -220,7 +225,7 @@ class Alert(Model):
         lead = self.lead
         lead.operator, lead.claimant, lead.state, lead.accept_time = "", "", ResponseState.REQUESTED, None
         self.state = State.RAISED
-        self._changed(now, shown=False)
+        self._changed(self._order(now), shown=False)
 
     def resolve(self, outcome: int, by: Viewer, now: datetime) -> bool:
         """False where it was resolved so before. Raises NotAcknowledged, NotClaimant and AlertClosed."""
@@ -228,6 +233,7 @@ class Alert(Model):
         if self.close_time and self.outcome == outcome:
             return False
         self._require_open()
+        now = self._order(now)
         self.state, self.outcome, self.close_time = State.RESOLVED, outcome, now
         for each in self.responses:
             each.state, each.end_time = ResponseState.DONE, now
@@ -243,6 +249,7 @@ class Alert(Model):
             return False
         if self.caller_state == State.RESOLVED:
             raise AlertClosed
+        now = self._order(now)
         self.caller_state, self.cancel_claim, self.cancel_time = State.CANCELLED, CancelClaim.UNVERIFIED, now
         self._changed(now, shown=True)
         return True
@@ -273,10 +280,10 @@ class Alert(Model):
         return replaced
 
     def tracked(self, now: datetime) -> None:
-        self._changed(now, shown=True)
+        self._changed(self._order(now), shown=True)
 
     def note_added(self, now: datetime) -> None:
-        self._changed(now, shown=False)
+        self._changed(self._order(now), shown=False)
 
     def _require_open(self) -> None:
         if self.close_time:
@@ -287,6 +294,10 @@ class Alert(Model):
             raise NotAcknowledged
         if self.lead.claimant != by.user and not (by.supervises and by.agency == self.lead.agency):
             raise NotClaimant
+
+    def _order(self, now: datetime) -> datetime:
+        """A change is later than the one before it: it may have waited for its turn, or come by a clock that is behind."""
+        return max(now, self.update_time + _TICK)
 
     def _changed(self, now: datetime, *, shown: bool) -> None:
         self.update_time = now

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from google.protobuf.message import Message
 from sqlalchemy.orm import Session
@@ -27,7 +27,7 @@ class Change:
     now: datetime
 
 
-def raise_alert(session: Session, scope: str, request_id: str, alert: dict[str, Any], response: dict[str, Any]) -> Alert | NewAlert:
+def raise_alert(session: Session, scope: str, request_id: str, alert: dict[str, Any], response: dict[str, Any]) -> Alert:
     """A new alert of these columns, or the one that `request_id` made within `scope` before; no id, no scope."""
     if request_id and (earlier := keys.claim(session, scope, request_id, None, alert["name"])):
         found = store.find_alert(session, earlier)
@@ -35,7 +35,7 @@ def raise_alert(session: Session, scope: str, request_id: str, alert: dict[str, 
             raise AlertNotFound
         return found
     store.add_alert(session, alert, response)
-    raised = NewAlert(alert)
+    raised = cast("Alert", NewAlert(alert))
     events.alert_raised(session, raised)
     events.alert_routed(session, raised)
     return raised
@@ -116,8 +116,8 @@ def _take_for_agency(session: Session, change: Change) -> tuple[Alert, bool]:
 
 
 def _take_for_caller(session: Session, change: Change) -> tuple[Alert, bool]:
-    alert, view, replayed = _take(session, change)
-    if view is not View.CALLER:
+    alert, _, replayed = _take(session, change)
+    if not change.viewer.is_caller(alert):
         raise AccessDenied
     return alert, replayed
 

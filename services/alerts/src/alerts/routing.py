@@ -75,7 +75,7 @@ class Router:
         """Until cancelled. An unchanged directory costs a call and nothing more."""
         options = [("grpc.max_receive_message_length", _MAX_SNAPSHOT)]
         async with grpc.aio.insecure_channel(self._address, options=options) as channel:
-            directory: directory_service_pb2_grpc.DirectoryServiceAsyncStub = directory_service_pb2_grpc.DirectoryServiceStub(channel)  # pyright: ignore
+            directory: directory_service_pb2_grpc.DirectoryServiceAsyncStub = directory_service_pb2_grpc.DirectoryServiceStub(channel)  # pyright: ignore[reportAssignmentType]
             away = False
             while True:
                 try:

@@ -20,6 +20,7 @@ from chassis import telemetry
 from chassis.clock import new_uuid, now
 from chassis.database import Database
 from chassis.identity import caller
+from chassis.interceptors import read_metadata
 from chassis.paging import Page
 from chassis.tail import Change as LogChange
 from chassis.watch import Found, Step, Watches
@@ -43,7 +44,7 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
         route = self._router.route(place.latitude, place.longitude) if place.HasField("latitude") else self._router.route(None, None)
         scope = f"token\0{request.alert_token}" if request.alert_token else f"user\0{by.user}"
         # Without a token or a user nobody can be told from anybody else who has the request id.
-        request_id = request.request_id if request.alert_token or by.user else ""
+        request_id = request.request_id.lower() if request.alert_token or by.user else ""
         token = request.alert_token or _make_token(scope, request_id)
         columns, response = wire.to_columns(request, f"alerts/{new_uuid()}", by.user, by.name, _hash(token), route, now())
         operation = partial(operations.raise_alert, scope=scope, request_id=request_id, alert=columns, response=response)
@@ -81,7 +82,9 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
         positions = wire.to_positions(request, now())
         return await self._change(partial(operations.track_alert, positions=positions), _change(request, context))
 
-    async def WatchAlert(self, request: pb.WatchAlertRequest, context: grpc.aio.ServicerContext) -> AsyncIterator[bytes]:
+    async def WatchAlert(  # pyright: ignore[reportIncompatibleMethodOverride]  # bytes, serialized once for all watchers
+        self, request: pb.WatchAlertRequest, context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[bytes]:
         viewer = _viewer(context)
         alert, view = await self._database.read(lambda session: require_view(viewer, store.find_alert(session, request.name)))
         audience = Audience.CALLER if view is View.CALLER else Audience.AGENCY
@@ -92,16 +95,21 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
             lambda change: change.event.resource == request.name and change.event.audience <= audience,
             caller.get().expire_time,
         )
+        # Whoever comes back with a cursor is first told what they missed, however the alert has ended meanwhile.
+        told = request.cursor in {"", "now"}
         async for cursor, step in steps:
             if isinstance(step, Found | LogChange):
                 alert = step.subject.alert
             for message in self._tell(cursor, step, viewer.view(alert) or view):
                 yield message
-            if not isinstance(step, Found) and _has_ended(alert, view):
+            if _is_last(step, view) if isinstance(step, Found | LogChange) else told and _has_ended(alert, view):
                 yield wire.to_end(cursor, _CLOSED)
                 return
+            told = True
 
-    async def WatchAlerts(self, request: pb.WatchAlertsRequest, context: grpc.aio.ServicerContext) -> AsyncIterator[bytes]:
+    async def WatchAlerts(  # pyright: ignore[reportIncompatibleMethodOverride]  # as WatchAlert
+        self, request: pb.WatchAlertsRequest, context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[bytes]:
         viewer = _viewer(context)
         agency, drills = viewer.agency, request.include_drills
         steps = self._watches.follow(
@@ -175,7 +183,7 @@ def load_shown(session: Session, names: set[str]) -> dict[str, Shown]:
 
 def _viewer(context: grpc.aio.ServicerContext) -> Viewer:
     by = caller.get()
-    token = next((value for key, value in context.invocation_metadata() or () if key == _TOKEN_HEADER), "")
+    token = read_metadata(context).get(_TOKEN_HEADER, "")
     answers = not _ANSWERING.isdisjoint(by.roles)
     return Viewer(
         user=by.user,
@@ -196,6 +204,11 @@ def _answer(request: Any, context: grpc.aio.ServicerContext) -> Change:  # noqa:
     if system and not request.operator:
         raise OperatorRequired(fields=[("operator", "is required of an agency's system")])
     return _change(request, context, request.operator if system else by.user)
+
+
+def _is_last(step: Found[Shown] | LogChange[Shown], view: View) -> bool:
+    closing = {"AlertResolved", "AlertCancelled"} if view is View.CALLER else {"AlertResolved"}
+    return isinstance(step, LogChange) and step.event.type in closing
 
 
 def _has_ended(alert: Alert, view: View) -> bool:

@@ -33,4 +33,4 @@ class Settings(BaseSettings):
     # The city's own room, which answers what cannot be routed.
     default_agency: str = "agencies/jakarta-112"
     # How many watches run at a time.
-    max_watches: int = Field(5000, ge=1)
+    max_watches: int = Field(default=5000, ge=1)

@@ -1,16 +1,18 @@
 """Reads an SOS: whatever can be used is used, whatever cannot is dropped and named, and nothing is refused."""
 
-from google.protobuf.descriptor import FieldDescriptor
+from typing import Any
+
 from google.protobuf.message import Message
 
 from buf.validate import validate_pb2
 from chassis.identity import Caller
-from chassis.interceptors import find_violations, json_path
+from chassis.interceptors import field_names, find_violations, json_path
 from siaga.access.v1 import access_pb2
 from siaga.alerts.v1 import alert_pb2
 from siaga.alerts.v1.alert_service_pb2 import RaiseAlertRequest
 
 _NOTE_CHARACTERS = 4000
+_NANOS = 1_000_000_000
 # Who may raise for others, by other channels than the app.
 _TRUSTED = frozenset({access_pb2.DISPATCHER, access_pb2.SUPERVISOR, access_pb2.AGENCY})
 _DRILLERS = _TRUSTED | {access_pb2.ADMIN}
@@ -18,10 +20,12 @@ _DRILLERS = _TRUSTED | {access_pb2.ADMIN}
 
 def salvage(request: RaiseAlertRequest, caller: Caller) -> list[str]:
     """Drops from the request what breaks a rule or is not this caller's to say; returns its JSON names."""
-    ignored = [
-        _drop(request, [each.field_name for each in violation.proto.field.elements], json_path(violation))
-        for violation in find_violations(request)
-    ]
+    ignored = _clean_texts(request)
+    for violation in find_violations(request):
+        ignored.append(_drop(request, field_names(violation), json_path(violation)))
+    if not 0 <= request.location.fix_time.nanos < _NANOS:
+        request.location.ClearField("fix_time")
+        ignored.append("location.fixTime")
     if _TRUSTED.isdisjoint(caller.roles):
         if request.channel not in {alert_pb2.Alert.CHANNEL_UNSPECIFIED, alert_pb2.Alert.APP}:
             ignored.append("channel")
@@ -37,18 +41,32 @@ def salvage(request: RaiseAlertRequest, caller: Caller) -> list[str]:
     return sorted(set(ignored))
 
 
+def _clean_texts(request: RaiseAlertRequest) -> list[str]:
+    """PostgreSQL keeps no NUL; the words around it are kept."""
+    texts = [
+        (request, "note", "note"),
+        (request.caller, "display_name", "caller.displayName"),
+        (request.target, "address_text", "target.addressText"),
+    ]
+    broken = [each for each in texts if "\0" in getattr(each[0], each[1])]
+    for holder, field, _ in broken:
+        setattr(holder, field, getattr(holder, field).replace("\0", ""))
+    return [path for _, _, path in broken]
+
+
 def _drop(request: RaiseAlertRequest, names: list[str], path: str) -> str:
     """Clears the field and, where its message is nothing without it, that message; returns the path of what went."""
     if names == ["note"]:
         # Its beginning is worth more than nothing.
         request.note = request.note[:_NOTE_CHARACTERS]
         return path
-    holders: list[tuple[Message, FieldDescriptor]] = []
+    holders: list[tuple[Message, Any]] = []
     holder: Message = request
     for name in names:
         field = holder.DESCRIPTOR.fields_by_name[name]
         holders.append((holder, field))
-        if field.is_repeated or field.message_type is None:
+        # To reach into a message that went before would bring it back, empty: a place at latitude 0, longitude 0.
+        if field.is_repeated or field.message_type is None or not holder.HasField(field.name):  # pyright: ignore[reportArgumentType]
             break
         holder = getattr(holder, name)
     parts = path.split(".")[: len(holders)]

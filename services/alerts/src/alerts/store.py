@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session, selectinload
 from alerts.model import Alert, Note, Position, Response, Viewer
 from chassis.statements import Prepared
 
-_INSERT_ALERT = Prepared(insert(Alert.__table__), Alert.__table__.c.keys())
-_INSERT_RESPONSE = Prepared(insert(Response.__table__), Response.__table__.c.keys())
+_INSERT_ALERT = Prepared(insert(Alert), Alert.__table__.c.keys())
+_INSERT_RESPONSE = Prepared(insert(Response), Response.__table__.c.keys())
 _WITH_RESPONSES = selectinload(Alert.responses)
 
 
@@ -59,6 +59,8 @@ def find_open_alerts(session: Session, agency: str, *, drills: bool) -> Sequence
 def list_alerts_of_agency(session: Session, viewer: Viewer, filters: Filters, before: str, limit: int) -> Sequence[Alert]:
     """The newest first. A restricted alert's kind is no secret to whoever may see it, and only to them."""
     question = select(Alert).join(Response).where(Response.agency == viewer.agency)
+    if filters.updated_after:
+        question = question.where(Alert.update_time >= filters.updated_after)
     if filters.states:
         question = question.where(Alert.state.in_(filters.states))
     if filters.kinds:
@@ -70,8 +72,10 @@ def list_alerts_of_agency(session: Session, viewer: Viewer, filters: Filters, be
 
 
 def list_alerts_of_user(session: Session, user: str, filters: Filters, before: str, limit: int) -> Sequence[Alert]:
-    """The newest first, without silent ones."""
+    """The newest first, without silent ones; the filters hold for what the caller's side is shown."""
     question = select(Alert).where(Alert.user == user, Alert.silent.is_(False))
+    if filters.updated_after:
+        question = question.where(Alert.caller_update_time >= filters.updated_after)
     if filters.states:
         question = question.where(Alert.caller_state.in_(filters.states))
     if filters.kinds:
@@ -79,7 +83,7 @@ def list_alerts_of_user(session: Session, user: str, filters: Filters, before: s
     return _page(session, question, filters, before, limit)
 
 
-def _page(session: Session, question: Select[tuple[Alert]], filters: Filters, before: str, limit: int) -> Sequence[Alert]:
+def _page(session: Session, question: Select[Alert], filters: Filters, before: str, limit: int) -> Sequence[Alert]:
     if filters.areas is not None:
         question = question.where(Alert.area.in_(filters.areas))
     if filters.agency:
@@ -88,8 +92,6 @@ def _page(session: Session, question: Select[tuple[Alert]], filters: Filters, be
         question = question.where(Alert.create_time >= filters.created_after)
     if filters.created_before:
         question = question.where(Alert.create_time < filters.created_before)
-    if filters.updated_after:
-        question = question.where(Alert.update_time >= filters.updated_after)
     if not filters.drills:
         question = question.where(Alert.drill.is_(False))
     if before:

@@ -1,13 +1,17 @@
 """Alerts as protobuf messages, as far as a viewer is shown them."""
 
+# A message takes a datetime for a Timestamp and a number for an enum; the stubs do not say so.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false
+
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from google.protobuf.message import Message
 
-from alerts.model import Alert, Audience, ContactPreference, Kind, NewAlert, Position, ResponseState, State, View
+from alerts.model import Alert, ContactPreference, Kind, Position, ResponseState, State, View
 from alerts.routing import Route
+from chassis.errors import InvalidRequest
 from chassis.events import Event
 from chassis.tail import Change, EndReason, Heartbeat
 from chassis.watch import Found, SnapshotEnd, Step
@@ -35,22 +39,22 @@ class Shown:
         return self._serialized[key]
 
 
-def to_message(alert: Alert | NewAlert, view: View) -> alert_pb2.Alert:
+def to_message(alert: Alert, view: View) -> alert_pb2.Alert:
     if view is View.REDACTED:
         return _redacted(alert)
     message = alert_pb2.Alert(
         name=alert.name,
-        kind=alert.kind,  # pyright: ignore[reportArgumentType]  # the columns hold the contract's numbers
-        state=alert.caller_state if view is View.CALLER else alert.state,  # pyright: ignore[reportArgumentType]
-        subject=alert.subject,  # pyright: ignore[reportArgumentType]
-        channel=alert.channel,  # pyright: ignore[reportArgumentType]
-        contact_preference=alert.contact_preference,  # pyright: ignore[reportArgumentType]
+        kind=alert.kind,
+        state=alert.caller_state if view is View.CALLER else alert.state,
+        subject=alert.subject,
+        channel=alert.channel,
+        contact_preference=alert.contact_preference,
         note=alert.note,
         silent=alert.silent,
         restricted=alert.restricted,
         drill=alert.drill,
         area=alert.area,
-        routing=alert.routing,  # pyright: ignore[reportArgumentType]
+        routing=alert.routing,
         agency=alert.agency,
         external_ids=alert.external_ids,
         create_time=alert.create_time,
@@ -65,7 +69,7 @@ def to_message(alert: Alert | NewAlert, view: View) -> alert_pb2.Alert:
     if alert.latitude is not None and alert.longitude is not None:
         location = message.location
         location.point.latitude, location.point.longitude = alert.latitude, alert.longitude
-        location.source = alert.location_source  # pyright: ignore[reportAttributeAccessIssue]
+        location.source = alert.location_source
         if alert.accuracy_meters is not None:
             location.accuracy_meters = alert.accuracy_meters
         if alert.fix_time:
@@ -86,7 +90,7 @@ def to_entry(event: Event, view: View, notes: Mapping[str, str]) -> events_pb2.A
     return events_pb2.AlertEvent(
         name=f"{event.resource}/events/{event.id}",
         type=event.type,
-        audience=event.audience,  # pyright: ignore[reportArgumentType]
+        audience=event.audience,
         actor="" if view is View.CALLER else event.actor,
         text=notes.get(event.attributes.get("note", ""), ""),
         create_time=event.create_time,
@@ -122,7 +126,12 @@ def to_left(cursor: str, name: str) -> bytes:
 
 
 def to_time(message: Message, field: str) -> datetime | None:
-    return getattr(message, field).ToDatetime(UTC) if message.HasField(field) else None
+    """None where it is absent. Raises InvalidRequest."""
+    try:
+        return getattr(message, field).ToDatetime(UTC) if message.HasField(field) else None
+    except (ValueError, OverflowError):
+        first, *words = field.split("_")
+        raise InvalidRequest(fields=[(first + "".join(map(str.capitalize, words)), "is no time")]) from None
 
 
 def to_positions(request: alert_service_pb2.TrackAlertRequest, now: datetime) -> list[Position]:
@@ -204,7 +213,7 @@ def to_columns(
 def _redacted(alert: Alert) -> alert_pb2.Alert:
     message = alert_pb2.Alert(
         name=alert.name,
-        state=alert.state,  # pyright: ignore[reportArgumentType]
+        state=alert.state,
         restricted=True,
         drill=alert.drill,
         area=alert.area,
@@ -220,7 +229,7 @@ def _redacted(alert: Alert) -> alert_pb2.Alert:
     return message
 
 
-def _add_progress_for_caller(message: alert_pb2.Alert, alert: Alert | NewAlert) -> None:
+def _add_progress_for_caller(message: alert_pb2.Alert, alert: Alert) -> None:
     """What never goes back: nothing of what the agency did after a cancel, and of a silent alert nothing at all."""
     message.revision, message.etag = alert.caller_revision, f'"{alert.caller_revision}"'
     message.update_time.FromDatetime(alert.caller_update_time)
@@ -238,15 +247,15 @@ def _add_progress_for_caller(message: alert_pb2.Alert, alert: Alert | NewAlert) 
 def _add_progress_for_agency(message: alert_pb2.Alert, alert: Alert) -> None:
     message.revision, message.etag = alert.revision, f'"{alert.revision}"'
     message.update_time.FromDatetime(alert.update_time)
-    message.outcome = alert.outcome  # pyright: ignore[reportAttributeAccessIssue]
-    message.cancel_claim = alert.cancel_claim  # pyright: ignore[reportAttributeAccessIssue]
+    message.outcome = alert.outcome
+    message.cancel_claim = alert.cancel_claim
     for field in ("deliver_time", "acknowledge_time", "close_time"):
         if time := getattr(alert, field):
             getattr(message, field).FromDatetime(time)
     for each in alert.responses:
         response = message.responses.add(
             agency=each.agency, part=each.part, state=each.state, operator=each.operator, request_time=each.request_time
-        )  # pyright: ignore[reportArgumentType]
+        )
         if each.accept_time:
             response.accept_time.FromDatetime(each.accept_time)
         if each.end_time:
@@ -254,7 +263,5 @@ def _add_progress_for_agency(message: alert_pb2.Alert, alert: Alert) -> None:
 
 
 def _fix_time(location: alert_pb2.Alert.Location, now: datetime) -> datetime:
-    if not location.HasField("fix_time"):
-        return now
-    fix_time = location.fix_time.ToDatetime(UTC)
-    return fix_time if fix_time <= now + _AHEAD else now
+    fix_time = to_time(location, "fix_time")
+    return fix_time if fix_time and fix_time <= now + _AHEAD else now

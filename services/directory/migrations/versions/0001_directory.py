@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from chassis.clock import UtcTime
+
 revision = "0001"
 down_revision = None
 
@@ -14,8 +16,8 @@ def upgrade() -> None:
         sa.Column("display_name", sa.String(), nullable=False),
         sa.Column("level", sa.Integer(), nullable=False),
         sa.Column("parent", sa.String(), nullable=True),
-        sa.Column("latitude", sa.Float(), nullable=False),
-        sa.Column("longitude", sa.Float(), nullable=False),
+        sa.Column("latitude", sa.Double(), nullable=False),
+        sa.Column("longitude", sa.Double(), nullable=False),
         sa.Column("time_zone", sa.String(), nullable=False),
         sa.Column("emergency_number", sa.String(), nullable=False),
         sa.Column("boundary", sa.LargeBinary(), nullable=True),
@@ -29,7 +31,7 @@ def upgrade() -> None:
         sa.Column("parent", sa.String(), nullable=True),
         sa.Column("numbers", sa.JSON(), nullable=False),
         sa.Column("assured_by", sa.String(), nullable=False),
-        sa.Column("assured_time", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("assured_time", UtcTime(), nullable=True),
         sa.PrimaryKeyConstraint("name", name="pk_agencies"),
         sa.ForeignKeyConstraint(["parent"], ["agencies.name"], name="fk_agencies_parent"),
     )
@@ -41,7 +43,7 @@ def upgrade() -> None:
         sa.Column("numbers", sa.JSON(), nullable=False),
         sa.Column("area", sa.String(), nullable=True),
         sa.Column("assured_by", sa.String(), nullable=False),
-        sa.Column("assured_time", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("assured_time", UtcTime(), nullable=True),
         sa.PrimaryKeyConstraint("name", name="pk_hotlines"),
         sa.ForeignKeyConstraint(["area"], ["areas.name"], name="fk_hotlines_area"),
     )
@@ -61,8 +63,3 @@ def upgrade() -> None:
     )
     # There is always this one row to lock; empty, it says that nothing has been put in yet.
     op.bulk_insert(edition, [{"edition": ""}])
-
-
-def downgrade() -> None:
-    for table in ("edition", "coverage", "hotlines", "agencies", "areas"):
-        op.drop_table(table)

@@ -1,45 +1,37 @@
-"""Wires the directory: `python -m directory` serves it."""
+"""Wires the directory: `python -m directory [migrate | revision MESSAGE | import FILE]`; without a command it serves."""
 
 import asyncio
 
 from chassis import telemetry
 from chassis.database import open_database
-from chassis.migrations import make_revision
 from chassis.server import Server, Servicer
-
-from directory.commands import MIGRATIONS, import_file, migrate_database, read_arguments
+from directory.commands import run_command
 from directory.current import CurrentDirectory
-from directory.model import Model
 from directory.servicer import DirectoryServicer
 from directory.settings import Settings
 from siaga.directory.v1 import directory_service_pb2, directory_service_pb2_grpc
+
+SERVICE = directory_service_pb2.DESCRIPTOR.services_by_name["DirectoryService"]
 
 
 async def serve(settings: Settings) -> None:
     url = settings.database_url.get_secret_value()
     async with open_database(url, lambda _: None, lambda: None) as database:
         current = CurrentDirectory(database, url, settings.platform.data / "directory.snapshot")
-        await current.refresh()
+        # A database that hangs keeps nobody waiting for an answer.
+        loading = asyncio.create_task(current.refresh())
+        await asyncio.wait({loading}, timeout=3)
         methods = DirectoryServicer(current, settings.platform.dial)
-        add = directory_service_pb2_grpc.add_DirectoryServiceServicer_to_server
-        servicer = Servicer(directory_service_pb2.DESCRIPTOR.services_by_name["DirectoryService"], add, methods)
+        servicer = Servicer(SERVICE, directory_service_pb2_grpc.add_DirectoryServiceServicer_to_server, methods)
         await Server(settings.listen, settings.platform, database, [servicer], [current.run]).run()
 
 
 def main() -> None:
     settings = Settings()
-    arguments = read_arguments(settings.listen)
-    match arguments.command:
-        case "migrate":
-            migrate_database(settings)
-        case "revision":
-            make_revision(settings.database_url.get_secret_value(), MIGRATIONS, Model.metadata, arguments.message)
-        case "import":
-            import_file(arguments.file, arguments.scope, arguments.server, arguments.token)
-        case _:
-            end = telemetry.start("directory", settings.platform)
-            asyncio.run(serve(settings))
-            end()
+    if not run_command(settings):
+        end_telemetry = telemetry.start("directory", settings.platform)
+        asyncio.run(serve(settings))
+        end_telemetry()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Jakarta as it comes with the program: the start of an empty database, and the answer of last resort."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterable
 from importlib.resources import files
 
 from directory.model import UNCONFIRMED, Agency, Area, Category, Contents, Coverage, Hotline, Level, PhoneNumber, Use
@@ -54,9 +54,9 @@ def read_jakarta() -> Contents:
     )
 
 
-def _read_rows(table: str) -> Iterator[dict[str, str]]:
-    with (files("directory") / "jakarta" / table).open(encoding="utf-8", newline="") as file:
-        yield from csv.DictReader(file)
+def _read_rows(table: str) -> Iterable[dict[str, str]]:
+    text = (files("directory") / "jakarta" / table).read_text("utf-8")
+    return csv.DictReader(text.splitlines())
 
 
 def _read_numbers(words: str) -> list[PhoneNumber]:

@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from chassis import telemetry
-from chassis.clock import now
-from chassis.database import Database
-from chassis.errors import ServiceUnavailable
 from google.protobuf.message import DecodeError
 from sqlalchemy import make_url
 from sqlalchemy.orm import Session
 
+from chassis import telemetry
+from chassis.clock import now
+from chassis.database import Database
+from chassis.errors import ServiceUnavailable
 from directory import store, wire
 from directory.builtin import read_jakarta
 from directory.model import Contents
@@ -43,7 +43,7 @@ class CurrentDirectory:
         self._file = Path(url.database or "") if url.get_backend_name() == "sqlite" else None
         self._turn = asyncio.Lock()
         self._edition = ""
-        self._said = ""
+        self._said: str = ""
         self.stale = True
         self.directory, self.load_time = _recall_directory(kept)
 
@@ -70,28 +70,33 @@ class CurrentDirectory:
         return result
 
     async def _refresh(self) -> None:
-        problem = ""
+        problem: str
         try:
-            await self._load()
+            problem = await self._load()
         except Exception as error:  # noqa: BLE001  # whatever it is, there is something to answer from
             problem = telemetry.describe(error)
-        if problem != self._said:
-            _log.warning("the directory cannot be loaded, what is in memory serves on: %s", problem) if problem else _log.info("loaded again")
+        if problem and problem != self._said:
+            _log.warning("the directory in memory serves on without the database: %s", problem)
+        elif self._said and not problem:
+            _log.info("the database is read again")
         self.stale, self._said = bool(problem), problem
 
-    async def _load(self) -> None:
+    async def _load(self) -> str:
+        """Why the database cannot be followed; empty where it was."""
         async with asyncio.timeout(_PATIENCE_SECONDS):
             # Before anything else opens the file, because that would make an empty one where it is gone.
             seen = await asyncio.to_thread(store.read_edition_of_file, self._file) if self._file else None
             edition = await self._database.read(store.find_edition)
         if not edition:
-            raise LookupError  # Nothing was put in yet: the migration has not ended.
+            return "nothing was put into it yet, `python -m directory migrate` does"
         if seen is not None and seen != edition:
-            raise FileExistsError  # Another file lies in the place of the one that is open.
+            return "another file lies in the place of the one that is open, start again to use it"
         if edition != self._edition:
-            self._edition, contents = await self._database.read(store.read_contents)
-            self.directory, self.load_time = await asyncio.to_thread(_make_directory, contents), now()
+            edition, contents = await self._database.read(store.read_contents)
+            self.directory = await asyncio.to_thread(_make_directory, contents)
+            self.load_time, self._edition = now(), edition
             await asyncio.to_thread(_keep_directory, self.directory, self._kept)
+        return ""
 
 
 def _make_directory(contents: Contents) -> Directory:

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, cast
 
 import shapely
 from shapely import MultiPolygon, Polygon
@@ -46,14 +46,14 @@ class _Flaw(Exception):
     """Something in a feature is wrong; the text says what."""
 
 
-def read_features(file: bytes) -> Reading:
+def read_features(file: bytes | bytearray) -> Reading:
     """Everything that is right, and everything that is not; what follows an error of JSON's grammar is not looked at."""
     try:
         text = file.decode()
     except UnicodeDecodeError as error:
         return Reading([], [Fault(1 + file.count(b"\n", 0, error.start), "is not UTF-8")])
     reading = Reading([], [])
-    line, counted, index = 1, 0, -1
+    line, counted = 1, 0
     try:
         for index, (start, content) in enumerate(_walk_features(text)):
             line, counted = line + text.count("\n", counted, start), start
@@ -63,8 +63,6 @@ def read_features(file: bytes) -> Reading:
                 reading.faults.append(Fault(line, f"{_name_feature(content, index)}: {flaw}"))
     except json.JSONDecodeError as error:
         reading.faults.append(Fault(error.lineno, f"is not a FeatureCollection in JSON: {error.msg}"))
-    except (ValueError, RecursionError):
-        reading.faults.append(Fault(line, f"features[{index + 1}] holds a number too long or lists too deep"))
     return reading
 
 
@@ -92,7 +90,13 @@ class _Scanner:
         return mark
 
     def take_value(self) -> Any:  # noqa: ANN401  # JSON
-        value, self._place = _DECODER.raw_decode(self._text, self.skip_space())
+        start = self.skip_space()
+        try:
+            value, self._place = _DECODER.raw_decode(self._text, start)
+        except json.JSONDecodeError:
+            raise
+        except (ValueError, RecursionError):
+            self.refuse("a number is too long, or lists are too deep")
         return value
 
     def take_end(self) -> None:
@@ -145,38 +149,38 @@ def _name_feature(content: Any, index: int) -> str:  # noqa: ANN401
     """Its code where it has one, else its place in the list."""
     try:
         return _read_code(content["properties"], "code")
-    except (_Flaw, KeyError, TypeError):
+    except (_Flaw, KeyError, TypeError, AttributeError):
         return f"features[{index}]"
 
 
 def _read_feature(line: int, content: Any) -> Feature:  # noqa: ANN401
-    if not isinstance(content, dict) or content.get("type") != "Feature":
+    feature = _take_object(content, "is not a Feature")
+    if feature.get("type") != "Feature":
         raise _Flaw("is not a Feature")
-    properties = content.get("properties")
-    if not isinstance(properties, dict):
-        raise _Flaw("has no properties")
+    properties = _take_object(feature.get("properties"), "has no properties")
     code, parent = _read_code(properties, "code"), _read_code(properties, "parent")
     name = properties.get("name")
     if not isinstance(name, str) or not 0 < len(name) <= _MAX_NAME or not name.isprintable() or not name.strip():
         raise _Flaw(f"its `name` is not text of 1 to {_MAX_NAME} characters")
-    return Feature(line, f"areas/{code}", name, f"areas/{parent}", _read_shape(content.get("geometry")))
+    return Feature(line, f"areas/{code}", name, f"areas/{parent}", _read_shape(feature.get("geometry")))
 
 
-def _read_code(properties: Any, key: str) -> str:  # noqa: ANN401
+def _read_code(properties: dict[str, Any], key: str) -> str:
     code = properties.get(key)
     if not isinstance(code, str) or not _CODE.fullmatch(code):
         raise _Flaw(f"its `{key}` is not a code of letters, digits, points and hyphens")
     return code
 
 
-def _read_shape(geometry: Any) -> Shape:  # noqa: ANN401
-    kind = geometry.get("type") if isinstance(geometry, dict) else None
-    if kind not in {"Polygon", "MultiPolygon"}:
-        raise _Flaw("its geometry is neither a Polygon nor a MultiPolygon")
-    coordinates = geometry.get("coordinates")
-    polygons = [coordinates] if kind == "Polygon" else coordinates
-    if not isinstance(polygons, list) or not polygons:
-        raise _Flaw("its boundary is empty")
+def _read_shape(content: Any) -> Shape:  # noqa: ANN401
+    geometry = _take_object(content, "has no geometry")
+    match geometry.get("type"):
+        case "Polygon":
+            polygons = [geometry.get("coordinates")]
+        case "MultiPolygon":
+            polygons = _take_list(geometry.get("coordinates"), 1, "its boundary is empty")
+        case _:
+            raise _Flaw("its geometry is neither a Polygon nor a MultiPolygon")
     boundary = MultiPolygon([_read_polygon(polygon) for polygon in polygons])
     vertices = shapely.count_coordinates(boundary)
     if vertices > _MAX_VERTICES:
@@ -189,29 +193,38 @@ def _read_shape(geometry: Any) -> Shape:  # noqa: ANN401
     return Shape(shapely.to_wkb(oriented, byte_order=1, output_dimension=2), point.y, point.x)
 
 
-def _read_polygon(rings: Any) -> Polygon:  # noqa: ANN401
-    if not isinstance(rings, list) or not rings:
-        raise _Flaw("a polygon has no ring")
-    outer, *holes = [_read_ring(ring) for ring in rings]
+def _read_polygon(content: Any) -> Polygon:  # noqa: ANN401
+    outer, *holes = [_read_ring(ring) for ring in _take_list(content, 1, "its boundary is empty")]
     return Polygon(outer, holes)
 
 
-def _read_ring(ring: Any) -> list[tuple[float, float]]:  # noqa: ANN401
-    if not isinstance(ring, list) or len(ring) < 4:  # noqa: PLR2004  # RFC 7946
-        raise _Flaw("a ring has fewer than 4 positions")
-    positions = [_read_position(position) for position in ring]
+def _read_ring(content: Any) -> list[tuple[float, float]]:  # noqa: ANN401
+    positions = [_read_position(position) for position in _take_list(content, 4, "a ring has fewer than 4 positions")]
     if positions[0] != positions[-1]:
         raise _Flaw("a ring is not closed: its last position must be its first")
     return positions
 
 
-def _read_position(position: Any) -> tuple[float, float]:  # noqa: ANN401
-    # A bool is an int to isinstance.
-    if not isinstance(position, list) or len(position) not in {2, 3} or any(type(each) not in {int, float} for each in position):
+def _read_position(content: Any) -> tuple[float, float]:  # noqa: ANN401
+    position = _take_list(content, 2, "a position is not [longitude, latitude]")
+    # To isinstance a bool would be an int. A third number is the altitude.
+    if len(position) > 3 or any(type(each) not in {int, float} for each in position):  # noqa: PLR2004
         raise _Flaw("a position is not [longitude, latitude]")
-    longitude, latitude = position[0], position[1]
-    if -180 <= longitude <= 180 and -90 <= latitude <= 90:
+    longitude, latitude = position[:2]
+    if -180 <= longitude <= 180 and -90 <= latitude <= 90:  # noqa: PLR2004  # degrees
         return float(longitude), float(latitude)
-    if -90 <= longitude <= 90 and -180 <= latitude <= 180:
-        raise _Flaw(f"latitude and longitude are swapped: [{longitude}, {latitude}] must be longitude first")
+    if -180 <= latitude <= 180 and -90 <= longitude <= 90:  # noqa: PLR2004
+        raise _Flaw(f"latitude and longitude are swapped: [{longitude}, {latitude}] must have its longitude first")
     raise _Flaw("a position is out of range: longitude is -180 to 180, latitude -90 to 90")
+
+
+def _take_object(content: Any, flaw: str) -> dict[str, Any]:  # noqa: ANN401
+    if not isinstance(content, dict):
+        raise _Flaw(flaw)
+    return cast("dict[str, Any]", content)
+
+
+def _take_list(content: Any, least: int, flaw: str) -> list[Any]:  # noqa: ANN401
+    if not isinstance(content, list) or len(cast("list[Any]", content)) < least:
+        raise _Flaw(flaw)
+    return cast("list[Any]", content)

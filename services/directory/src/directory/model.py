@@ -5,9 +5,10 @@ from datetime import datetime
 from enum import IntEnum
 from typing import NamedTuple, TypedDict
 
-from chassis.clock import UtcTime
 from sqlalchemy import JSON, ForeignKey, MetaData
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from chassis.clock import UtcTime
 
 # The assurance of what nobody has confirmed.
 UNCONFIRMED = "unconfirmed"

@@ -41,25 +41,25 @@ def import_areas(session: Session, scope: str, reading: Reading) -> Imported:
     parent = areas[scope].parent
     above = store.find_area(session, parent) if parent else None
     known, lines = set(areas), dict[str, int]()
-    added, changed, faults = 0, 0, list(reading.faults)
+    added, redrawn, faults = 0, 0, list(reading.faults)
     # Parents come before their children in this order, wherever they stand in the file.
     for feature in sorted(reading.features, key=lambda each: each.name):
         fault = _find_fault(feature, areas, areas[scope], above, lines)
         if fault:
             faults.append(Fault(feature.line, f"{feature.name.removeprefix('areas/')}: {fault}"))
         elif feature.name in areas:
-            changed += areas[feature.name].redraw(feature.display_name, feature.shape)
+            redrawn += areas[feature.name].redraw(feature.display_name, feature.shape)
         else:
             areas[feature.name] = areas[feature.parent].add_child(feature.name, feature.display_name, feature.shape)
             added += 1
         lines.setdefault(feature.name, feature.line)
     if faults:
         raise _refuse_import(faults)
-    changed += sum(areas[name].forget_boundary() for name in known - lines.keys())
-    store.add_areas(session, [area for name, area in areas.items() if name not in known])
+    changed = redrawn + sum(areas[name].forget_boundary() for name in known - lines.keys())
+    session.add_all(area for name, area in areas.items() if name not in known)
     if added or changed:
         store.renew_edition(session)
-    return Imported(added, changed, len(lines) - added - changed)
+    return Imported(added, changed, len(lines) - added - redrawn)
 
 
 def _find_fault(feature: Feature, areas: dict[str, Area], scope: Area, above: Area | None, lines: dict[str, int]) -> str:

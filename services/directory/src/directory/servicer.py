@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from functools import partial
 from itertools import islice
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import grpc
-from chassis.errors import InvalidRequest, RequestTooLarge
-from chassis.paging import Page
 from google.protobuf.message import Message
 
+from chassis.errors import InvalidRequest, RequestTooLarge
+from chassis.paging import Page
 from directory import operations, wire
 from directory.current import CurrentDirectory
 from directory.errors import AgencyNotFound, AreaNotFound, BoundaryUnknown, HotlineNotFound
@@ -20,7 +20,8 @@ from siaga.directory.v1 import agency_pb2, area_pb2, directory_service_pb2_grpc
 from siaga.directory.v1 import directory_service_pb2 as pb
 
 _MAX_IMPORT_BYTES = 256 * 1024 * 1024
-_Context = grpc.aio.ServicerContext
+# The stubs alone have the parameters.
+_Context: TypeAlias = "grpc.aio.ServicerContext[Message, Message]"
 
 E = TypeVar("E", area_pb2.Area, agency_pb2.Agency, agency_pb2.Hotline)
 
@@ -45,20 +46,25 @@ class DirectoryServicer(directory_service_pb2_grpc.DirectoryServiceServicer):
             )
             for each in found
         ]
-        return pb.SearchNearbyResponse(contacts=contacts, next_page_token=token, stale=current.stale, load_time=current.load_time)
+        return pb.SearchNearbyResponse(
+            contacts=contacts, next_page_token=token, stale=current.stale, load_time=wire.to_timestamp(current.load_time)
+        )
 
     async def ResolveLocation(self, request: pb.ResolveLocationRequest, context: _Context) -> pb.ResolveLocationResponse:
         current, directory = self._current, self._current.directory
         areas, within = directory.find_areas(request.point.latitude, request.point.longitude)
         match = pb.ResolveLocationResponse.BOUNDARY if within else pb.ResolveLocationResponse.NEAREST
-        responsible = directory.find_responsible(areas)
+        responsibilities = [
+            pb.ResolveLocationResponse.Responsibility(category=category, agency=agency)
+            for category, agency in directory.find_responsible(areas)
+        ]
         return pb.ResolveLocationResponse(
             areas=areas,
             match=match if areas else pb.ResolveLocationResponse.MATCH_UNSPECIFIED,
-            responsibilities=[pb.ResolveLocationResponse.Responsibility(category=category, agency=agency) for category, agency in responsible],
+            responsibilities=responsibilities,
             emergency_number=areas[0].emergency_number if areas else self._dial,
             stale=current.stale,
-            load_time=current.load_time,
+            load_time=wire.to_timestamp(current.load_time),
         )
 
     async def GetArea(self, request: pb.GetAreaRequest, context: _Context) -> area_pb2.Area:
@@ -127,7 +133,7 @@ def _cut_page(request: Message, entries: Iterable[E], place: Callable[[E], str])
     return page.cut(list(islice(rest, page.size + 1)), place)
 
 
-async def _receive_file(requests: AsyncIterator[pb.ImportDirectoryRequest]) -> tuple[str, bytes]:
+async def _receive_file(requests: AsyncIterator[pb.ImportDirectoryRequest]) -> tuple[str, bytearray]:
     """The scope, and the whole file."""
     scope, file = "", bytearray()
     async for request in requests:
@@ -139,5 +145,5 @@ async def _receive_file(requests: AsyncIterator[pb.ImportDirectoryRequest]) -> t
             raise RequestTooLarge(maxBytes=str(_MAX_IMPORT_BYTES))
     else:
         if scope:
-            return scope, bytes(file)
+            return scope, file
     raise InvalidRequest(fields=[("scope", "must be in the first message and in no other")])

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from chassis.settings import Platform
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from chassis.settings import Platform
 
 
 def _default_url(settings: dict[str, Any]) -> SecretStr:

@@ -4,9 +4,9 @@ import hashlib
 from collections.abc import Iterable, Sequence
 
 import shapely
-from chassis.geo import AreaIndex, Place
 from shapely import MultiPolygon
 
+from chassis.geo import AreaIndex, Place
 from siaga.directory.v1.agency_pb2 import Agency, Category, Hotline
 from siaga.directory.v1.area_pb2 import Area
 from siaga.directory.v1.directory_service_pb2 import GetSnapshotResponse
@@ -31,7 +31,7 @@ class Directory:
         self._coverage = {(row.area, row.category): row.agency for row in held.coverage}
         self._categories = sorted({row.category for row in held.coverage})
         self._contacts = sorted(held.hotlines, key=rank_contact)
-        self._index = AreaIndex(list(self._list_places()), _GAP_METERS, _REACH_METERS)
+        self._index = AreaIndex(self._list_places(), _GAP_METERS, _REACH_METERS)
 
     @property
     def etag(self) -> str:

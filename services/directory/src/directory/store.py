@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from chassis.clock import new_uuid
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from chassis.clock import new_uuid
 from directory.model import Agency, Area, Contents, Coverage, Edition, Hotline
 
 
@@ -46,11 +46,6 @@ def add_contents(session: Session, contents: Contents) -> None:
         session.add_all(rows)
         # One table after the other and in the given order, as the foreign keys want it.
         session.flush()
-
-
-def add_areas(session: Session, areas: Sequence[Area]) -> None:
-    """Parents stand before their children."""
-    session.add_all(areas)
 
 
 def find_area(session: Session, name: str) -> Area | None:

