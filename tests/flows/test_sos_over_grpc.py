@@ -8,6 +8,7 @@ import grpc
 import pytest
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
+
 from harness import RunningPlatform
 from siaga.alerts.v1 import alert_pb2, alert_service_pb2, alert_service_pb2_grpc
 from siaga.directory.v1 import directory_service_pb2, directory_service_pb2_grpc
@@ -49,7 +50,9 @@ async def test_an_sos_travels_from_a_phone_to_an_agency_and_back(platform: Runni
     assert time.monotonic() - began < SECOND
     assert seen.event.alert.kind == alert_pb2.Alert.FIRE
 
-    phone = alerts.WatchAlert(alert_service_pb2.WatchAlertRequest(name=raised.alert.name), metadata=(("siaga-alert-token", raised.alert_token),))
+    phone = alerts.WatchAlert(
+        alert_service_pb2.WatchAlertRequest(name=raised.alert.name), metadata=(("siaga-alert-token", raised.alert_token),)
+    )
     await wait_for(phone, "snapshot_end")
     acknowledge = alert_service_pb2.AcknowledgeAlertRequest(name=raised.alert.name, request_id=str(uuid.uuid4()), operator="Sari")
     answer = await alerts.AcknowledgeAlert(acknowledge, metadata=agency)

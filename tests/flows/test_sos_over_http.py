@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from harness import RunningPlatform
 
 MONAS = {"latitude": -6.1754, "longitude": 106.8272}
@@ -140,7 +141,9 @@ def test_a_console_that_was_away_resumes_where_it_was(platform: RunningPlatform,
         ({"drill": True, "channel": "VOICE"}, ["channel", "drill"]),
     ],
 )
-def test_an_sos_with_a_bad_value_is_accepted_and_says_what_was_ignored(http: httpx.Client, fields: dict[str, Any], ignored: list[str]) -> None:
+def test_an_sos_with_a_bad_value_is_accepted_and_says_what_was_ignored(
+    http: httpx.Client, fields: dict[str, Any], ignored: list[str]
+) -> None:
     raised = raise_sos(http, **fields)
     assert raised["ignoredFields"] == ignored
     assert raised["alert"]["state"] == "RAISED"

@@ -13,8 +13,10 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import grpc
+
 from siaga.alerts.v1 import alert_pb2, alert_service_pb2, alert_service_pb2_grpc
 
 # Nobody in danger waits for gRPC's default of two minutes between attempts to connect.
@@ -31,7 +33,7 @@ class Ledger:
         self._file = path.open("a")
         self.outcomes: dict[str, str] = {}
 
-    def __enter__(self) -> "Ledger":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

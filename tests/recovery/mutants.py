@@ -7,18 +7,19 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
+import grpc
+from sqlalchemy.orm import Session
+
 import alerts.__main__ as program
 import chassis.database.sqlite
 import chassis.server
 import chassis.tail
-import grpc
 from alerts import operations
 from alerts.model import NewAlert, keys
 from alerts.servicer import AlertServicer
 from alerts.settings import Settings
 from chassis.database import Database, open_database
 from siaga.directory.v1 import directory_service_pb2, directory_service_pb2_grpc
-from sqlalchemy.orm import Session
 
 LATE_SECONDS = 0.3
 
@@ -30,10 +31,10 @@ class EarlyDatabase:
         self._database = database
         self._late: set[asyncio.Task[Any]] = set()
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._database, name)
 
-    async def write(self, operation: Callable[[Session], Any]) -> Any:  # noqa: ANN401
+    async def write(self, operation: Callable[[Session], Any]) -> Any:
         if not isinstance(operation, partial) or operation.func is not operations.raise_alert:
             return await self._database.write(operation)
         task = asyncio.create_task(self._write_late(operation))
@@ -56,7 +57,7 @@ def reply_before_commit() -> None:
 
 
 def commit_without_fsync() -> None:
-    chassis.database.sqlite._PRAGMAS["synchronous"] = 1  # noqa: SLF001
+    chassis.database.sqlite._PRAGMAS["synchronous"] = 1
 
 
 def forget_request_ids() -> None:
@@ -72,7 +73,7 @@ def ask_the_directory() -> None:
     """Asks the directory about each SOS before it is written."""
     raise_alert = AlertServicer.RaiseAlert
 
-    async def ask_first(self: AlertServicer, request: Any, context: grpc.aio.ServicerContext) -> Any:  # noqa: ANN401
+    async def ask_first(self: AlertServicer, request: Any, context: grpc.aio.ServicerContext) -> Any:
         async with grpc.aio.insecure_channel(Settings().directory) as channel:
             stub = directory_service_pb2_grpc.DirectoryServiceStub(channel)
             await stub.GetSnapshot(directory_service_pb2.GetSnapshotRequest(), timeout=3)
@@ -88,7 +89,7 @@ def count_watches_as_calls() -> None:
 
 def wait_for_slow_readers() -> None:
     """Keeps everything for a watcher, however far it is behind."""
-    chassis.tail._QUEUE = 0  # noqa: SLF001
+    chassis.tail._QUEUE = 0
 
 
 BROKEN = (

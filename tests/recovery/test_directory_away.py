@@ -6,6 +6,7 @@ import time
 import uuid
 
 import grpc
+
 from harness import RunningPlatform, run_platform
 from siaga.alerts.v1 import alert_pb2, alert_service_pb2, alert_service_pb2_grpc
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+
 from chassis.testing import run_process, stop, wait_until
 from harness import RunningPlatform, run_platform
 from siaga.alerts.v1 import alert_service_pb2, alert_service_pb2_grpc

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import redis
+
 from harness import RunningPlatform, run_platform
 from recovery.ledger import Callers, Ledger, Watcher, judge, wait_for_delivery
 from recovery.test_sigkill import read_rows
@@ -52,7 +53,9 @@ async def raise_meanwhile(platform: RunningPlatform, ledger: Ledger, seconds: fl
     return sorted(callers.latencies)
 
 
-async def endure(platform: RunningPlatform, url: str, folder: Path, fault: Callable[[RunningPlatform], None]) -> tuple[list[str], float, float]:
+async def endure(
+    platform: RunningPlatform, url: str, folder: Path, fault: Callable[[RunningPlatform], None]
+) -> tuple[list[str], float, float]:
     """What went wrong, how much slower the slowest of a hundred SOS was, and how late the last one was on the other replica's screen."""
     watcher = Watcher(platform.address("alerts-2"), lambda: platform.token("dispatcher-112"))
     watching = asyncio.create_task(watcher.run())
@@ -72,7 +75,9 @@ async def endure(platform: RunningPlatform, url: str, folder: Path, fault: Calla
         wrong = judge(ledger, [watcher], (await read_rows(url))[0])
         wrong += [f"{outcome}: {each}" for each, outcome in ledger.outcomes.items() if outcome != "ok"]
     slower = meanwhile[int(len(meanwhile) * 0.99)] - before[int(len(before) * 0.99)]
-    print(f"\n{fault.__name__}: {len(meanwhile)} SOS, p99 {slower * 1000:+.0f} ms, last seen {last:.2f} s after the last call, wrong: {len(wrong)}")
+    print(
+        f"\n{fault.__name__}: {len(meanwhile)} SOS, p99 {slower * 1000:+.0f} ms, last seen {last:.2f} s after the last, wrong: {len(wrong)}"
+    )
     return wrong, slower, last
 
 

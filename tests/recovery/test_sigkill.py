@@ -11,6 +11,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+
 from harness import RunningPlatform, run_platform
 from recovery.ledger import Callers, Ledger, Watcher, judge, wait_for_delivery
 

@@ -11,6 +11,7 @@ import grpc
 import pytest
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
+
 from harness import RunningPlatform, run_platform
 from recovery.ledger import Watcher
 from siaga.alerts.v1 import alert_service_pb2, alert_service_pb2_grpc
@@ -30,7 +31,9 @@ async def raise_sos(address: str, count: int, note: str = "") -> list[float]:
         stub = alert_service_pb2_grpc.AlertServiceStub(channel)
 
         async def call() -> None:
-            request = alert_service_pb2.RaiseAlertRequest(request_id=str(uuid.uuid4()), alert_token=uuid.uuid4().hex, note=f"{time.monotonic()} {note}")
+            request = alert_service_pb2.RaiseAlertRequest(
+                request_id=str(uuid.uuid4()), alert_token=uuid.uuid4().hex, note=f"{time.monotonic()} {note}"
+            )
             began = time.monotonic()
             try:
                 await stub.RaiseAlert(request, timeout=10)

@@ -9,6 +9,10 @@ import shapely
 from shapely import MultiPolygon, Point, STRtree
 from shapely.ops import nearest_points
 
+# Between boundaries drawn apart lie slivers; the widest in Jakarta's are well below this.
+GAP_METERS = 500.0
+# How far an area without a boundary reaches from its point: nearly all of Jakarta's islands lie within 16 km of it, Bogor is 27 km away.
+REACH_METERS = 20_000.0
 # The mean radius of the earth (IUGG), and so the metres in a degree of a great circle.
 METERS_PER_DEGREE = 6_371_008.8 * math.pi / 180
 
@@ -30,7 +34,7 @@ class AreaIndex:
     area has no boundary, to the one whose point is nearest, if that is within `reach_meters`.
     """
 
-    def __init__(self, places: Iterable[Place], gap_meters: float, reach_meters: float) -> None:
+    def __init__(self, places: Iterable[Place], gap_meters: float = GAP_METERS, reach_meters: float = REACH_METERS) -> None:
         self._gap, self._reach = gap_meters, reach_meters
         bounded: list[tuple[str, MultiPolygon]] = []
         pointed: list[Place] = []

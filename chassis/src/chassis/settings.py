@@ -36,7 +36,7 @@ def read_secret(path: Path) -> bytes:
         path.parent.mkdir(parents=True, exist_ok=True)
         # It is there with all its bytes or not at all, whoever else starts and whenever the power fails.
         new = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-        with open(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
+        with os.fdopen(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
             file.write(secrets.token_bytes(_SECRET_BYTES))
             file.flush()
             os.fsync(file.fileno())

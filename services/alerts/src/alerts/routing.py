@@ -19,9 +19,8 @@ from siaga.directory.v1 import agency_pb2, directory_service_pb2, directory_serv
 _REFRESH_SECONDS = 10.0
 _CALL_SECONDS = 10.0
 _MAX_SNAPSHOT = 256 * 1024 * 1024
-# Between boundaries lie slivers; where no boundary is known, an area reaches this far from its point.
-_GAP_METERS = 500.0
-_REACH_METERS = 5000.0
+# Whatever a snapshot or its file has wrong with it, SOS are routed all the same.
+_UNUSABLE = (DecodeError, OSError, ValueError, shapely.errors.ShapelyError)
 _log = logging.getLogger(__name__)
 
 
@@ -41,14 +40,14 @@ class Router:
         self._address, self._kept = address, kept
         self._default = Route("", default_agency, Routing.DEFAULT)
         self._etag = ""
-        self._index = AreaIndex([], _GAP_METERS, _REACH_METERS)
+        self._index = AreaIndex([])
         self._parents: dict[str, str] = {}
         self._children: dict[str, list[str]] = {}
         self._rooms: dict[str, str] = {}
         if kept.exists():
             try:
                 self._learn(directory_service_pb2.GetSnapshotResponse.FromString(kept.read_bytes()))
-            except (DecodeError, shapely.errors.ShapelyError):
+            except _UNUSABLE:
                 _log.warning("%s cannot be read: SOS go to the default room until the directory answers", kept)
 
     def route(self, latitude: float | None, longitude: float | None) -> Route:
@@ -81,7 +80,7 @@ class Router:
                 try:
                     await self._refresh(directory)
                     away = False
-                except (grpc.aio.AioRpcError, shapely.errors.ShapelyError, OSError) as error:
+                except (grpc.aio.AioRpcError, *_UNUSABLE) as error:
                     if not away:
                         cause = error.code().name if isinstance(error, grpc.aio.AioRpcError) else type(error).__name__
                         _log.warning("the directory cannot be had (%s): routing goes on from what is known", cause)
@@ -103,7 +102,7 @@ class Router:
         for child, parent in parents.items():
             children[parent].append(child)
         places = [_place(each) for each in snapshot.areas if each.area.name not in children]
-        index = AreaIndex(places, _GAP_METERS, _REACH_METERS)
+        index = AreaIndex(places)
         rooms = {each.area: each.agency for each in snapshot.coverage if each.category == agency_pb2.EMERGENCY}
         self._index, self._parents, self._children, self._rooms, self._etag = index, parents, dict(children), rooms, response.etag
 
@@ -116,5 +115,6 @@ class Router:
 
 def _place(record: snapshot_pb2.Snapshot.AreaRecord) -> Place:
     boundary = shapely.from_wkb(record.boundary) if record.boundary else None
-    assert boundary is None or isinstance(boundary, MultiPolygon)
+    if boundary is not None and not isinstance(boundary, MultiPolygon):
+        raise ValueError(boundary.geom_type)
     return Place(record.area.name, boundary, (record.area.point.longitude, record.area.point.latitude))

@@ -12,10 +12,6 @@ from siaga.directory.v1.area_pb2 import Area
 from siaga.directory.v1.directory_service_pb2 import GetSnapshotResponse
 from siaga.directory.v1.snapshot_pb2 import Snapshot
 
-# Simplified boundaries leave slivers between neighbours, and a shore is never exact; further out lies the open sea.
-_GAP_METERS = 500
-# Where no boundary is known: nearly all islands of Kepulauan Seribu lie within this of their village's point.
-_REACH_METERS = 20_000
 
 
 class Directory:
@@ -31,7 +27,7 @@ class Directory:
         self._coverage = {(row.area, row.category): row.agency for row in held.coverage}
         self._categories = sorted({row.category for row in held.coverage})
         self._contacts = sorted(held.hotlines, key=rank_contact)
-        self._index = AreaIndex(self._list_places(), _GAP_METERS, _REACH_METERS)
+        self._index = AreaIndex(self._list_places())
 
     @property
     def etag(self) -> str:
