@@ -1,5 +1,6 @@
 """Pages of a list (AIP-158): how long one is, and the token that asks for the next."""
 
+import re
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -9,6 +10,8 @@ from chassis.errors import InvalidPageToken
 from chassis.opaque import unwrap, wrap
 
 DEFAULT_SIZE = 50
+# As many digits as any row's id has room for.
+_NUMBER = re.compile("[0-9]{0,18}")
 
 T = TypeVar("T")
 
@@ -31,6 +34,12 @@ class Page:
             if after is None:
                 raise InvalidPageToken
             self.after = after
+
+    def after_number(self) -> int:
+        """`after` where the places are numbers, 0 for the first page. Raises InvalidPageToken: a token can be made up."""
+        if not _NUMBER.fullmatch(self.after):
+            raise InvalidPageToken
+        return int(self.after or 0)
 
     def cut(self, rows: Sequence[T], place: Callable[[T], str]) -> tuple[Sequence[T], str]:
         """The rows of this page and the token of the next; `rows` holds one more than `size` where there is a next."""

@@ -137,8 +137,9 @@ def render_error_mappers(template: Json, contract: Contract, dial: str) -> Itera
     """Yield them in the order in which Envoy asks: the paths of an SOS before all others, gRPC before JSON."""
     conditions = template["conditions"]
     over_grpc = [conditions["grpc_type"], conditions["not_transcoded"]]
-    for paths, metadata in ((find_emergency_paths(contract), {"dial": dial}), (".*", {})):
-        where = fill(conditions["path"], {"regex": paths})
+    emergency, anywhere = (fill(conditions["path"], {"regex": paths}) for paths in (find_emergency_paths(contract), ".*"))
+    # What is refused before its headers were read may have been an SOS.
+    for where, metadata in ((emergency, {"dial": dial}), (anywhere, {}), (conditions["no_path"], {"dial": dial})):
         # Without keys no token can be judged: the caller is not to blame, and must not be signed out.
         without_keys = [fill(conditions["status"], {"op": "EQ", "status": 401}), conditions["keys_unavailable"], where]
         errors: list[tuple[Json, type[Problem]]] = [(without_keys, ServiceUnavailable)]

@@ -157,7 +157,7 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
                 raise NotClaimant
             audience = Audience.CALLER if view is View.CALLER else Audience.AGENCY
             page = Page(request, f"{audience}")
-            rows = log.timeline(session, request.name, audience, int(page.after or 0), page.size + 1)
+            rows = log.timeline(session, request.name, audience, page.after_number(), page.size + 1)
             events, next_page_token = page.cut(rows, lambda event: str(event.id))
             notes = store.find_notes(session, {event.attributes["note"] for event in events if "note" in event.attributes})
             return pb.ListAlertEventsResponse(events=[wire.to_entry(each, view, notes) for each in events], next_page_token=next_page_token)

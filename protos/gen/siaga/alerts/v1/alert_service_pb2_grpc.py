@@ -236,9 +236,10 @@ class AlertServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListAlertEvents(self, request, context):
-        """Lists the timeline of an alert, the oldest entry first, as far as this reader is shown it.
+        """Lists the timeline of an alert, the oldest entry first, as far as this reader is shown it. A restricted alert's is
+        for its claimant and the agency's supervisors.
 
-        Errors: `ALERT_NOT_FOUND`, `INVALID_PAGE_TOKEN`.
+        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `INVALID_PAGE_TOKEN`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

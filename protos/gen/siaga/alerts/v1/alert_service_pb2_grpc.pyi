@@ -112,9 +112,10 @@ class AlertServiceStub:
     Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `OPERATOR_REQUIRED`.
     """
     ListAlertEvents: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.ListAlertEventsRequest, _alert_service_pb2.ListAlertEventsResponse]
-    """Lists the timeline of an alert, the oldest entry first, as far as this reader is shown it.
+    """Lists the timeline of an alert, the oldest entry first, as far as this reader is shown it. A restricted alert's is
+    for its claimant and the agency's supervisors.
 
-    Errors: `ALERT_NOT_FOUND`, `INVALID_PAGE_TOKEN`.
+    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `INVALID_PAGE_TOKEN`.
     """
 
 @_typing.type_check_only
@@ -200,9 +201,10 @@ class AlertServiceAsyncStub(AlertServiceStub):
     Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `OPERATOR_REQUIRED`.
     """
     ListAlertEvents: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.ListAlertEventsRequest, _alert_service_pb2.ListAlertEventsResponse]  # type: ignore[assignment]
-    """Lists the timeline of an alert, the oldest entry first, as far as this reader is shown it.
+    """Lists the timeline of an alert, the oldest entry first, as far as this reader is shown it. A restricted alert's is
+    for its claimant and the agency's supervisors.
 
-    Errors: `ALERT_NOT_FOUND`, `INVALID_PAGE_TOKEN`.
+    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `INVALID_PAGE_TOKEN`.
     """
 
 class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -363,9 +365,10 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _alert_service_pb2.ListAlertEventsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_alert_service_pb2.ListAlertEventsResponse, _abc.Awaitable[_alert_service_pb2.ListAlertEventsResponse]]:
-        """Lists the timeline of an alert, the oldest entry first, as far as this reader is shown it.
+        """Lists the timeline of an alert, the oldest entry first, as far as this reader is shown it. A restricted alert's is
+        for its claimant and the agency's supervisors.
 
-        Errors: `ALERT_NOT_FOUND`, `INVALID_PAGE_TOKEN`.
+        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `INVALID_PAGE_TOKEN`.
         """
 
 def add_AlertServiceServicer_to_server(servicer: AlertServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

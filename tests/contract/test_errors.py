@@ -1,0 +1,145 @@
+"""Every RPC answers every error in the one shape, over JSON through the gateway as over gRPC."""
+
+from pathlib import Path
+from typing import Any
+
+import grpc
+import httpx
+import pytest
+import yaml
+from google.protobuf import json_format
+from google.rpc import code_pb2, status_pb2
+
+from contract.rpcs import AN_ABSENT_UUID, RPCS, Answer, Rpc, Services, read_error, read_status
+from gateway.contract import Binding
+from gateway.errors import HTTP_STATUS
+from harness import RunningPlatform
+
+# How each RPC is called, from where it stands already.
+REQUESTS = {
+    key: rpc["request"]
+    for key, rpc in yaml.safe_load((Path(__file__).parents[1] / "security/access_matrix.yaml").read_text())["rpcs"].items()
+}
+BINDINGS = {f"{key} {binding.method}": (rpc, binding) for key, rpc in RPCS.items() for binding in rpc.bindings}
+NAMED = {label: found for label, found in BINDINGS.items() if found[0].has("name")}
+ABSENT = {"alerts": AN_ABSENT_UUID, "areas": "99.99", "agencies": "nobody", "hotlines": "nobody"}
+of_every_binding = pytest.mark.parametrize("label", BINDINGS)
+of_every_name = pytest.mark.parametrize("label", NAMED)
+
+
+def collection_of(binding: Binding) -> str:
+    return binding.path.split("=")[1].split("/")[0]
+
+
+def ask(platform: RunningPlatform, rpc: Rpc, binding: Binding, part: str, token: str, **more: Any) -> httpx.Response:
+    """A call with its usual request; `part` is the end of the resource's name."""
+    path = binding.path
+    if "{" in path:
+        path = path.replace("{name=", "").replace("/*}", f"/{part}")
+    content = {name: value for name, value in REQUESTS[rpc.key].items() if name != "name" and not str(value).startswith("$")}
+    headers = {"authorization": f"Bearer {token}"} if token else {}
+    if binding.body:
+        return httpx.request(binding.method, f"{platform.url}{path}", json=content | more, headers=headers)
+    query = flatten(content | more)
+    return httpx.request(binding.method, f"{platform.url}{path}", params=query, headers=headers)
+
+
+def flatten(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in content.items():
+        flat |= flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return flat
+
+
+def read_json_error(answer: httpx.Response) -> Answer:
+    """Fails where the body is not a google.rpc.Status in the one shape, under the canonical HTTP status."""
+    assert answer.headers["content-type"] == "application/json"
+    body = answer.json()
+    assert set(body) == {"code", "message", "details"}
+    status = json_format.ParseDict(body, status_pb2.Status())
+    assert answer.status_code == HTTP_STATUS[status.code]
+    told = read_status(code_pb2.Code.Name(status.code), status, body["message"])
+    assert body["details"][0]["@type"] == "type.googleapis.com/google.rpc.ErrorInfo"
+    assert body["details"][0]["domain"] == "siaga"
+    assert told.reason
+    assert told.text
+    return told
+
+
+@of_every_name
+def test_an_absent_resource_is_not_found(platform: RunningPlatform, services: Services, dispatcher: str, label: str) -> None:
+    rpc, binding = NAMED[label]
+    collection = collection_of(binding)
+    told = read_json_error(ask(platform, rpc, binding, ABSENT[collection], dispatcher))
+    assert told.code == "NOT_FOUND"
+    assert told.reason.endswith("_NOT_FOUND")
+    # Over gRPC it is the same error.
+    content = {**REQUESTS[rpc.key], "name": f"{collection}/{ABSENT[collection]}"}
+    assert services.call(rpc.key, content, token=dispatcher).status == told.status
+
+
+@of_every_name
+@pytest.mark.parametrize("part", ["b%20d", "x" * 100, "%00", "%E2%82%AC", "a;b", "'%20OR%201=1"])
+def test_a_name_that_breaks_the_rule_is_named(platform: RunningPlatform, dispatcher: str, label: str, part: str) -> None:
+    rpc, binding = NAMED[label]
+    told = read_json_error(ask(platform, rpc, binding, part, dispatcher))
+    # Envoy itself refuses a path with a NUL.
+    assert (told.said, told.fields) == (
+        "INVALID_ARGUMENT UNREADABLE_REQUEST" if part == "%00" else "INVALID_ARGUMENT INVALID_REQUEST",
+        [] if part == "%00" else ["name"],
+    )
+
+
+@of_every_binding
+def test_a_bad_token_is_refused_but_never_an_sos(platform: RunningPlatform, label: str) -> None:
+    rpc, binding = BINDINGS[label]
+    assert rpc.rule is not None
+    answer = ask(platform, rpc, binding, "00000000-0000-7000-8000-000000000000", "nonsense")
+    if rpc.rule.emergency:
+        assert answer.status_code == 200
+        assert answer.json()["credentialProblem"] == "UNVERIFIABLE"
+    else:
+        assert read_json_error(answer).said == "UNAUTHENTICATED INVALID_TOKEN"
+
+
+@of_every_binding
+@pytest.mark.parametrize("body", ["{", "[]", '"x"', "\xff", '{"requestId": {}}', '{"requestId": 1'])
+def test_a_body_that_is_no_json_of_the_request_cannot_be_read(platform: RunningPlatform, dispatcher: str, label: str, body: str) -> None:
+    rpc, binding = BINDINGS[label]
+    assert rpc.rule is not None
+    if binding.body and (rpc.has("request_id") or "requestId" not in body):
+        path = binding.path.replace("{name=alerts/*}", f"alerts/{AN_ABSENT_UUID}")
+        headers = {"authorization": f"Bearer {dispatcher}", "content-type": "application/json"}
+        told = read_json_error(httpx.post(f"{platform.url}{path}", content=body.encode("latin-1"), headers=headers))
+        assert told.said == "INVALID_ARGUMENT UNREADABLE_REQUEST"
+        assert told.metadata == ({"dial": "112"} if rpc.rule.emergency else {})
+
+
+@of_every_binding
+def test_an_unknown_query_parameter_is_refused(platform: RunningPlatform, dispatcher: str, label: str) -> None:
+    rpc, binding = BINDINGS[label]
+    if not binding.body:
+        told = read_json_error(ask(platform, rpc, binding, "x", dispatcher, pagesize=1))
+        assert told.said == "INVALID_ARGUMENT UNREADABLE_REQUEST"
+
+
+@of_every_binding
+def test_bytes_that_are_no_message_cannot_be_read_over_grpc(services: Services, dispatcher: str, label: str) -> None:
+    rpc, _ = BINDINGS[label]
+    assert rpc.rule is not None
+    send = (
+        services.channels[rpc.upstream].unary_unary(rpc.path) if not rpc.streams else services.channels[rpc.upstream].unary_stream(rpc.path)
+    )
+    told = read_raw(send, b"\xff\xff\xff", dispatcher)
+    assert told.said == "INVALID_ARGUMENT UNREADABLE_REQUEST"
+    assert told.metadata == ({"dial": "112"} if rpc.rule.emergency else {})
+
+
+def read_raw(send: Any, body: bytes, token: str) -> Answer:
+    try:
+        answer = send(body, metadata=[("authorization", f"Bearer {token}")], timeout=10)
+        if not isinstance(answer, bytes):
+            next(answer)
+    except grpc.RpcError as error:
+        return read_error(error)
+    return Answer()

@@ -1,0 +1,144 @@
+"""Every list pages alike: all of it, once, in order, by tokens that belong to their own question."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from google.protobuf.descriptor import FieldDescriptor
+
+from alerts.model import Audience
+from chassis.opaque import wrap
+from chassis.paging import Page
+from contract.rpcs import RPCS, Services, new_id
+
+Content = dict[str, Any]
+LISTS = [key for key, rpc in RPCS.items() if rpc.has("page_token")]
+HERE = {"point": {"latitude": -6.17, "longitude": 106.82}}
+# Another question than the one in `Questions`, for the lists that have filters.
+OTHERWISE: dict[str, Content] = {
+    "alerts.ListAlerts": {"includeDrills": True},
+    "alerts.ListAlertEvents": {},
+    "directory.SearchNearby": {"categories": ["POLICE"]},
+    "directory.ListAreas": {"level": "VILLAGE"},
+}
+WITHOUT_FILTERS = ["directory.ListAgencies", "directory.ListHotlines"]
+
+
+class Questions:
+    """A question for each list with several answers, and its asking."""
+
+    def __init__(self, services: Services, dispatcher: str, supervisor: str) -> None:
+        self.services, self.dispatcher = services, dispatcher
+        alerts = [services.call("alerts.RaiseAlert", {"kind": "FIRE", "requestId": new_id()}).message.alert for _ in range(5)]
+        for number in range(3):
+            services.call("alerts.AddNote", {"name": alerts[0].name, "text": f"note {number}"}, token=supervisor)
+        self.another_alert = alerts[1].name
+        self.content: dict[str, Content] = {
+            "alerts.ListAlerts": {"createdAfter": alerts[0].create_time.ToJsonString()},
+            "alerts.ListAlertEvents": {"name": alerts[0].name},
+            "directory.SearchNearby": HERE,
+        }
+
+    def ask(self, key: str, **more: Any) -> Any:
+        return self.services.call(key, {**self.content.get(key, {}), **more}, token=self.dispatcher)
+
+    def walk(self, key: str, size: int) -> list[list[str]]:
+        """The names on each page."""
+        pages: list[list[str]] = []
+        token = ""
+        while True:
+            page = self.ask(key, pageSize=size, pageToken=token).message
+            pages.append([each.name for each in entries(page)])
+            token = page.next_page_token
+            if not token:
+                return pages
+
+
+def entries(page: Any) -> Any:
+    return next(value for field, value in page.ListFields() if field.is_repeated and field.type == FieldDescriptor.TYPE_MESSAGE)
+
+
+@pytest.fixture(scope="module")
+def questions(services: Services, dispatcher: str, supervisor: str) -> Questions:
+    return Questions(services, dispatcher, supervisor)
+
+
+def test_every_list_is_known_here() -> None:
+    assert set(LISTS) == {*OTHERWISE, *WITHOUT_FILTERS}
+
+
+@pytest.mark.parametrize("key", LISTS)
+def test_pages_hold_everything_once_and_in_order(questions: Questions, key: str) -> None:
+    whole = questions.walk(key, 1000)
+    assert len(whole) == 1
+    names = whole[0]
+    assert len(names) >= 2
+    assert len(set(names)) == len(names)
+    for size in (1, 2, len(names) - 1, len(names)):
+        if len(names) // size < 50:
+            pages = questions.walk(key, size)
+            assert [name for page in pages for name in page] == names
+            assert all(len(page) == size for page in pages[:-1])
+            assert 1 <= len(pages[-1]) <= size
+
+
+def test_without_a_size_a_page_holds_fifty(questions: Questions) -> None:
+    assert len(entries(questions.ask("directory.ListAreas").message)) == 50
+
+
+@pytest.mark.parametrize("key", LISTS)
+@pytest.mark.parametrize("size", [-1, 1001, 2**31 - 1, -(2**31)])
+def test_a_size_out_of_range_is_refused(questions: Questions, key: str, size: int) -> None:
+    answer = questions.ask(key, pageSize=size)
+    assert (answer.said, answer.fields) == ("INVALID_ARGUMENT INVALID_REQUEST", ["pageSize"])
+
+
+def change_one(token: str) -> str:
+    return token[:5] + ("A" if token[5] != "A" else "B") + token[6:]
+
+
+@pytest.mark.parametrize("key", LISTS)
+@pytest.mark.parametrize(
+    "spoil", [change_one, lambda token: token + "A", lambda token: token[1:], lambda _: "x", lambda _: "ж", lambda _: "=" * 20]
+)
+def test_a_garbled_page_token_is_refused(questions: Questions, key: str, spoil: Callable[[str], str]) -> None:
+    token = questions.ask(key, pageSize=1).message.next_page_token
+    assert questions.ask(key, pageSize=1, pageToken=spoil(token)).said == "INVALID_ARGUMENT INVALID_PAGE_TOKEN"
+
+
+@pytest.mark.parametrize("key", LISTS)
+def test_a_page_token_of_another_list_is_refused(questions: Questions, key: str) -> None:
+    for other in LISTS:
+        token = questions.ask(other, pageSize=1).message.next_page_token
+        said = questions.ask(key, pageSize=1, pageToken=token).said
+        assert said == ("OK" if other == key else "INVALID_ARGUMENT INVALID_PAGE_TOKEN")
+
+
+@pytest.mark.parametrize("key", OTHERWISE)
+def test_a_page_token_of_another_question_is_refused(questions: Questions, key: str) -> None:
+    token = questions.ask(key, pageSize=1).message.next_page_token
+    more = OTHERWISE[key] or {"name": questions.another_alert}
+    assert questions.ask(key, **more).code == "OK"
+    assert questions.ask(key, pageToken=token, **more).said == "INVALID_ARGUMENT INVALID_PAGE_TOKEN"
+
+
+@pytest.mark.parametrize("key", WITHOUT_FILTERS)
+def test_a_list_without_other_questions_has_no_filter(key: str) -> None:
+    assert set(RPCS[key].descriptor.input_type.fields_by_name) == {"page_size", "page_token"}
+
+
+def test_a_page_token_of_somebody_else_is_refused(questions: Questions, services: Services, citizen: str) -> None:
+    content = {**questions.content["alerts.ListAlerts"], "pageSize": 1}
+    token = questions.ask("alerts.ListAlerts", pageSize=1).message.next_page_token
+    answer = services.call("alerts.ListAlerts", {**content, "pageToken": token}, token=citizen)
+    assert answer.said == "INVALID_ARGUMENT INVALID_PAGE_TOKEN"
+
+
+@pytest.mark.parametrize("place", ["abc", "9" * 30, "-5", "٣", "1e3", "0x1"])
+def test_a_page_token_that_somebody_made_up_is_refused(questions: Questions, place: str) -> None:
+    key = "alerts.ListAlertEvents"
+    request = RPCS[key].parse(questions.content[key])
+    token = wrap(Page(request, str(int(Audience.AGENCY)))._question, place)
+    assert questions.ask(key, pageToken=token).said == "INVALID_ARGUMENT INVALID_PAGE_TOKEN"
+    real = wrap(Page(request, str(int(Audience.AGENCY)))._question, "1")
+    assert questions.ask(key, pageToken=real).code == "OK"

@@ -1,0 +1,234 @@
+"""Every watch alike, over gRPC and as server-sent events: what is open, then its end, then every change; no gap, no double."""
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+
+from chassis.tail import HEARTBEAT_SECONDS
+from contract.rpcs import RPCS, Services, read_until_caught_up
+from contract.streams import Way, over_grpc, over_http
+from harness import RunningPlatform
+
+WATCHES = [key for key, rpc in RPCS.items() if rpc.streams]
+PATIENCE = HEARTBEAT_SECONDS + 3
+
+
+class Watched(NamedTuple):
+    """One alert and how to watch it: the request, what proves the right to it, and another question of the same RPC."""
+
+    content: dict[str, Any]
+    token: str
+    alert_token: str
+    name: str
+    another: dict[str, Any]
+
+
+class Scene:
+    """Makes alerts to watch and changes them."""
+
+    def __init__(self, services: Services, dispatcher: str) -> None:
+        self.services, self.dispatcher = services, dispatcher
+
+    def prepare(self, key: str) -> Watched:
+        raised, other = (self.services.call("alerts.RaiseAlert", {"kind": "MEDICAL"}).message for _ in range(2))
+        name = raised.alert.name
+        if key == "alerts.WatchAlerts":
+            return Watched({}, self.dispatcher, "", name, {"includeDrills": True})
+        assert key == "alerts.WatchAlert", f"{key} is not known here"
+        # By the agency, because a caller's side is not shown each change.
+        return Watched({"name": name}, self.dispatcher, "", name, {"name": other.alert.name})
+
+    def change(self, watched: Watched, times: int = 1) -> list[str]:
+        """The types of the events that follow from it."""
+        steps = ["ConfirmReceipt", "AcknowledgeAlert", "ReleaseAlert"][:times]
+        for step in steps:
+            self.services.call(f"alerts.{step}", {"name": watched.name}, token=self.dispatcher).require_ok()
+        return ["AlertDelivered", "AlertAcknowledged", "AlertReleased"][:times]
+
+
+def types_of(messages: list[Any], name: str) -> list[str]:
+    return [message.event.type for message in messages if message.HasField("event") and message.event.alert.name == name]
+
+
+def take_events(stream: Iterator[Any], name: str, number: int) -> list[Any]:
+    """Messages up to and with the alert's `number` th event."""
+    found: list[Any] = []
+    for message in stream:
+        found.append(message)
+        if len(types_of(found, name)) == number:
+            break
+    return found
+
+
+@pytest.fixture(scope="module")
+def scene(services: Services, dispatcher: str) -> Scene:
+    return Scene(services, dispatcher)
+
+
+@pytest.fixture(scope="module", params=["grpc", "sse"])
+def way(request: pytest.FixtureRequest, services: Services, platform: RunningPlatform) -> Way:
+    return over_grpc(services) if request.param == "grpc" else over_http(platform)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def wait_for_heartbeats(scene: Scene, services: Services, platform: RunningPlatform) -> Iterator[Callable[[], dict[str, Any]]]:
+    """Heartbeats of watches that stay open while the other tests run, so that nobody waits for them alone."""
+    heard: dict[str, Any] = {}
+    threads: list[threading.Thread] = []
+
+    def listen(label: str, way: Way, key: str) -> None:
+        watched = scene.prepare(key)
+        with way(key, watched.content, watched.token, "") as stream:
+            read_until_caught_up(stream)
+            heard[label] = next(message for message in stream if message.HasField("heartbeat"))
+
+    for key in WATCHES:
+        for label, way in {"grpc": over_grpc(services), "sse": over_http(platform)}.items():
+            threads.append(threading.Thread(target=listen, args=(f"{key} {label}", way, key)))
+            threads[-1].start()
+
+    def wait() -> dict[str, Any]:
+        for thread in threads:
+            thread.join(PATIENCE)
+        return heard
+
+    yield wait
+    wait()
+
+
+@pytest.mark.parametrize("key", WATCHES)
+def test_it_begins_with_what_is_open_and_says_when_that_is_complete(scene: Scene, way: Way, key: str) -> None:
+    watched = scene.prepare(key)
+    with way(key, watched.content, watched.token, "") as stream:
+        messages = read_until_caught_up(stream)
+    assert types_of(messages, watched.name) == ["AlertOpen"]
+    assert [message.WhichOneof("content") for message in messages] == ["event"] * (len(messages) - 1) + ["snapshot_end"]
+    assert all(message.cursor for message in messages)
+    assert all(message.event.type == "AlertOpen" and not message.event.HasField("create_time") for message in messages[:-1])
+
+
+@pytest.mark.parametrize("key", WATCHES)
+def test_then_every_change_comes_once_with_the_resource_as_it_is_now(scene: Scene, way: Way, key: str) -> None:
+    watched = scene.prepare(key)
+    with way(key, watched.content, watched.token, "") as stream:
+        read_until_caught_up(stream)
+        types = scene.change(watched, 3)
+        messages = take_events(stream, watched.name, 3)
+    assert types_of(messages, watched.name) == types
+    last = messages[-1].event
+    assert last.HasField("create_time")
+    assert last.alert.HasField("acknowledge_time")
+    assert not last.alert.responses[0].operator
+    cursors = [message.cursor for message in messages]
+    assert len(set(cursors)) == len(cursors)
+
+
+@pytest.mark.parametrize("key", WATCHES)
+def test_now_begins_with_the_present(scene: Scene, way: Way, key: str) -> None:
+    watched = scene.prepare(key)
+    with way(key, {**watched.content, "cursor": "now"}, watched.token, "") as stream:
+        # It is told at once from where on it watches.
+        assert [message.WhichOneof("content") for message in read_until_caught_up(stream)] == ["heartbeat"]
+        types = scene.change(watched)
+        messages = take_events(stream, watched.name, 1)
+    assert types_of(messages, watched.name) == types
+
+
+@pytest.mark.parametrize("key", WATCHES)
+def test_it_resumes_from_any_cursor_without_a_gap_or_a_double(scene: Scene, way: Way, key: str) -> None:
+    watched = scene.prepare(key)
+    with way(key, watched.content, watched.token, "") as stream:
+        before = read_until_caught_up(stream)[-1].cursor
+        types = scene.change(watched, 2)
+        first = take_events(stream, watched.name, 1)[-1].cursor
+    types += [*scene.change(watched, 3)[2:]]
+    for cursor, missed in ((before, types), (first, types[1:])):
+        with way(key, {**watched.content, "cursor": cursor}, watched.token, "") as stream:
+            messages = take_events(stream, watched.name, len(missed))
+        assert types_of(messages, watched.name) == missed
+
+
+@pytest.mark.parametrize("key", WATCHES)
+def test_a_cursor_from_within_the_beginning_begins_anew(scene: Scene, way: Way, key: str) -> None:
+    watched = scene.prepare(key)
+    with way(key, watched.content, watched.token, "") as stream:
+        cursor = next(iter(stream)).cursor
+    with way(key, {**watched.content, "cursor": cursor}, watched.token, "") as stream:
+        messages = read_until_caught_up(stream)
+    assert types_of(messages, watched.name) == ["AlertOpen"]
+    assert messages[-1].HasField("snapshot_end")
+
+
+def change_one(cursor: str) -> str:
+    return cursor[:5] + ("A" if cursor[5] != "A" else "B") + cursor[6:]
+
+
+@pytest.mark.parametrize("key", WATCHES)
+@pytest.mark.parametrize(
+    "spoil",
+    [change_one, lambda cursor: cursor[1:], lambda cursor: cursor + "A", lambda _: "x", lambda _: "NOW", lambda _: "-1", lambda _: "ж"],
+)
+def test_a_garbled_cursor_is_refused(services: Services, scene: Scene, key: str, spoil: Callable[[str], str]) -> None:
+    watched = scene.prepare(key)
+    cursor = services.call(key, watched.content, token=watched.token).messages[-1].cursor
+    answer = services.call(key, {**watched.content, "cursor": spoil(cursor)}, token=watched.token)
+    assert answer.said == "INVALID_ARGUMENT INVALID_CURSOR"
+
+
+@pytest.mark.parametrize("key", WATCHES)
+def test_a_cursor_of_another_question_is_refused(services: Services, scene: Scene, key: str) -> None:
+    watched = scene.prepare(key)
+    foreign = [services.call(key, {**watched.content, **watched.another}, token=watched.token).messages[-1].cursor]
+    for other in WATCHES:
+        if other != key:
+            elsewhere = scene.prepare(other)
+            foreign.append(services.call(other, elsewhere.content, token=elsewhere.token).messages[-1].cursor)
+    for cursor in foreign:
+        answer = services.call(key, {**watched.content, "cursor": cursor}, token=watched.token)
+        assert answer.said == "INVALID_ARGUMENT INVALID_CURSOR"
+
+
+@pytest.mark.parametrize("key", WATCHES)
+def test_a_refused_watch_is_an_error_in_the_one_shape_over_http(platform: RunningPlatform, scene: Scene, key: str) -> None:
+    watched = scene.prepare(key)
+    path = RPCS[key].bindings[0].path.replace("{name=alerts/*}", watched.name)
+    answer = httpx.get(f"{platform.url}{path}", params={"cursor": "x"}, headers={"authorization": f"Bearer {watched.token}"})
+    assert answer.status_code == 400
+    assert answer.json()["details"][0]["reason"] == "INVALID_CURSOR"
+
+
+def test_a_caller_follows_every_hop_to_the_end(scene: Scene, services: Services, way: Way) -> None:
+    raised = services.call("alerts.RaiseAlert", {"kind": "MEDICAL"}).message
+    name = raised.alert.name
+    with way("alerts.WatchAlert", {"name": name}, "", raised.alert_token) as stream:
+        assert read_until_caught_up(stream)[0].event.alert.state == raised.alert.RAISED
+        for step, more in (
+            ("ConfirmReceipt", {}),
+            ("AcknowledgeAlert", {}),
+            ("AddNote", {"text": "inside"}),
+            ("ResolveAlert", {"outcome": "HELPED"}),
+        ):
+            assert services.call(f"alerts.{step}", {"name": name, **more}, token=scene.dispatcher).code == "OK"
+        rest = list(stream)
+    # A note for the agency is not among them, and nothing comes after the end.
+    assert types_of(rest, name) == ["AlertDelivered", "AlertAcknowledged", "AlertResolved"]
+    assert rest[-1].end.reason == rest[-1].end.ALERT_CLOSED
+
+
+def test_a_closed_alert_leaves_the_agencys_watch(scene: Scene, way: Way) -> None:
+    watched = scene.prepare("alerts.WatchAlerts")
+    with way("alerts.WatchAlerts", {"cursor": "now"}, watched.token, "") as stream:
+        read_until_caught_up(stream)
+        scene.change(watched, 2)
+        scene.services.call("alerts.ResolveAlert", {"name": watched.name, "outcome": "HELPED"}, token=scene.dispatcher)
+        left = next(message for message in stream if message.HasField("left"))
+    assert left.left.name == watched.name
+
+
+def test_every_watch_has_a_heartbeat(wait_for_heartbeats: Callable[[], dict[str, Any]]) -> None:
+    heard = wait_for_heartbeats()
+    assert set(heard) == {f"{key} {label}" for key in WATCHES for label in ("grpc", "sse")}
+    assert all(message.cursor for message in heard.values())

@@ -1,0 +1,34 @@
+"""Callers for the tests of what must stay shut."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from contract.rpcs import Services
+from harness import RunningPlatform
+from security.tokens import POLICE, ROOM, Signer
+
+
+@pytest.fixture(scope="session")
+def signer(platform: RunningPlatform) -> Signer:
+    return Signer(platform)
+
+
+@pytest.fixture(scope="session")
+def services(platform: RunningPlatform) -> Iterator[Services]:
+    services = Services(platform)
+    yield services
+    services.close()
+
+
+@pytest.fixture(scope="session")
+def tokens(signer: Signer) -> dict[str, str]:
+    """By person: two dispatchers and a supervisor of the room, one of the police, a victim and a stranger."""
+    return {
+        "dispatcher": signer.sign("secure-dispatcher", "dispatcher", agency=ROOM),
+        "colleague": signer.sign("secure-colleague", "dispatcher", agency=ROOM),
+        "supervisor": signer.sign("secure-supervisor", "supervisor", agency=ROOM),
+        "officer": signer.sign("secure-officer", "dispatcher", agency=POLICE),
+        "victim": signer.sign("secure-victim", name="A Name"),
+        "stranger": signer.sign("secure-stranger"),
+    }

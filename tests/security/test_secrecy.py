@@ -1,0 +1,214 @@
+"""What must not be told is not told: that an alert exists, that help is coming, what a restricted one is about."""
+
+import sqlite3
+import statistics
+import time
+from typing import Any
+
+import httpx
+import pytest
+
+from contract.rpcs import AN_ABSENT_UUID, RPCS, Services, new_id, read_until_caught_up
+from harness import RunningPlatform
+
+OF_ONE_ALERT = [key for key, rpc in RPCS.items() if rpc.has("name") and rpc.upstream == "alerts"]
+MORE: dict[str, dict[str, Any]] = {
+    "alerts.TrackAlert": {"locations": [{"point": {"latitude": -6.17, "longitude": 106.82}}]},
+    "alerts.ResolveAlert": {"outcome": "HELPED"},
+    "alerts.AddNote": {"text": "a note"},
+}
+FOR_THE_ROOM = {"alerts.ConfirmReceipt", "alerts.AcknowledgeAlert", "alerts.ReleaseAlert", "alerts.ResolveAlert", "alerts.AddNote"}
+ABSENT = f"alerts/{AN_ABSENT_UUID}"
+WORDS = {"note": "words that nobody else may read", "caller": {"displayName": "Somebody", "callbackPhone": "+628110000"}}
+SECRETS = (b"words that nobody", b"Somebody", b"+628110000")
+
+
+class Sos:
+    """An alert with everything in it, and its steps."""
+
+    def __init__(self, services: Services, tokens: dict[str, str], **content: Any) -> None:
+        self.services, self.tokens = services, tokens
+        self.secret = new_id()
+        sos = {"kind": "MEDICAL", "alertToken": self.secret, **WORDS, **content}
+        self.alert = services.call("alerts.RaiseAlert", sos, token=tokens["victim"]).message.alert
+        self.name = self.alert.name
+
+    def do(self, step: str, person: str, **more: Any) -> Any:
+        return self.services.call(f"alerts.{step}", {"name": self.name, **more}, token=self.tokens[person]).message
+
+    def ask(self, step: str, **more: Any) -> Any:
+        """By the alert's token."""
+        return self.services.call(f"alerts.{step}", {"name": self.name, **more}, alert_token=self.secret).message
+
+    def go_through(self) -> None:
+        """All that the room does with it."""
+        self.do("ConfirmReceipt", "dispatcher")
+        self.do("AcknowledgeAlert", "dispatcher")
+        self.do("AddNote", "dispatcher", text="to everybody", audience="CALLER")
+        self.do("ReleaseAlert", "dispatcher")
+        self.do("AcknowledgeAlert", "colleague")
+        self.do("ResolveAlert", "colleague", outcome="HELPED")
+
+    def is_listed(self, person: str, **filters: Any) -> bool:
+        content = {"pageSize": 1000, "createdAfter": self.alert.create_time.ToJsonString(), **filters}
+        listed = self.services.call("alerts.ListAlerts", content, token=self.tokens[person]).message
+        return self.name in [each.name for each in listed.alerts]
+
+
+def asked_by(key: str) -> list[str]:
+    return ["officer"] if key in FOR_THE_ROOM else ["officer", "stranger", "nobody"]
+
+
+@pytest.mark.parametrize("key", OF_ONE_ALERT)
+def test_anothers_alert_and_none_are_answered_alike(services: Services, tokens: dict[str, str], key: str) -> None:
+    sos = Sos(services, tokens)
+    for person in asked_by(key):
+        one, other = (
+            services.call(key, {"name": name, **MORE.get(key, {})}, token=tokens.get(person, ""), alert_token=new_id())
+            for name in (sos.name, ABSENT)
+        )
+        assert one.said == "NOT_FOUND ALERT_NOT_FOUND"
+        assert (one.text, one.status.SerializeToString()) == (other.text, other.status.SerializeToString())
+
+
+@pytest.mark.parametrize("key", OF_ONE_ALERT)
+def test_they_are_answered_alike_over_json_to_the_byte(
+    platform: RunningPlatform, services: Services, tokens: dict[str, str], key: str
+) -> None:
+    sos, binding = Sos(services, tokens), RPCS[key].bindings[0]
+    headers = {"authorization": f"Bearer {tokens['officer']}"}
+    told: list[tuple[int, bytes, dict[str, str]]] = []
+    for name in (sos.name, ABSENT):
+        path = binding.path.replace("{name=alerts/*}", name)
+        answer = httpx.request(binding.method, f"{platform.url}{path}", json=MORE.get(key, {}) if binding.body else None, headers=headers)
+        told.append((answer.status_code, answer.content, {word: value for word, value in answer.headers.items() if word != "date"}))
+    assert told[0] == told[1]
+    assert told[0][0] == 404
+
+
+def test_they_take_as_long(services: Services, tokens: dict[str, str]) -> None:
+    sos = Sos(services, tokens)
+    times: dict[str, list[float]] = {sos.name: [], ABSENT: []}
+    for _ in range(200):
+        for name, taken in times.items():
+            began = time.perf_counter()
+            services.call("alerts.GetAlert", {"name": name}, token=tokens["stranger"])
+            taken.append(time.perf_counter() - began)
+    # The tenth percentile: what the work itself takes, whatever else the machine does meanwhile.
+    one, other = (statistics.quantiles(taken, n=10)[0] for taken in times.values())
+    assert abs(one - other) < 0.001
+
+
+def test_a_silent_alert_is_gone_for_the_account_that_raised_it(services: Services, tokens: dict[str, str]) -> None:
+    sos = Sos(services, tokens, silent=True)
+    for key in OF_ONE_ALERT:
+        said = services.call(key, {"name": sos.name, **MORE.get(key, {})}, token=tokens["victim"]).said
+        assert said == ("PERMISSION_DENIED ACCESS_DENIED" if key in FOR_THE_ROOM else "NOT_FOUND ALERT_NOT_FOUND")
+    assert not sos.is_listed("victim")
+    assert not sos.is_listed("victim", kind=["MEDICAL"])
+    assert sos.is_listed("supervisor")
+
+
+def test_whoever_has_the_phone_sees_of_a_silent_alert_that_it_was_received_and_no_more(services: Services, tokens: dict[str, str]) -> None:
+    sos = Sos(services, tokens, silent=True, contactPreference="CALL")
+    before = sos.ask("GetAlert")
+    assert before.state == before.RAISED
+    assert before.contact_preference == before.DO_NOT_CONTACT
+    with services.watch("alerts.WatchAlert", {"name": sos.name}, alert_token=sos.secret) as stream:
+        read_until_caught_up(stream)
+        sos.go_through()
+        # Not a byte is different: neither a state nor a time nor a revision says that anybody has moved.
+        assert sos.ask("GetAlert") == before
+        assert [event.type for event in sos.ask("ListAlertEvents").events] == ["AlertRaised"]
+        sos.ask("CancelAlert")
+        rest = list(stream)
+    assert [message.event.type for message in rest if message.HasField("event")] == ["AlertCancelled"]
+    assert [event.type for event in sos.ask("ListAlertEvents").events] == ["AlertRaised", "AlertCancelled"]
+
+
+def test_after_a_cancel_the_callers_side_is_shown_nothing_of_what_the_room_does(services: Services, tokens: dict[str, str]) -> None:
+    sos = Sos(services, tokens)
+    sos.do("ConfirmReceipt", "dispatcher")
+    cancelled = sos.ask("CancelAlert")
+    assert (cancelled.state, cancelled.HasField("deliver_time"), cancelled.cancel_claim) == (cancelled.CANCELLED, True, 0)
+    sos.do("AcknowledgeAlert", "dispatcher")
+    sos.do("AddNote", "dispatcher", text="we are coming", audience="CALLER")
+    sos.do("ResolveAlert", "dispatcher", outcome="HELPED")
+    assert sos.ask("GetAlert") == cancelled
+    assert sos.do("GetAlert", "victim") == cancelled
+    assert [event.type for event in sos.ask("ListAlertEvents").events] == ["AlertRaised", "AlertRouted", "AlertDelivered", "AlertCancelled"]
+    assert sos.is_listed("victim")
+    assert sos.is_listed("victim", state=["CANCELLED"])
+    # A filter must not tell either.
+    assert not sos.is_listed("victim", state=["RESOLVED"])
+    room = sos.do("GetAlert", "supervisor")
+    assert (room.state, room.cancel_claim) == (room.RESOLVED, room.UNVERIFIED)
+
+
+def test_no_filter_tells_the_caller_that_the_room_goes_on(services: Services, tokens: dict[str, str]) -> None:
+    sos = Sos(services, tokens)
+    sos.ask("CancelAlert")
+    acknowledged = sos.do("AcknowledgeAlert", "dispatcher").update_time.ToJsonString()
+    assert sos.is_listed("dispatcher", updatedAfter=acknowledged)
+    assert not sos.is_listed("victim", updatedAfter=acknowledged)
+
+
+def test_what_the_caller_is_shown_never_goes_back(services: Services, tokens: dict[str, str]) -> None:
+    sos = Sos(services, tokens)
+    sos.do("AcknowledgeAlert", "dispatcher")
+    sos.do("ReleaseAlert", "dispatcher")
+    assert sos.ask("GetAlert").state == sos.alert.ACKNOWLEDGED
+    assert sos.do("GetAlert", "supervisor").state == sos.alert.RAISED
+
+
+def test_the_callers_side_is_told_nobodys_name(services: Services, tokens: dict[str, str]) -> None:
+    sos = Sos(services, tokens)
+    sos.go_through()
+    told = sos.ask("GetAlert").SerializeToString() + sos.ask("ListAlertEvents").SerializeToString()
+    assert b"secure-dispatcher" not in told
+    assert b"secure-colleague" not in told
+
+
+@pytest.mark.parametrize("restricted", [{"silent": True}, {"kind": "VIOLENCE"}, {"silent": True, "kind": "VIOLENCE"}])
+def test_a_restricted_alert_is_redacted_for_the_other_dispatchers_by_every_door(
+    services: Services, tokens: dict[str, str], restricted: dict[str, Any]
+) -> None:
+    other, room = tokens["colleague"], {"createdAfter": "2000-01-01T00:00:00Z", "pageSize": 1000}
+    with services.watch("alerts.WatchAlerts", {"cursor": "now"}, token=other) as stream:
+        read_until_caught_up(stream)
+        sos = Sos(services, tokens, **restricted)
+        sos.do("AddNote", "supervisor", text="words that nobody else may read")
+        sos.do("AcknowledgeAlert", "dispatcher")
+        live = [next(stream) for _ in range(4)]
+    told = [
+        *live,
+        *services.call("alerts.WatchAlerts", token=other).messages,
+        *services.call("alerts.WatchAlert", {"name": sos.name}, token=other).messages,
+        services.call("alerts.GetAlert", {"name": sos.name}, token=other).message,
+        services.call("alerts.ConfirmReceipt", {"name": sos.name}, token=other).message,
+        next(each for each in services.call("alerts.ListAlerts", room, token=other).message.alerts if each.name == sos.name),
+    ]
+    about = [message for message in told if sos.name in str(message)]
+    assert [message.event.type for message in live] == ["AlertRaised", "AlertRouted", "NoteAdded", "AlertAcknowledged"]
+    assert len(about) >= 8
+    for message in about:
+        content = message.SerializeToString()
+        assert [secret for secret in (*SECRETS, b"secure-victim", b"secure-dispatcher") if secret in content] == []
+        shown = message.event.alert if message.DESCRIPTOR.name == "WatchAlertsResponse" else message
+        assert (shown.restricted, shown.silent, shown.kind, shown.subject) == (True, False, 0, 0)
+    # Of which kind it is, no filter tells either; those who may see it find it by its kind.
+    kinds = ["VIOLENCE"] if "kind" in restricted else ["MEDICAL"]
+    assert sos.is_listed("colleague")
+    assert not sos.is_listed("colleague", kind=kinds)
+    for person in ("supervisor", "dispatcher"):
+        assert sos.is_listed(person, kind=kinds)
+        assert sos.do("GetAlert", person).note == WORDS["note"]
+
+
+def test_a_silent_alerts_event_tells_no_cell_of_the_map(platform: RunningPlatform, services: Services, tokens: dict[str, str]) -> None:
+    place = {"location": {"point": {"latitude": -6.17, "longitude": 106.82}}}
+    open_one, silent, violence = (Sos(services, tokens, **place, **more) for more in ({}, {"silent": True}, {"kind": "VIOLENCE"}))
+    connection = sqlite3.connect(f"file:{platform.folder / 'alerts.db'}?mode=ro", uri=True)
+    rows = dict(connection.execute("SELECT resource, attributes FROM events WHERE type = 'AlertRaised'").fetchall())
+    connection.close()
+    assert ["cell" in rows[sos.name] for sos in (open_one, silent, violence)] == [True, False, False]

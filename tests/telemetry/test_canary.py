@@ -1,0 +1,238 @@
+"""What is secret stays in the tables of alerts: it is in no log, no event, no span, no metric, no cache and no error."""
+
+import base64
+import json
+import secrets
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import redis
+
+from chassis.testing import wait_until
+from contract.rpcs import Services, new_id, read_until_caught_up
+from contract.streams import over_http
+from harness import RunningPlatform
+from security.tokens import ROOM, Signer
+from telemetry.canaries import Canary, plant, plant_number, plant_position, read_files, search
+from telemetry.receiver import Receiver
+
+# Where alerts keeps what is secret. The dump of Valkey and the other files of the folder are searched.
+SEALED = ("alerts.db", "alerts.db-wal", "alerts.db-shm")
+# Who acts is what an event tells; no other place does.
+IN_EVENTS = {"the subject", "the operator"}
+
+
+class Planting:
+    """Plants every secret by every door, and remembers what was answered where something was refused."""
+
+    def __init__(self, platform: RunningPlatform) -> None:
+        self.platform, self.services, self.signer = platform, Services(platform), Signer(platform)
+        self.dispatcher = self.signer.sign("canary-dispatcher", "dispatcher", agency=ROOM)
+        self.canaries: dict[str, Canary] = {}
+        self.errors: dict[str, bytes] = {}
+
+    def canary(self, name: str, make: Callable[[str], Canary] = plant) -> str:
+        self.canaries[name] = make(name)
+        return self.canaries[name].text
+
+    def degrees(self, name: str, whole: int) -> float:
+        canary = plant_position(name, whole)
+        self.canaries[name] = canary
+        return canary.degrees
+
+    def point(self, name: str) -> dict[str, float]:
+        return {"latitude": self.degrees(f"{name}, latitude", -6), "longitude": self.degrees(f"{name}, longitude", 106)}
+
+    def secret(self, name: str) -> str:
+        """Of characters that a header or a token takes."""
+        return self.canary(name, lambda name: plant(name, "kenari-{}-kenari"))
+
+    def post(self, path: str, content: Any, **headers: str) -> Any:
+        answer = httpx.post(f"{self.platform.url}{path}", json=content, headers=headers)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def refuse(self, label: str, method: str, path: str, **more: Any) -> None:
+        answer = httpx.request(method, f"{self.platform.url}{path}", **more)
+        assert answer.status_code >= 400, (label, answer.text)
+        self.errors[f"the error of {label}"] = answer.content + str(answer.headers).encode()
+
+    def plant_all(self) -> None:
+        user = self.secret("the subject")
+        token = self.signer.sign(user, name=self.canary("the name in the token"))
+        self.canaries["the token"] = Canary("the token", token, token.rsplit(".", 1)[1])
+        alert_token, request_id = self.secret("the alert token"), new_id()
+        self.canaries["the request id"] = Canary("the request id", request_id, request_id)
+        sos = {
+            "requestId": request_id,
+            "alertToken": alert_token,
+            "kind": "MEDICAL",
+            "note": self.canary("the note"),
+            "caller": {"displayName": self.canary("the display name"), "callbackPhone": self.canary("the phone", plant_number)},
+            "location": {"point": self.point("the place"), "accuracyMeters": 5},
+            "target": {"addressText": self.canary("the address"), "point": self.point("the target")},
+        }
+        with over_http(self.platform)("alerts.WatchAlerts", {}, self.dispatcher, "") as stream:
+            read_until_caught_up(stream)
+            name = self.post("/v1/alerts:raise", sos, authorization=f"Bearer {token}")["alert"]["name"]
+            self.post(
+                "/v1/alerts:raise", sos | {"silent": True, "requestId": new_id(), "alertToken": self.secret("a silent alert's token")}
+            )
+            others = {"externalIds": {"other": self.canary("an identifier elsewhere")}, "note": self.canary("a dispatcher's words")}
+            self.post("/v1/alerts:raise", others, authorization=f"Bearer {self.dispatcher}")
+            self.post(f"/v1/{name}:track", {"locations": [{"point": self.point("a track")}]}, **{"siaga-alert-token": alert_token})
+            by_system = {"authorization": "Bearer " + self.signer.sign("canary-system", "agency", agency=ROOM)}
+            self.post(f"/v1/{name}:acknowledge", {"operator": self.secret("the operator")}, **by_system)
+            self.post(f"/v1/{name}:addNote", {"text": self.canary("a note"), "operator": "x"}, **by_system)
+            self.post(f"/v1/{name}:cancel", {"pin": self.secret("the pin")}, **{"siaga-alert-token": alert_token})
+            near = {"point": self.point("a search")}
+            self.post("/v1/contacts:nearby", near)
+            query = {f"point.{field}": value for field, value in near["point"].items()}
+            assert httpx.get(f"{self.platform.url}/v1/contacts:nearby", params=query).status_code == 200
+            assert next(message for message in stream if message.event.type == "AlertCancelled")
+        self.refuse_all(name)
+
+    def refuse_all(self, name: str) -> None:
+        """The same kinds of secrets where something is wrong with the request."""
+        bearer = {"authorization": f"Bearer {self.dispatcher}"}
+        self.refuse("an unknown path", "GET", f"/v1/{self.secret('a path')}")
+        self.refuse("an unknown parameter", "GET", f"/v1/areas?{self.secret('a parameter')}={self.secret('its value')}")
+        self.refuse("an absent name", "GET", f"/v1/areas/{self.secret('a name')}")
+        self.refuse("a bad name", "GET", f"/v1/alerts/{self.secret('an alert')}", headers=bearer)
+        self.refuse("a bad token", "GET", "/v1/alerts", headers={"authorization": f"Bearer {self.secret('a bad token')}"})
+        self.refuse("a foreign alert token", "GET", f"/v1/{name}", headers={"siaga-alert-token": self.secret("a foreign token")})
+        self.refuse("an unknown word", "POST", "/v1/alerts:raise", json={"kind": self.secret("a word")})
+        self.refuse("a value of a wrong type", "POST", "/v1/alerts:raise", json={"location": self.secret("a place in words")})
+        self.refuse("no JSON", "POST", "/v1/alerts:raise", content='{"note": "' + self.secret("a broken note"))
+        self.refuse(
+            "a bad request id", "POST", f"/v1/{name}:addNote", json={"text": "x", "requestId": self.secret("a bad id")}, headers=bearer
+        )
+        self.refuse("a long note", "POST", f"/v1/{name}:addNote", json={"text": self.canary("a long note") * 400}, headers=bearer)
+        self.refuse("a bad page token", "GET", "/v1/alerts", params={"pageToken": self.secret("a page token")}, headers=bearer)
+        self.refuse("a bad cursor", "GET", "/v1/alerts:watch", params={"cursor": self.secret("a cursor")}, headers=bearer)
+        with without_table(self.platform.folder / "alerts.db", "notes"):
+            content = {"text": self.canary("a note that the database refuses")}
+            self.refuse("a broken database", "POST", f"/v1/{name}:addNote", json=content, headers=bearer)
+        assert json.loads(self.errors["the error of a broken database"].split(b"Headers(")[0])["details"][0]["reason"] == "INTERNAL_ERROR"
+
+
+@contextmanager
+def without_table(path: Path, table: str) -> Iterator[None]:
+    """A database that fails in the middle of a statement, with its values at hand."""
+    with closing(sqlite3.connect(path, timeout=10, isolation_level=None)) as connection:
+        connection.execute("PRAGMA legacy_alter_table=ON")
+        connection.execute(f"ALTER TABLE {table} RENAME TO {table}_away")
+        try:
+            yield
+        finally:
+            connection.execute(f"ALTER TABLE {table}_away RENAME TO {table}")
+
+
+class Listener:
+    """Everything that is published in Valkey."""
+
+    def __init__(self, port: int) -> None:
+        self.client = redis.Redis(port=port)
+        self.heard: list[bytes] = []
+        self._subscription = self.client.pubsub()
+        self._subscription.psubscribe("*")
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+        self._thread.start()
+
+    def _listen(self) -> None:
+        for message in self._subscription.listen():
+            self.heard.append(repr(message).encode())
+            if message["type"] == "punsubscribe":
+                return
+
+    def close(self) -> None:
+        self._subscription.punsubscribe()
+        self._thread.join(5)
+        self._subscription.close()
+
+    def keyspace(self) -> bytes:
+        return b"\n".join(each for key in self.client.scan_iter() for each in (key, self.client.dump(key) or b""))
+
+
+@pytest.fixture(scope="module")
+def planted(traced: RunningPlatform, collector: Receiver) -> Iterator[tuple[Planting, dict[str, bytes]]]:
+    """What was planted, and all the places where it must not be."""
+    listener = Listener(traced.ports["valkey"])
+    planting = Planting(traced)
+    planting.plant_all()
+    marker = secrets.token_bytes(16)
+    httpx.get(f"{traced.url}/v1/areas", headers={"traceparent": f"00-{marker.hex()}-{'12' * 8}-01"})
+    # Spans are sent in order, so that with the gateway's last one all have come.
+    wait_until(lambda: sum(span.trace == marker for span in collector.spans()) >= 2, 15, "the last spans")
+    wait_until(lambda: any("AddNote" in record.text for record in collector.records()), 15, "the log record of the database's failure")
+    wait_until(lambda: any(("AddNote" in str(points)) for points in collector.metrics().values()), 15, "the last metrics")
+    listener.close()
+    with closing(sqlite3.connect(traced.folder / "alerts.db")) as connection:
+        events = repr(connection.execute("SELECT * FROM events").fetchall()).encode()
+        keys = b"".join(
+            b"".join(part for part in row if isinstance(part, bytes)) for row in connection.execute("SELECT * FROM request_keys")
+        )
+    places = {
+        "the events": events,
+        "the request keys": keys,
+        "what was published": b"\n".join(listener.heard),
+        "Valkey's keys": listener.keyspace(),
+        "what the collector was sent": b"".join(request.SerializeToString() for request in collector.requests),
+        **planting.errors,
+        **{f"the file {name}": content for name, content in read_files(traced.folder).items() if name not in SEALED},
+    }
+    yield planting, places
+    planting.services.close()
+
+
+def test_every_place_has_something_in_it(planted: tuple[Planting, dict[str, bytes]]) -> None:
+    _, places = planted
+    empty = {name for name, content in places.items() if not content}
+    # Valkey is a bell: it keeps nothing at all.
+    assert empty <= {"Valkey's keys", "the file alerts.lock", "the file directory.lock", "the file valkey.log", "the file directory.db-wal"}
+    assert {"the file alerts.log", "the file envoy.log", "the file directory.log", "the file adapters.log"} <= set(places)
+    assert len(places) > 20
+
+
+def test_no_secret_is_found_anywhere(planted: tuple[Planting, dict[str, bytes]]) -> None:
+    planting, places = planted
+    assert len(planting.canaries) >= 30
+    found = search(planting.canaries.values(), places)
+    assert [each for each in found if not (each.split(" in the events")[0] in IN_EVENTS and " in the events " in each)] == []
+
+
+def test_what_an_event_tells_is_found_in_the_events(planted: tuple[Planting, dict[str, bytes]]) -> None:
+    planting, places = planted
+    found = search([planting.canaries[name] for name in IN_EVENTS], {"the events": places["the events"]})
+    assert {each.split(" in the events")[0] for each in found} == IN_EVENTS
+
+
+def test_the_control_is_found_where_secrets_belong(planted: tuple[Planting, dict[str, bytes]], traced: RunningPlatform) -> None:
+    planting, _ = planted
+    files = {name: content for name, content in read_files(traced.folder).items() if name in SEALED}
+    for name in ("the note", "the display name", "the phone", "the address", "a note", "the place, latitude"):
+        assert search([planting.canaries[name]], files), name
+
+
+@pytest.mark.parametrize("spelling", plant("a control").spellings())
+def test_a_control_in_a_log_is_found_in_every_spelling(traced: RunningPlatform, spelling: str) -> None:
+    control = plant("a control")
+    path = traced.folder / "control.log"
+    path.write_bytes(b'{"time": 1, "text": "' + control.spellings()[spelling] + b'"}\n')
+    try:
+        assert any(spelling in each for each in search([control], read_files(traced.folder)))
+    finally:
+        path.unlink()
+
+
+def test_a_control_in_base64_is_found_wherever_it_begins() -> None:
+    control = plant("a control")
+    for before in range(7):
+        content = base64.b64encode(b"x" * before + control.text.encode() + b"yz")
+        assert search([control], {"a log": content})

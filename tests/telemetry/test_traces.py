@@ -1,0 +1,200 @@
+"""Traces tell who called whom, with the events on the way, and nothing of anybody."""
+
+import re
+import secrets
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+from opentelemetry.proto.trace.v1.trace_pb2 import Span as RawSpan
+from opentelemetry.proto.trace.v1.trace_pb2 import Status
+
+from chassis.testing import wait_until
+from contract.rpcs import RPCS, Answer, Services, read_until_caught_up
+from contract.streams import over_grpc
+from harness import RunningPlatform
+from security.tokens import ROOM, Signer
+from telemetry.receiver import Receiver, Span
+
+TABLE: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "who_calls_whom.yaml").read_text())
+THROUGH: dict[str, dict[str, Any]] = TABLE["through_the_gateway"]
+PAST: dict[str, dict[str, Any]] = TABLE["past_the_gateway"]
+REQUESTS: dict[str, Any] = {
+    key: rpc["request"]
+    for key, rpc in yaml.safe_load((Path(__file__).parents[1] / "security/access_matrix.yaml").read_text())["rpcs"].items()
+}
+BY_THE_CALLER = {"alerts.TrackAlert", "alerts.CancelAlert", "alerts.RaiseAlert"}
+# Envoy sends its spans every 5 s.
+ARRIVE_SECONDS = 15
+TREE = dict[str, Any]
+
+
+@dataclass
+class Called:
+    """A call that was made under a trace id of its own."""
+
+    trace: bytes
+    parent: bytes
+
+
+class Calls:
+    """Makes every call of the table once, while one watch of the agency is open."""
+
+    def __init__(self, platform: RunningPlatform) -> None:
+        self.platform, self.services = platform, Services(platform)
+        signer = Signer(platform)
+        self.dispatcher = signer.sign("tracer", "dispatcher", agency=ROOM)
+        self.admin = signer.sign("tracer-admin", "admin")
+        self.made: dict[str, Called] = {}
+
+    def make_all(self) -> None:
+        with over_grpc(self.services)("alerts.WatchAlerts", {"cursor": "now"}, self.dispatcher, "") as stream:
+            read_until_caught_up(stream)
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(lambda: [None for _ in stream])
+                for key, call in THROUGH.items():
+                    self.make(key, call.get("after"))
+                self.make_past("directory.ImportDirectory")
+                # The last event has reached the watch when its span has.
+                stream.cancel()
+
+    def make(self, key: str, after: str | None) -> None:
+        rpc, binding = RPCS[key], RPCS[key].bindings[0]
+        raised = self.services.call("alerts.RaiseAlert", {"kind": "MEDICAL"}).message
+        name = raised.alert.name
+        if after:
+            self.services.call(f"alerts.{after}", {"name": name}, token=self.dispatcher).require_ok()
+        words = {"$alert": name, "$operator": "", "$time": "2026-01-01T00:00:00Z"}
+        content = {field: words.get(value, value) if isinstance(value, str) else value for field, value in REQUESTS[key].items()}
+        path = re.sub(r"\{name=\w+/\*\}", content.pop("name", ""), binding.path)
+        headers = {"siaga-alert-token": raised.alert_token} if key in BY_THE_CALLER else {"authorization": f"Bearer {self.dispatcher}"}
+        headers["traceparent"] = self.start_trace(key)
+        with httpx.Client(base_url=self.platform.url, headers=headers, timeout=10) as client:
+            if rpc.streams:
+                with client.stream("GET", path, params={"cursor": "now"}) as answer:
+                    next(answer.iter_lines())
+                return
+            query = {f"point.{field}": value for field, value in content.pop("point", {}).items()} if not binding.body else {}
+            client.request(
+                binding.method, path, json=content if binding.body else None, params=query | ({} if binding.body else content) or None
+            )
+
+    def make_past(self, key: str) -> None:
+        rpc = RPCS[key]
+        send = self.services.channels[rpc.upstream].stream_unary(rpc.path, rpc.request.SerializeToString, rpc.response.FromString)
+        metadata = [("authorization", f"Bearer {self.admin}"), ("traceparent", self.start_trace(key))]
+        assert send.future(iter([rpc.parse(REQUESTS[key])]), metadata=metadata).exception() is not None
+
+    def start_trace(self, key: str) -> str:
+        called = self.made[key] = Called(secrets.token_bytes(16), secrets.token_bytes(8))
+        return f"00-{called.trace.hex()}-{called.parent.hex()}-01"
+
+
+@pytest.fixture(scope="module")
+def calls(traced: RunningPlatform, collector: Receiver) -> Iterator[Calls]:
+    calls = Calls(traced)
+    calls.make_all()
+    wait_until(lambda: all(count(collector, key, calls) >= len(flatten(expected(key))) for key in calls.made), ARRIVE_SECONDS, "every span")
+    yield calls
+    calls.services.close()
+
+
+def count(collector: Receiver, key: str, calls: Calls) -> int:
+    return len(spans_of(collector, calls.made[key]))
+
+
+def spans_of(collector: Receiver, called: Called) -> list[Span]:
+    return [span for span in collector.spans() if span.trace == called.trace]
+
+
+def expected(key: str) -> TREE:
+    """The spans of a call as the table has it, each with those below it."""
+    rpc = RPCS[key]
+    events = {f"{rpc.upstream}: tail {event}": {f"{rpc.upstream}: watch {event}": {}} for event in THROUGH.get(key, {}).get("events", ())}
+    served = {f"{rpc.upstream}: {rpc.path[1:]}": events}
+    return {f"gateway: {rpc.path[1:]}": served} if key in THROUGH else served
+
+
+def flatten(tree: TREE) -> list[str]:
+    return [label for name, below in tree.items() for label in (name, *flatten(below))]
+
+
+def grow(spans: list[Span], parent: bytes) -> TREE:
+    return {span.label: grow(spans, span.id) for span in spans if span.parent == parent}
+
+
+def test_every_rpc_is_in_the_table() -> None:
+    assert {*THROUGH, *PAST} == set(RPCS)
+    assert set(PAST) == {key for key, rpc in RPCS.items() if not rpc.bindings}
+
+
+@pytest.mark.parametrize("key", [*THROUGH, "directory.ImportDirectory"])
+def test_a_call_is_one_trace_from_the_gateway_to_the_last_watch(calls: Calls, collector: Receiver, key: str) -> None:
+    called = calls.made[key]
+    spans = spans_of(collector, called)
+    assert grow(spans, called.parent) == expected(key)
+    assert len(spans) == len(flatten(expected(key)))
+
+
+@pytest.mark.parametrize("key", [*THROUGH, "directory.ImportDirectory"])
+def test_a_span_says_how_its_call_ended(calls: Calls, collector: Receiver, key: str) -> None:
+    rpc = RPCS[key]
+    span = next(each for each in spans_of(collector, calls.made[key]) if each.label == f"{rpc.upstream}: {rpc.path[1:]}")
+    said = Answer(span.attributes.get("rpc.grpc.status_code", "OK"), reason=span.attributes.get("siaga.reason", "")).said
+    assert said == (THROUGH | PAST)[key].get("status", "OK")
+    assert span.raw.status.code == (Status.STATUS_CODE_UNSET if said == "OK" else Status.STATUS_CODE_ERROR)
+    assert span.kind == RawSpan.SPAN_KIND_SERVER
+
+
+@pytest.mark.usefixtures("calls")
+def test_alerts_asks_the_directory_for_its_snapshot(collector: Receiver) -> None:
+    label = f"directory: {RPCS['directory.GetSnapshot'].path[1:]}"
+    wait_until(
+        lambda: any(span.label == label and not span.parent for span in collector.spans()), ARRIVE_SECONDS, "the span of GetSnapshot"
+    )
+
+
+@pytest.mark.usefixtures("calls")
+def test_a_span_holds_nothing_but_what_is_named(collector: Receiver) -> None:
+    spans = collector.spans()
+    assert {span.service for span in spans} == {"gateway", "alerts", "directory"}
+    for span in spans:
+        kind = "gateway" if span.service == "gateway" else "event" if span.kind == RawSpan.SPAN_KIND_CONSUMER else "service"
+        assert set(span.attributes) <= set(TABLE["attributes"][kind]), span
+        # An event of a span, its status's text or a link could quote an exception.
+        assert (list(span.raw.events), span.raw.status.message, list(span.raw.links)) == ([], "", []), span
+
+
+@pytest.mark.usefixtures("calls")
+def test_the_gateway_names_neither_path_query_nor_address(collector: Receiver) -> None:
+    for span in collector.spans():
+        if span.service == "gateway":
+            assert re.fullmatch(r"http://[\w.:]+", span.attributes["http.url"])
+            assert span.attributes["peer.address"] == "-"
+
+
+@pytest.mark.usefixtures("calls")
+def test_the_durations_of_calls_and_the_lag_of_the_loop_are_measured(collector: Receiver) -> None:
+    wanted = {(service, name) for service in ("alerts", "directory") for name in ("rpc.server.call.duration", "siaga.event_loop.lag")}
+    wait_until(lambda: wanted <= set(collector.metrics()), ARRIVE_SECONDS, "the metrics")
+    for (service, name), points in collector.metrics().items():
+        for attributes in points:
+            if name == "rpc.server.call.duration":
+                assert set(attributes) <= {"rpc.method", "rpc.grpc.status_code"}
+                assert attributes["rpc.method"] in {rpc.path for rpc in RPCS.values() if rpc.upstream == service}
+            else:
+                assert attributes == {}
+
+
+@pytest.mark.usefixtures("calls")
+def test_log_records_say_where_they_come_from_and_nothing_more(collector: Receiver) -> None:
+    wait_until(lambda: {"alerts", "directory"} <= {record.service for record in collector.records()}, ARRIVE_SECONDS, "log records")
+    for record in collector.records():
+        raw: Any = record.raw
+        assert {each.key for each in raw.attributes} <= {"code.file.path", "code.function.name", "code.line.number"}
+        assert "Traceback" not in record.text
