@@ -209,13 +209,13 @@ def test_no_header_makes_somebody_of_nobody(client: httpx.Client, platform: Runn
     services.close()
 
 
-@pytest.mark.parametrize("headers", [{f"x-{number}": "y" for number in range(100)}, {"x-long": "y" * 40_000}, {"x_under_score": "1"}])
+@pytest.mark.parametrize("headers", [{f"x-{number}": "y" for number in range(100)}, {"x-long": "y" * 40_000}])
 def test_too_many_or_too_long_headers_are_refused_in_the_one_shape(client: httpx.Client, headers: dict[str, str]) -> None:
     assert told(client.get("/v1/areas", headers=headers)).reason == "UNREADABLE_REQUEST"
     assert told(client.post(RAISE, json={}, headers=headers)).metadata == {"dial": "112"}
 
 
-@pytest.mark.parametrize("headers", [{f"x-{number}": "y" * 400 for number in range(50)}, {"cookie": "c" * 20_000}])
+@pytest.mark.parametrize("headers", [{f"x-{number}": "y" * 400 for number in range(50)}, {"cookie": "c" * 20_000}, {"x_by_a_carrier": "1"}])
 def test_an_sos_with_all_the_headers_that_pass_is_accepted(client: httpx.Client, headers: dict[str, str]) -> None:
     for _ in range(20):
         answer = client.post(RAISE, json={"kind": "MEDICAL"}, headers=headers)

@@ -63,9 +63,9 @@ class RequestKeys:
         The unique key is the lock: a concurrent equal request waits here for the first one's COMMIT, and a rollback
         leaves no key. `request` is compared with the first one's; None where any body will do. Raises RequestIdReused.
         """
+        # A UUID is the same in either case (RFC 9562).
         key = self.digest(f"{scope}\0{request_id.lower()}")
-        body = "" if request is None else f"{request.DESCRIPTOR.full_name} {request.SerializeToString(deterministic=True).hex()}"
-        request_hash = self.digest(body)
+        request_hash = self.digest("" if request is None else _describe(request))
         now = clock.now()
         connection = session.connection()
         row = {"key": key, "request_hash": request_hash, "resource": resource, "expire_time": now + _KEPT, "now": now}
@@ -84,6 +84,14 @@ class RequestKeys:
         found = session.execute(expired).scalars().all()
         session.execute(delete(table).where(table.c.key.in_(found)))
         return len(found)
+
+
+def _describe(request: Message) -> str:
+    """All that the request says but its id, which has been compared already."""
+    said = type(request)()
+    said.CopyFrom(request)
+    said.ClearField("request_id")
+    return f"{said.DESCRIPTOR.full_name} {said.SerializeToString(deterministic=True).hex()}"
 
 
 async def keep_swept(database: Database, keys: RequestKeys) -> None:

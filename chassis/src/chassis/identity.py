@@ -213,6 +213,9 @@ def _read_claims(claims: dict[str, Any]) -> Caller:
     words = claims.get("roles", [])
     if not (isinstance(user, str) and user and isinstance(agency, str) and isinstance(name, str) and isinstance(words, list)):
         raise TypeError
+    if "\0" in f"{user}{agency}{name}":
+        # PostgreSQL could not keep it.
+        raise ValueError
     if isinstance(expire_time, bool) or not isinstance(expire_time, int | float) or not math.isfinite(expire_time):
         raise TypeError
     known = access_pb2.Role.DESCRIPTOR.values_by_name
