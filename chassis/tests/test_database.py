@@ -1,8 +1,8 @@
 """What a database promises beside its writes: snapshots, one opener, the right settings, and bounded waiting when it is away."""
 
 import asyncio
-import subprocess
 import sqlite3
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -75,7 +75,9 @@ async def test_a_read_sees_one_snapshot(database_url: str) -> None:
 
 
 async def test_the_snapshot_test_notices_a_read_without_one(database_url: str) -> None:
-    mutant = ReadsCommitted(database_url) if "postgres" in database_url else ReadsWithoutSnapshot(Path(make_url(database_url).database or ""))
+    mutant = (
+        ReadsCommitted(database_url) if "postgres" in database_url else ReadsWithoutSnapshot(Path(make_url(database_url).database or ""))
+    )
     async with having_tables(mutant) as database:
         assert await count_twice(database, writing_elsewhere(database_url)) == (0, 1)
 

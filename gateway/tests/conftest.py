@@ -35,7 +35,7 @@ class Alerts(alert_service_pb2_grpc.AlertServiceServicer):
     def __init__(self) -> None:
         self.metadata: dict[str, str | bytes] = {}
 
-    def RaiseAlert(self, request, context):
+    def RaiseAlert(self, request: Any, context: Any) -> Any:
         self.metadata = dict(context.invocation_metadata())
         if request.note == "wait":
             # Until the caller's deadline, which is what the test is about.
@@ -43,20 +43,20 @@ class Alerts(alert_service_pb2_grpc.AlertServiceServicer):
                 time.sleep(0.01)
         return alert_service_pb2.RaiseAlertResponse(alert=alert_pb2.Alert(note=request.note))
 
-    def ListAlerts(self, request, context):
+    def ListAlerts(self, request: Any, context: Any) -> Any:
         self.metadata = dict(context.invocation_metadata())
         return alert_service_pb2.ListAlertsResponse()
 
-    def WatchAlerts(self, request, context):
+    def WatchAlerts(self, request: Any, context: Any) -> Any:
         for cursor in ("a", "b"):
             yield alert_service_pb2.WatchAlertsResponse(cursor=cursor, heartbeat=alert_service_pb2.WatchAlertsResponse.Heartbeat())
 
 
 class Directory(directory_service_pb2_grpc.DirectoryServiceServicer):
-    def SearchNearby(self, request, context):
+    def SearchNearby(self, request: Any, context: Any) -> Any:
         return directory_service_pb2.SearchNearbyResponse(stale=True)
 
-    def ImportDirectory(self, request_iterator, context):
+    def ImportDirectory(self, request_iterator: Any, context: Any) -> Any:
         return directory_service_pb2.ImportDirectoryResponse(added=sum(1 for _ in request_iterator))
 
 
@@ -68,7 +68,7 @@ class Collector(trace_service_pb2_grpc.TraceServiceServicer):
         wait_until(lambda: len(self.spans) >= count, "the spans")
         return self.spans
 
-    def Export(self, request, context):
+    def Export(self, request: Any, context: Any) -> Any:
         self.spans += [span for resource in request.resource_spans for scope in resource.scope_spans for span in scope.spans]
         return trace_service_pb2.ExportTraceServiceResponse()
 

@@ -98,6 +98,16 @@ class TokenVerifier:
             self._ask()
             return Caller(problem="UNVERIFIABLE")
 
+    async def wait_for_keys(self) -> None:
+        """Until there are any, or for as long as one fetch takes: without them every token would be refused."""
+        if not self._keys:
+            async with self._fetched:
+                try:
+                    async with asyncio.timeout(_FETCH_SECONDS):
+                        await self._fetched.wait_for(lambda: bool(self._keys))
+                except TimeoutError:
+                    pass
+
     async def run(self) -> None:
         """Keeps the keys fresh until it is cancelled."""
         async with httpx.AsyncClient(timeout=_FETCH_SECONDS) as client:

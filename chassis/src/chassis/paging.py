@@ -31,7 +31,7 @@ class Page:
         self.after = ""
         if token:
             after = unwrap(self._question, token)
-            if after is None:
+            if after is None or "\0" in after:
                 raise InvalidPageToken
             self.after = after
 

@@ -66,7 +66,7 @@ class Server:
     ) -> None:
         self._listen, self._servicers = listen, servicers
         self._before_stop = before_stop
-        tokens = TokenVerifier(platform.issuer, platform.audience, platform.jwks_url, platform.data / "jwks.json")
+        tokens = self._tokens = TokenVerifier(platform.issuer, platform.audience, platform.jwks_url, platform.data / "jwks.json")
         self._background = [tokens.run, telemetry.measure_loop_lag, *background]
         methods: dict[str, Method] = {}
         for each in servicers:
@@ -91,6 +91,7 @@ class Server:
             asyncio.get_running_loop().add_signal_handler(number, self.stop)
         async with AsyncExitStack() as leaving, asyncio.TaskGroup() as tasks:
             working = [tasks.create_task(self._work(each)) for each in self._background]
+            await self._tokens.wait_for_keys()
             await self._server.start()
             leaving.push_async_callback(self._server.stop, 0)
             await self._set_health(health_pb2.HealthCheckResponse.SERVING)

@@ -1,21 +1,56 @@
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import asyncpg
 import grpc
 import pytest
-from alerts.__main__ import MIGRATIONS, serve
+from pydantic import SecretStr
+
+from alerts.__main__ import MIGRATIONS
 from alerts.model import Model
 from alerts.settings import Settings
 from chassis import migrations
 from chassis.settings import Platform
 from chassis.testing import AUDIENCE, ISSUER, Issuer, free_port
-from pydantic import SecretStr
+
+# What the tests of this folder share stands beside them in modules.
+sys.path.append(str(Path(__file__).parent))
+
+from people import People, run_service
+
+
+async def _execute(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url.replace("+asyncpg", ""))
+    await connection.execute(statement)
+    await connection.close()
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres_server: str) -> str:
+    """One for all tests, because a database of its own for each costs more than the tests."""
+    asyncio.run(_execute(postgres_server, "CREATE DATABASE alerts"))
+    url = postgres_server.replace("/postgres?", "/alerts?")
+    migrations.migrate(url, MIGRATIONS, Model.metadata)
+    return url
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A migrated database without a row, once on each engine."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path / 'test.db'}"
+        migrations.migrate(url, MIGRATIONS, Model.metadata)
+        return url
+    url = request.getfixturevalue("migrated_postgres")
+    tables = [table.name for table in reversed(Model.metadata.sorted_tables)]
+    asyncio.run(_execute(url, ";".join(f"DELETE FROM {name}" for name in tables)))
+    return url
 
 
 @pytest.fixture
 def settings(database_url: str, tmp_path: Path, issuer: Issuer) -> Settings:
-    migrations.migrate(database_url, MIGRATIONS, Model.metadata)
     platform = Platform(
         data=tmp_path, issuer=ISSUER, audience=AUDIENCE, jwks_url=issuer.jwks_url, redis_url=SecretStr(f"redis://127.0.0.1:{free_port()}")
     )
@@ -33,9 +68,13 @@ def settings(database_url: str, tmp_path: Path, issuer: Issuer) -> Settings:
 @pytest.fixture
 async def channel(settings: Settings) -> AsyncIterator[grpc.aio.Channel]:
     """To the service, which runs in this process on a real port and a real database."""
-    serving = asyncio.create_task(serve(settings))
-    async with grpc.aio.insecure_channel(settings.listen) as channel:
-        await asyncio.wait_for(channel.channel_ready(), 10)
+    async with run_service(settings) as channel:
         yield channel
-    serving.cancel()
-    await asyncio.gather(serving, return_exceptions=True)
+
+
+@pytest.fixture
+async def people(channel: grpc.aio.Channel, issuer: Issuer) -> People:
+    people = People(channel, issuer)
+    # An SOS never waits for the issuer's keys: until the service has them, its caller is nobody.
+    await people.dewi("ListAlerts")
+    return people

@@ -2,6 +2,7 @@
 
 import sqlalchemy as sa
 from alembic import op
+
 from chassis.clock import UtcTime
 
 revision = "0001"

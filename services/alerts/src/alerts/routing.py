@@ -41,7 +41,6 @@ class Router:
         self._default = Route("", default_agency, Routing.DEFAULT)
         self._etag = ""
         self._index = AreaIndex([])
-        self._parents: dict[str, str] = {}
         self._children: dict[str, list[str]] = {}
         self._rooms: dict[str, str] = {}
         if kept.exists():
@@ -55,16 +54,11 @@ class Router:
         found = self._index.find(latitude, longitude) if latitude is not None and longitude is not None else None
         if found is None:
             return self._default
-        name, within = found
-        area = name
-        while area not in self._rooms and area in self._parents:
-            area = self._parents[area]
+        area, within = found
         agency = self._rooms.get(area)
-        return (
-            Route(name, agency, Routing.AREA if within else Routing.NEAREST)
-            if agency
-            else Route(name, self._default.agency, Routing.DEFAULT)
-        )
+        if agency is None:
+            return Route(area, self._default.agency, Routing.DEFAULT)
+        return Route(area, agency, Routing.AREA if within else Routing.NEAREST)
 
     def areas_within(self, area: str) -> list[str]:
         """The area and everything within it."""
@@ -72,7 +66,8 @@ class Router:
 
     async def run(self) -> None:
         """Until cancelled. An unchanged directory costs a call and nothing more."""
-        options = [("grpc.max_receive_message_length", _MAX_SNAPSHOT)]
+        # A directory that is back is asked at the next turn: gRPC's own patience grows to two minutes.
+        options = [("grpc.max_receive_message_length", _MAX_SNAPSHOT), ("grpc.max_reconnect_backoff_ms", 5000)]
         async with grpc.aio.insecure_channel(self._address, options=options) as channel:
             directory: directory_service_pb2_grpc.DirectoryServiceAsyncStub = directory_service_pb2_grpc.DirectoryServiceStub(channel)  # pyright: ignore[reportAssignmentType]
             away = False
@@ -97,14 +92,16 @@ class Router:
 
     def _learn(self, response: directory_service_pb2.GetSnapshotResponse) -> None:
         snapshot = response.snapshot
-        parents = {each.area.name: each.area.parent for each in snapshot.areas if each.area.parent}
-        children: defaultdict[str, list[str]] = defaultdict(list)
-        for child, parent in parents.items():
-            children[parent].append(child)
-        places = [_place(each) for each in snapshot.areas if each.area.name not in children]
-        index = AreaIndex(places)
         rooms = {each.area: each.agency for each in snapshot.coverage if each.category == agency_pb2.EMERGENCY}
-        self._index, self._parents, self._children, self._rooms, self._etag = index, parents, dict(children), rooms, response.etag
+        children: defaultdict[str, list[str]] = defaultdict(list)
+        # Parents come before their children, who inherit from them where they have no room of their own.
+        for each in snapshot.areas:
+            children[each.area.parent].append(each.area.name)
+            if each.area.parent in rooms:
+                rooms.setdefault(each.area.name, rooms[each.area.parent])
+        # Whatever has a boundary, and of the rest the smallest areas alone: the larger ones' points say less.
+        index = AreaIndex(_place(each) for each in snapshot.areas if each.boundary or each.area.name not in children)
+        self._index, self._children, self._rooms, self._etag = index, dict(children), rooms, response.etag
 
     def _keep(self, response: directory_service_pb2.GetSnapshotResponse) -> None:
         self._kept.parent.mkdir(parents=True, exist_ok=True)

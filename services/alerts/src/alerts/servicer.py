@@ -126,7 +126,8 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
             view = viewer.view(step.subject.alert) or View.REDACTED if shown else View.AGENCY
             for message in self._tell(cursor, step, view):
                 yield message
-            if isinstance(step, LogChange) and step.event.type == "AlertResolved":
+            # Also after what is added to a closed one, or a list from which it was taken would have it again.
+            if isinstance(step, LogChange) and step.subject.alert.close_time:
                 yield wire.to_left(cursor, step.event.resource)
 
     async def ConfirmReceipt(self, request: pb.ConfirmReceiptRequest, context: grpc.aio.ServicerContext) -> alert_pb2.Alert:

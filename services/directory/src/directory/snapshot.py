@@ -13,7 +13,6 @@ from siaga.directory.v1.directory_service_pb2 import GetSnapshotResponse
 from siaga.directory.v1.snapshot_pb2 import Snapshot
 
 
-
 class Directory:
     """`reply` is the snapshot with its etag, as it goes out."""
 

@@ -1,0 +1,229 @@
+"""What leaves the process: where a call came from and how it ended, and nothing of what it said."""
+
+import asyncio
+import secrets
+import signal
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from answering import NAME, SERVICE, answering, bearer, refusal_of
+from google.protobuf.message import Message
+from opentelemetry import trace
+from opentelemetry.proto.collector.logs.v1 import logs_service_pb2, logs_service_pb2_grpc
+from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2, metrics_service_pb2_grpc
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
+from opentelemetry.trace import SpanKind, StatusCode
+from tiny_process import SECRET
+
+from chassis import telemetry
+from chassis.errors import Overloaded
+from chassis.testing import AUDIENCE, ISSUER, Issuer, free_port, python, run_process
+from siaga.alerts.v1 import alert_service_pb2 as pb
+from siaga.alerts.v1 import alert_service_pb2_grpc
+
+REQUEST = pb.GetAlertRequest(name=NAME)
+
+
+@pytest.fixture
+def exporter() -> Iterator[InMemorySpanExporter]:
+    """Of what callers have asked to be traced, as in production with a ratio of none."""
+    provider = trace.get_tracer_provider()
+    if not isinstance(provider, TracerProvider):
+        provider = TracerProvider(sampler=ParentBased(ALWAYS_OFF))
+        trace.set_tracer_provider(provider)
+    exporter = InMemorySpanExporter()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    yield exporter
+    exporter.shutdown()
+
+
+def new_traceparent(*, sampled: bool = True) -> str:
+    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-{'01' if sampled else '00'}"
+
+
+def of_trace(exporter: InMemorySpanExporter, traceparent: str) -> Sequence[ReadableSpan]:
+    trace_id = int(traceparent.split("-")[1], 16)
+    return [span for span in exporter.get_finished_spans() if span.context.trace_id == trace_id]
+
+
+async def test_a_call_carries_its_callers_trace_on(issuer: Issuer, tmp_path: Path, exporter: InMemorySpanExporter) -> None:
+    traceparent = new_traceparent()
+    inside: list[str] = []
+
+    async def note() -> None:
+        inside.append(telemetry.traceparent())
+
+    async with answering(issuer, tmp_path) as answers:
+        answers.servicer.behave = note
+        await answers.stub.GetAlert(REQUEST, metadata=[("traceparent", traceparent)])
+    [span] = of_trace(exporter, traceparent)
+    assert (span.name, span.kind) == (f"{SERVICE.full_name}/GetAlert", SpanKind.SERVER)
+    assert span.parent
+    assert f"{span.parent.span_id:016x}" == traceparent.split("-")[2]
+    assert inside == [f"00-{span.context.trace_id:032x}-{span.context.span_id:016x}-01"]
+    assert dict(span.attributes or {}) == {"rpc.system": "grpc", "rpc.service": SERVICE.full_name, "rpc.method": "GetAlert"}
+
+
+async def test_a_call_that_is_not_sampled_leaves_no_span(issuer: Issuer, tmp_path: Path, exporter: InMemorySpanExporter) -> None:
+    traceparent = new_traceparent(sampled=False)
+    async with answering(issuer, tmp_path) as answers:
+        await answers.stub.GetAlert(REQUEST, metadata=[("traceparent", traceparent)])
+    assert not of_trace(exporter, traceparent)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "reason"), [(ValueError(SECRET), "INTERNAL", "INTERNAL_ERROR"), (Overloaded(), "RESOURCE_EXHAUSTED", "OVERLOADED")]
+)
+@pytest.mark.parametrize("streams", [False, True])
+async def test_a_failed_calls_span_says_how_and_not_what(  # three are what is given, three what differs
+    issuer: Issuer,
+    tmp_path: Path,
+    exporter: InMemorySpanExporter,
+    error: Exception,
+    code: str,
+    reason: str,
+    streams: bool,  # noqa: FBT001
+) -> None:
+    async def fail() -> None:
+        raise error
+
+    traceparent = ("traceparent", new_traceparent())
+    async with answering(issuer, tmp_path) as answers:
+        answers.servicer.behave = fail
+        if streams:
+            await refusal_of(answers.stub.WatchAlerts(pb.WatchAlertsRequest(), metadata=[traceparent, *bearer(issuer, "dispatcher")]))
+        else:
+            await refusal_of(answers.stub.GetAlert(REQUEST, metadata=[traceparent]))
+    [span] = of_trace(exporter, traceparent[1])
+    attributes = dict(span.attributes or {})
+    assert (attributes["rpc.grpc.status_code"], attributes["siaga.reason"]) == (code, reason)
+    assert len(attributes) == 5
+    assert span.status.status_code is StatusCode.ERROR
+    assert span.status.description is None
+    assert span.events == ()
+    assert SECRET not in span.to_json()
+
+
+@pytest.mark.parametrize("garbled", ["", "x", "00-0-0-01", f"00-{'0' * 32}-{'0' * 16}-01", f"00-{'g' * 32}-{'1' * 16}-01", "-" * 50, "🚨"])
+async def test_a_garbled_traceparent_is_none(exporter: InMemorySpanExporter, garbled: str) -> None:
+    with telemetry.call_span("/tiny.Service/Get", {"traceparent": garbled}) as span:
+        assert not span.is_recording()
+    with telemetry.event_span("tail", garbled) as own:
+        assert own == ""
+    assert not exporter.get_finished_spans()
+
+
+async def test_an_events_span_goes_on_from_the_write_that_caused_it(exporter: InMemorySpanExporter) -> None:
+    traceparent = new_traceparent()
+    with pytest.raises(ValueError, match=SECRET), telemetry.event_span("tail AlertRaised", traceparent) as own:
+        raise ValueError(SECRET)
+    [span] = of_trace(exporter, traceparent)
+    assert (span.name, span.kind, span.events) == ("tail AlertRaised", SpanKind.CONSUMER, ())
+    assert own == f"00-{span.context.trace_id:032x}-{span.context.span_id:016x}-01"
+    assert SECRET not in span.to_json()
+
+
+async def test_an_event_of_a_write_that_was_not_sampled_makes_no_span(exporter: InMemorySpanExporter) -> None:
+    traceparent = new_traceparent(sampled=False)
+    with telemetry.event_span("tail AlertRaised", traceparent) as own:
+        assert own == ""
+    assert not of_trace(exporter, traceparent)
+
+
+def fail_with_secrets() -> None:
+    try:
+        raise KeyError(SECRET)
+    except KeyError as error:
+        raise ValueError(SECRET) from error
+
+
+def test_an_error_is_described_by_type_and_place() -> None:
+    with pytest.raises(ValueError, match=SECRET) as raised:
+        fail_with_secrets()
+    description = telemetry.describe(raised.value)
+    assert description.startswith("ValueError in fail_with_secrets (test_telemetry.py:")
+    assert ", from KeyError in fail_with_secrets (test_telemetry.py:" in description
+    assert SECRET not in description
+
+
+class Collector(
+    trace_service_pb2_grpc.TraceServiceServicer, metrics_service_pb2_grpc.MetricsServiceServicer, logs_service_pb2_grpc.LogsServiceServicer
+):
+    """What an OpenTelemetry collector receives: all three kinds, told apart by their type."""
+
+    def __init__(self) -> None:
+        self.received: list[Message] = []
+
+    def Export(self, request: Message, context: grpc.ServicerContext) -> Any:
+        self.received.append(request)
+        answers = {
+            trace_service_pb2.ExportTraceServiceRequest: trace_service_pb2.ExportTraceServiceResponse,
+            metrics_service_pb2.ExportMetricsServiceRequest: metrics_service_pb2.ExportMetricsServiceResponse,
+            logs_service_pb2.ExportLogsServiceRequest: logs_service_pb2.ExportLogsServiceResponse,
+        }
+        return answers[type(request)]()
+
+    def text_of(self, kind: type[Message]) -> str:
+        return "\n".join(str(request) for request in self.received if isinstance(request, kind))
+
+
+@contextmanager
+def collecting() -> Iterator[tuple[Collector, str]]:
+    server = grpc.server(ThreadPoolExecutor(4))
+    collector = Collector()
+    trace_service_pb2_grpc.add_TraceServiceServicer_to_server(collector, server)
+    metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server(collector, server)
+    logs_service_pb2_grpc.add_LogsServiceServicer_to_server(collector, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield collector, f"http://127.0.0.1:{port}"
+    server.stop(0).wait()
+
+
+async def test_a_process_exports_traces_metrics_and_logs_without_a_word_of_an_exception(issuer: Issuer, tmp_path: Path) -> None:
+    port = free_port()
+    platform = {"SIAGA_DATA": str(tmp_path), "SIAGA_ISSUER": ISSUER, "SIAGA_AUDIENCE": AUDIENCE, "SIAGA_JWKS_URL": issuer.jwks_url}
+    script = str(Path(__file__).with_name("tiny_process.py"))
+    traceparent = new_traceparent()
+    with collecting() as (collector, endpoint):
+        environment = platform | {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}
+        with run_process(python(script, f"127.0.0.1:{port}", "serving"), environment, tmp_path / "log") as process:
+            async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+                await asyncio.wait_for(channel.channel_ready(), 20)
+                stub = alert_service_pb2_grpc.AlertServiceStub(channel)
+                refusal = await refusal_of(stub.GetAlert(REQUEST, metadata=[("traceparent", traceparent)]))
+            process.send_signal(signal.SIGTERM)
+            assert await asyncio.to_thread(process.wait, 15) == 0
+        spans = collector.text_of(trace_service_pb2.ExportTraceServiceRequest)
+        metrics = collector.text_of(metrics_service_pb2.ExportMetricsServiceRequest)
+        logs = collector.text_of(logs_service_pb2.ExportLogsServiceRequest)
+    printed = (tmp_path / "log").read_text()
+    assert f"{SERVICE.full_name}/GetAlert" in spans
+    assert "rpc.server.call.duration" in metrics
+    # The canary shows that the search below would find what is there.
+    for log in (printed, logs):
+        assert "canary of the log: KeyError in raise_with_a_secret" in log
+        assert refusal.metadata["errorId"] in log
+    for place in (printed, logs, spans, metrics, repr(refusal)):
+        assert SECRET not in place
+
+
+def test_levels_below_warning_of_talkative_libraries_are_left_out(tmp_path: Path) -> None:
+    script = (
+        "import logging; from chassis import telemetry; from chassis.settings import Platform; telemetry.start('tiny', Platform());"
+        "logging.getLogger('httpx').info('a URL with a person in it'); logging.getLogger('ours').info('ours')"
+    )
+    with run_process(python("-c", script), {}, tmp_path / "log") as process:
+        assert process.wait(20) == 0
+    printed = (tmp_path / "log").read_text()
+    assert "INFO ours: ours" in printed
+    assert "a URL" not in printed

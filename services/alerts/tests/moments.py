@@ -1,0 +1,42 @@
+"""Alerts without a service: how they come to be, and the hours of a day on which things happen to them."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from google.protobuf.json_format import ParseDict
+
+from alerts import wire
+from alerts.model import Alert, Position, Response, Routing, Viewer
+from alerts.routing import Route
+from chassis.clock import new_uuid
+from siaga.alerts.v1.alert_service_pb2 import RaiseAlertRequest
+
+ROOM = "agencies/jakarta-112"
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+TOKEN_HASH = b"the hash of the alert's token"
+
+RINA = Viewer(user="rina", agency=ROOM, supervises=False, token_hash=b"")
+BUDI = Viewer(user="budi", agency=ROOM, supervises=False, token_hash=b"")
+SARI = Viewer(user="sari", agency=ROOM, supervises=True, token_hash=b"")
+CITRA = Viewer(user="citra", agency="agencies/bandung-112", supervises=True, token_hash=b"")
+DEWI = Viewer(user="dewi", agency="", supervises=False, token_hash=b"")
+HOLDER = Viewer(user="", agency="", supervises=False, token_hash=TOKEN_HASH)
+NOBODY = Viewer(user="", agency="", supervises=False, token_hash=b"")
+
+
+def after(**passed: float) -> datetime:
+    return START + timedelta(**passed)
+
+
+def make_alert(*, user: str = "dewi", agency: str = ROOM, area: str = "", now: datetime = START, **request: Any) -> Alert:
+    """As RaiseAlert makes it; `request` as JSON spells it."""
+    route = Route(area, agency, Routing.AREA if area else Routing.DEFAULT)
+    message = ParseDict(request, RaiseAlertRequest())
+    columns, response = wire.to_columns(message, f"alerts/{new_uuid()}", user, "", TOKEN_HASH, route, now)
+    return Alert(**columns, responses=[Response(**response)])
+
+
+def make_position(alert: Alert, fix_time: datetime, latitude: float = -6.2, longitude: float = 106.8) -> Position:
+    return Position(
+        alert=alert.name, latitude=latitude, longitude=longitude, accuracy_meters=None, fix_time=fix_time, source=1, receive_time=fix_time
+    )

@@ -1,0 +1,393 @@
+"""The rules of an alert, with a clock that the test holds."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+from moments import BUDI, CITRA, DEWI, HOLDER, NOBODY, RINA, ROOM, SARI, START, TOKEN_HASH, after, make_alert, make_position
+
+from alerts import wire
+from alerts.errors import AlertClosed, AlreadyAcknowledged, NotAcknowledged, NotClaimant
+from alerts.model import Alert, Audience, CancelClaim, ResponseState, State, View, Viewer
+from siaga.alerts.v1 import alert_pb2
+from siaga.alerts.v1.alert_service_pb2 import TrackAlertRequest
+
+HELPED, PRANK = alert_pb2.Alert.HELPED, alert_pb2.Alert.PRANK
+LOCATION = {"point": {"latitude": -6.1, "longitude": 106.7}, "fixTime": "2026-03-01T12:00:00Z"}
+
+
+def take(alert: Alert, by: Viewer = RINA, now: datetime = START) -> Alert:
+    alert.acknowledge(by.user, by.user, now)
+    return alert
+
+
+class TestAcknowledging:
+    def test_the_first_one_has_it(self) -> None:
+        alert = make_alert(kind="FIRE")
+        assert alert.acknowledge("Rina", "rina", after(seconds=5))
+        assert (alert.state, alert.caller_state, alert.acknowledge_time) == (State.ACKNOWLEDGED, State.ACKNOWLEDGED, after(seconds=5))
+        lead = alert.lead
+        assert (lead.operator, lead.claimant, lead.state, lead.accept_time) == ("Rina", "rina", ResponseState.ACCEPTED, after(seconds=5))
+
+    def test_the_same_one_again_changes_nothing(self) -> None:
+        alert = take(make_alert())
+        before = (alert.revision, alert.caller_revision, alert.update_time)
+        assert not alert.acknowledge("rina", "rina", after(minutes=1))
+        assert (alert.revision, alert.caller_revision, alert.update_time) == before
+
+    def test_the_second_one_is_told_who_has_it(self) -> None:
+        alert = take(make_alert())
+        with pytest.raises(AlreadyAcknowledged) as refused:
+            take(alert, BUDI)
+        assert refused.value.metadata == {"operator": "rina", "agency": ROOM}
+
+    def test_a_system_that_acts_for_another_person_is_a_second_one(self) -> None:
+        alert = make_alert()
+        alert.acknowledge("Rina", "room-system", START)
+        with pytest.raises(AlreadyAcknowledged):
+            alert.acknowledge("Budi", "room-system", START)
+
+    def test_a_person_of_the_same_name_in_another_system_is_a_second_one(self) -> None:
+        alert = make_alert()
+        alert.acknowledge("Rina", "room-system", START)
+        with pytest.raises(AlreadyAcknowledged):
+            alert.acknowledge("Rina", "other-system", START)
+
+    def test_a_closed_alert_is_not_taken(self) -> None:
+        alert = take(make_alert())
+        alert.resolve(HELPED, RINA, START)
+        with pytest.raises(AlertClosed):
+            take(alert, BUDI)
+
+    def test_after_a_release_another_one_may_and_the_first_time_stays(self) -> None:
+        alert = take(make_alert(), now=after(seconds=5))
+        alert.release(RINA, after(seconds=10))
+        take(alert, BUDI, after(seconds=20))
+        assert alert.lead.claimant == "budi"
+        assert alert.acknowledge_time == after(seconds=5)
+        assert alert.lead.accept_time == after(seconds=20)
+
+
+class TestReleasing:
+    def test_the_room_has_it_again_and_the_caller_is_not_told(self) -> None:
+        alert = take(make_alert())
+        shown = wire.to_message(alert, View.CALLER)
+        alert.release(RINA, after(seconds=9))
+        assert (alert.state, alert.lead.claimant, alert.lead.operator) == (State.RAISED, "", "")
+        assert (alert.lead.state, alert.lead.accept_time) == (ResponseState.REQUESTED, None)
+        assert wire.to_message(alert, View.CALLER) == shown
+
+    def test_nobody_gives_back_what_nobody_has(self) -> None:
+        with pytest.raises(NotAcknowledged):
+            make_alert().release(RINA, START)
+
+    def test_another_one_may_not(self) -> None:
+        with pytest.raises(NotClaimant):
+            take(make_alert()).release(BUDI, START)
+
+    def test_the_agencys_supervisor_may(self) -> None:
+        alert = take(make_alert())
+        alert.release(SARI, START)
+        assert alert.lead.claimant == ""
+
+    def test_a_supervisor_of_another_agency_may_not(self) -> None:
+        with pytest.raises(NotClaimant):
+            take(make_alert()).release(CITRA, START)
+
+    def test_a_closed_alert_is_not_given_back(self) -> None:
+        alert = take(make_alert())
+        alert.resolve(HELPED, RINA, START)
+        with pytest.raises(AlertClosed):
+            alert.release(RINA, START)
+
+
+class TestResolving:
+    def test_it_is_closed_with_its_outcome(self) -> None:
+        alert = take(make_alert())
+        assert alert.resolve(HELPED, RINA, after(minutes=9))
+        assert (alert.state, alert.caller_state, alert.outcome, alert.close_time) == (
+            State.RESOLVED,
+            State.RESOLVED,
+            HELPED,
+            after(minutes=9),
+        )
+        assert (alert.lead.state, alert.lead.end_time) == (ResponseState.DONE, after(minutes=9))
+
+    def test_the_same_outcome_again_changes_nothing(self) -> None:
+        alert = take(make_alert())
+        alert.resolve(HELPED, RINA, after(minutes=9))
+        revision = alert.revision
+        assert not alert.resolve(HELPED, SARI, after(minutes=10))
+        assert (alert.revision, alert.close_time) == (revision, after(minutes=9))
+
+    def test_another_outcome_is_refused(self) -> None:
+        alert = take(make_alert())
+        alert.resolve(HELPED, RINA, START)
+        with pytest.raises(AlertClosed):
+            alert.resolve(PRANK, RINA, START)
+
+    def test_somebody_must_have_taken_it(self) -> None:
+        with pytest.raises(NotAcknowledged):
+            make_alert().resolve(HELPED, SARI, START)
+
+    def test_another_one_may_not_even_where_it_is_closed(self) -> None:
+        alert = take(make_alert())
+        with pytest.raises(NotClaimant):
+            alert.resolve(HELPED, BUDI, START)
+        alert.resolve(HELPED, RINA, START)
+        with pytest.raises(NotClaimant):
+            alert.resolve(HELPED, BUDI, START)
+
+
+class TestConfirmingReceipt:
+    def test_the_first_time_counts(self) -> None:
+        alert = make_alert()
+        assert alert.confirm_receipt(after(seconds=2))
+        assert not alert.confirm_receipt(after(seconds=4))
+        assert alert.deliver_time == after(seconds=2)
+        assert (alert.state, alert.caller_state) == (State.RAISED, State.RAISED)
+
+
+class TestCancelling:
+    def test_the_callers_side_is_cancelled_and_the_agencys_is_not(self) -> None:
+        alert = take(make_alert())
+        assert alert.cancel(after(seconds=30))
+        assert (alert.caller_state, alert.state) == (State.CANCELLED, State.ACKNOWLEDGED)
+        assert (alert.cancel_claim, alert.close_time) == (CancelClaim.UNVERIFIED, None)
+
+    def test_again_changes_nothing(self) -> None:
+        alert = make_alert()
+        alert.cancel(after(seconds=30))
+        revision = alert.caller_revision
+        assert not alert.cancel(after(seconds=60))
+        assert (alert.cancel_time, alert.caller_revision) == (after(seconds=30), revision)
+
+    def test_what_the_agency_has_closed_is_not_called_off(self) -> None:
+        alert = take(make_alert())
+        alert.resolve(HELPED, RINA, START)
+        with pytest.raises(AlertClosed):
+            alert.cancel(START)
+
+    def test_a_silent_alert_that_the_agency_has_closed_is_called_off_as_if_it_were_open(self) -> None:
+        alert = take(make_alert(silent=True))
+        alert.resolve(HELPED, RINA, START)
+        assert alert.cancel(after(seconds=30))
+        assert (alert.caller_state, alert.state) == (State.CANCELLED, State.RESOLVED)
+
+    def test_the_agency_works_on_after_it(self) -> None:
+        alert = make_alert()
+        alert.cancel(START)
+        take(alert, now=after(minutes=1))
+        alert.release(RINA, after(minutes=2))
+        take(alert, BUDI, after(minutes=3))
+        alert.resolve(PRANK, BUDI, after(minutes=4))
+        assert (alert.state, alert.caller_state) == (State.RESOLVED, State.CANCELLED)
+
+
+class TestTracking:
+    def test_a_newer_fix_moves_it_and_the_one_before_becomes_history(self) -> None:
+        alert = make_alert(location=LOCATION)
+        replaced = alert.track(make_position(alert, after(seconds=10), -6.3, 106.9), after(seconds=11))
+        assert (alert.latitude, alert.longitude, alert.fix_time) == (-6.3, 106.9, after(seconds=10))
+        assert replaced
+        assert (replaced.alert, replaced.latitude, replaced.longitude, replaced.fix_time) == (alert.name, -6.1, 106.7, START)
+
+    def test_the_first_fix_of_an_alert_without_a_place_replaces_nothing(self) -> None:
+        alert = make_alert()
+        assert alert.track(make_position(alert, after(seconds=10)), after(seconds=10)) is None
+        assert alert.latitude == -6.2
+
+    @pytest.mark.parametrize("seconds", [0, -1, -86400])
+    def test_a_fix_that_is_not_newer_is_kept_but_moves_nothing(self, seconds: int) -> None:
+        alert = make_alert(location=LOCATION)
+        late = make_position(alert, after(seconds=seconds), -7, 110)
+        assert alert.track(late, after(seconds=30)) is late
+        assert (alert.latitude, alert.longitude, alert.fix_time) == (-6.1, 106.7, START)
+
+    @examples(deadline=None)
+    @given(st.permutations(range(6)))
+    def test_in_whatever_order_they_come_the_newest_is_shown_and_none_is_lost(self, order: list[int]) -> None:
+        alert = make_alert(location=LOCATION)
+        kept = [alert.track(make_position(alert, after(seconds=each + 1)), after(minutes=1)) for each in order]
+        assert alert.fix_time == after(seconds=6)
+        assert sorted(each.fix_time for each in kept if each) == [after(seconds=each) for each in range(6)]
+
+    @pytest.mark.parametrize(("ahead", "taken"), [(0, 0), (5, 5), (6, 0), (86400, 0)])
+    def test_a_fix_from_the_future_counts_as_one_of_now(self, ahead: int, taken: int) -> None:
+        fix_time = (START + timedelta(seconds=ahead)).isoformat()
+        alert = make_alert(location=LOCATION | {"fixTime": fix_time})
+        assert alert.fix_time == after(seconds=taken)
+        request = TrackAlertRequest(name=alert.name)
+        location = request.locations.add()
+        location.fix_time.FromDatetime(START + timedelta(seconds=ahead))
+        assert wire.to_positions(request, START)[0].fix_time == after(seconds=taken)
+
+    def test_a_fix_without_a_time_is_one_of_now(self) -> None:
+        alert = make_alert(location={"point": LOCATION["point"]})
+        assert alert.fix_time == START
+
+    def test_it_is_taken_until_the_agency_closes(self) -> None:
+        alert = take(make_alert())
+        alert.require_trackable(after(days=3))
+        alert.resolve(HELPED, RINA, after(days=3))
+        with pytest.raises(AlertClosed):
+            alert.require_trackable(after(days=3))
+
+    @pytest.mark.parametrize("resolved", [False, True])
+    @pytest.mark.parametrize("silent", [False, True])
+    def test_it_is_taken_for_two_hours_after_a_cancel_whatever_the_agency_does(self, *, resolved: bool, silent: bool) -> None:
+        alert = take(make_alert(silent=silent))
+        alert.cancel(START + timedelta(minutes=1))
+        if resolved:
+            alert.resolve(PRANK, RINA, after(minutes=2))
+        alert.require_trackable(after(hours=2, minutes=1))
+        with pytest.raises(AlertClosed):
+            alert.require_trackable(after(hours=2, minutes=1, microseconds=2))
+
+
+class TestViews:
+    @pytest.mark.parametrize(
+        ("viewer", "open_alert", "silent", "restricted"),
+        [
+            (RINA, View.AGENCY, View.REDACTED, View.REDACTED),
+            (SARI, View.AGENCY, View.AGENCY, View.AGENCY),
+            (CITRA, None, None, None),
+            (DEWI, View.CALLER, None, View.CALLER),
+            (HOLDER, View.CALLER, View.CALLER, View.CALLER),
+            (NOBODY, None, None, None),
+            (Viewer("adi", "", supervises=False, token_hash=b""), None, None, None),
+            (Viewer("adi", "", supervises=False, token_hash=TOKEN_HASH), View.CALLER, View.CALLER, View.CALLER),
+            (Viewer("dewi", "", supervises=False, token_hash=b"another alert's"), View.CALLER, None, View.CALLER),
+            (Viewer("", "", supervises=False, token_hash=b"another alert's"), None, None, None),
+            # Who answers for the alert sees it as the agency does, the alert's token notwithstanding.
+            (Viewer("rina", ROOM, supervises=False, token_hash=TOKEN_HASH), View.AGENCY, View.REDACTED, View.REDACTED),
+            # A supervisor of another agency is a citizen like everybody else.
+            (Viewer("dewi", "agencies/bandung-112", supervises=True, token_hash=b""), View.CALLER, None, View.CALLER),
+        ],
+    )
+    def test_each_viewer_sees_their_own(self, viewer: Viewer, open_alert: View, silent: View, restricted: View) -> None:
+        assert viewer.view(make_alert(kind="FIRE")) is open_alert
+        assert viewer.view(make_alert(kind="FIRE", silent=True)) is silent
+        assert viewer.view(make_alert(kind="VIOLENCE")) is restricted
+
+    def test_an_anonymous_alert_belongs_to_no_account_and_to_nobody_without_its_token(self) -> None:
+        alert = make_alert(user="")
+        assert [each.view(alert) for each in (NOBODY, DEWI, HOLDER)] == [None, None, View.CALLER]
+
+    def test_a_restricted_alert_is_open_to_whoever_holds_it_and_no_longer_than_that(self) -> None:
+        alert = take(make_alert(silent=True))
+        assert [each.view(alert) for each in (RINA, BUDI, SARI)] == [View.AGENCY, View.REDACTED, View.AGENCY]
+        alert.release(RINA, START)
+        take(alert, BUDI)
+        assert [each.view(alert) for each in (RINA, BUDI, SARI)] == [View.REDACTED, View.AGENCY, View.AGENCY]
+
+    def test_the_redacted_view_says_that_it_exists_and_no_more(self) -> None:
+        alert = make_alert(
+            kind="VIOLENCE",
+            area="areas/31.71",
+            note="he is here",
+            location=LOCATION,
+            target={"addressText": "Jalan Merdeka 1"},
+            caller={"displayName": "Dewi", "callbackPhone": "+628123"},
+            externalIds={"jaki": "7"},
+            silent=True,
+        )
+        take(alert)
+        alert.cancel(START)
+        alert.resolve(HELPED, RINA, START)
+        shown = {field.name for field, _ in wire.to_message(alert, View.REDACTED).ListFields()}
+        assert shown == {
+            *("name", "state", "restricted", "area", "agency"),
+            *("create_time", "acknowledge_time", "close_time", "update_time", "revision", "etag"),
+        }
+
+    @pytest.mark.parametrize("silent", [False, True])
+    def test_what_the_agency_writes_reaches_the_caller_unless_silent_or_cancelled(self, *, silent: bool) -> None:
+        alert = make_alert(silent=silent)
+        assert alert.caller_audience is (Audience.RESPONDER if silent else Audience.CALLER)
+        alert.cancel(START)
+        assert alert.caller_audience is Audience.RESPONDER
+
+
+def operate(alert: Alert, operation: str, by: Viewer, now: datetime) -> None:
+    """One operation of the service; what the rules refuse is refused."""
+    operations: dict[str, Callable[[], object]] = {
+        "confirm_receipt": lambda: alert.confirm_receipt(now),
+        "acknowledge": lambda: alert.acknowledge(by.user, by.user, now),
+        "release": lambda: alert.release(by, now),
+        "resolve": lambda: alert.resolve(HELPED, by, now),
+        "add_note": lambda: alert.note_added(now),
+        "cancel": lambda: alert.cancel(now),
+    }
+    try:
+        if operation == "track":
+            alert.require_trackable(now)
+            alert.track(make_position(alert, now), now)
+            alert.tracked(now)
+        else:
+            operations[operation]()
+    except (AlreadyAcknowledged, NotAcknowledged, NotClaimant, AlertClosed):
+        pass
+
+
+OPERATIONS = ["confirm_receipt", "acknowledge", "release", "resolve", "add_note", "cancel", "track"]
+RANK = {State.RAISED: 0, State.ACKNOWLEDGED: 1, State.RESOLVED: 2, State.CANCELLED: 2}
+# A change that waited for its turn, or came through a replica whose clock is behind, is older than the one before it.
+courses = st.lists(st.tuples(st.sampled_from(OPERATIONS), st.sampled_from([RINA, BUDI, SARI]), st.integers(0, 5)), max_size=12)
+
+
+class TestWhatTheCallersSideIsShown:
+    @examples(deadline=None)
+    @given(courses, st.booleans())
+    def test_it_never_goes_back(self, course: list[tuple[str, Viewer, int]], silent: bool) -> None:  # noqa: FBT001  # hypothesis
+        alert = make_alert(silent=silent)
+        shown = wire.to_message(alert, View.CALLER)
+        for operation, by, seconds in course:
+            operate(alert, operation, by, after(seconds=seconds))
+            now_shown = wire.to_message(alert, View.CALLER)
+            before, now = State(shown.state), State(now_shown.state)
+            assert RANK[before] <= RANK[now]
+            assert RANK[before] < 2 or before == now
+            assert shown.revision <= now_shown.revision
+            assert shown.update_time.ToDatetime(UTC) <= now_shown.update_time.ToDatetime(UTC)
+            for field in ("deliver_time", "acknowledge_time", "close_time"):
+                assert not shown.HasField(field) or getattr(shown, field) == getattr(now_shown, field)
+            shown = now_shown
+
+    @examples(deadline=None)
+    @given(courses, courses)
+    def test_after_a_cancel_nothing_changes_but_by_tracking(
+        self, course: list[tuple[str, Viewer, int]], further: list[tuple[str, Viewer, int]]
+    ) -> None:
+        alert = make_alert()
+        for operation, by, seconds in course:
+            operate(alert, operation, by, after(seconds=seconds))
+        operate(alert, "cancel", DEWI, after(seconds=3))
+        for operation, by, seconds in further:
+            shown = wire.to_message(alert, View.CALLER)
+            operate(alert, operation, by, after(seconds=seconds))
+            if alert.cancel_time and operation != "track":
+                assert wire.to_message(alert, View.CALLER) == shown
+
+    @examples(deadline=None)
+    @given(courses)
+    def test_of_a_silent_alert_nothing_changes_but_by_cancel_and_tracking(self, course: list[tuple[str, Viewer, int]]) -> None:
+        alert = make_alert(silent=True)
+        for operation, by, seconds in course:
+            shown = wire.to_message(alert, View.CALLER)
+            operate(alert, operation, by, after(seconds=seconds))
+            if operation not in {"cancel", "track"}:
+                assert wire.to_message(alert, View.CALLER) == shown
+
+    @examples(deadline=None)
+    @given(courses, st.booleans())
+    def test_its_revision_counts_what_is_shown(self, course: list[tuple[str, Viewer, int]], silent: bool) -> None:  # noqa: FBT001
+        alert = make_alert(silent=silent)
+        for operation, by, seconds in course:
+            shown = wire.to_message(alert, View.CALLER)
+            operate(alert, operation, by, after(seconds=seconds))
+            now_shown = wire.to_message(alert, View.CALLER)
+            assert (shown == now_shown) == (shown.revision == now_shown.revision) == (shown.etag == now_shown.etag)
