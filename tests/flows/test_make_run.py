@@ -1,0 +1,68 @@
+"""What a newcomer does: start everything by one command, and type the lines that it prints."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from chassis.testing import free_port, run_process, wait_until
+
+ROOT = Path(__file__).parents[2]
+PORTS = ("GATEWAY_PORT", "GATEWAY_ADAPTERS_PORT", "GATEWAY_ADMIN_PORT", "VALKEY_PORT", "ALERTS_LISTEN", "DIRECTORY_LISTEN")
+
+
+def choose_settings(folder: Path) -> dict[str, str]:
+    ports = {name: str(free_port()) for name in PORTS}
+    return {name: f"127.0.0.1:{port}" if name.endswith("LISTEN") else port for name, port in ports.items()} | {
+        "SIAGA_DATA": str(folder / "data")
+    }
+
+
+@contextmanager
+def run_locally(settings: dict[str, str], output: Path) -> Generator[list[str], None, None]:
+    """The printed lines: watch, raise, acknowledge; ended as by Ctrl-C."""
+    with run_process([sys.executable, str(ROOT / "deploy/local.py")], settings, output) as process:
+        wait_until(lambda: "Siaga is ready" in output.read_text() or process.poll() is not None, 60, "Siaga is ready")
+        lines = re.findall(r"^  (curl .*)$", output.read_text(), re.MULTILINE)
+        assert len(lines) == 3, output.read_text()
+        yield lines
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(20) == 0
+
+
+def shell(line: str) -> str:
+    return subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True).stdout
+
+
+def test_the_printed_lines_work_and_a_second_start_keeps_the_data(tmp_path: Path) -> None:
+    settings = choose_settings(tmp_path)
+    with (
+        run_locally(settings, tmp_path / "first") as (watch, raise_sos, acknowledge),
+        run_process(["bash", "-c", f"exec {watch}"], {}, tmp_path / "watched"),
+    ):
+        wait_until(lambda: "snapshotEnd" in (tmp_path / "watched").read_text(), 10, "the watch is open")
+        name = re.findall(r"alerts/[0-9a-f-]{36}", shell(raise_sos))[0]
+        assert shell(raise_sos).count(name), "the same line again is the same alert"
+        wait_until(lambda: "AlertRaised" in (tmp_path / "watched").read_text(), 2, "the dispatcher sees it")
+        assert '"state":"ACKNOWLEDGED"' in shell(acknowledge)
+        wait_until(lambda: "AlertAcknowledged" in (tmp_path / "watched").read_text(), 2, "the dispatcher sees the answer")
+    with run_locally(settings, tmp_path / "second") as (watch, _, _), run_process(["bash", "-c", f"exec {watch}"], {}, tmp_path / "again"):
+        wait_until(lambda: "snapshotEnd" in (tmp_path / "again").read_text(), 10, "the watch is open")
+        assert name in (tmp_path / "again").read_text()
+
+
+def test_a_taken_port_is_named(tmp_path: Path) -> None:
+    settings = choose_settings(tmp_path)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", int(settings["GATEWAY_PORT"])))
+        taken.listen()
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "deploy/local.py")], env=os.environ | settings, capture_output=True, text=True, check=False
+        )
+    assert done.returncode == 1
+    assert f"port {settings['GATEWAY_PORT']} is taken: free it, or set another in GATEWAY_PORT" in done.stderr
