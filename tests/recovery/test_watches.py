@@ -125,13 +125,11 @@ def raised_in(messages: list[alert_service_pb2.WatchAlertsResponse]) -> list[str
 async def read_to_the_end(
     watch: "grpc.aio.UnaryStreamCall[alert_service_pb2.WatchAlertsRequest, alert_service_pb2.WatchAlertsResponse]", cursor: str
 ) -> list[alert_service_pb2.WatchAlertsResponse]:
-    """What the transport still held; the first one stands for where the watch began."""
+    """What the transport still held, up to the end that it is told; the first one stands for where the watch began."""
     messages = [alert_service_pb2.WatchAlertsResponse(cursor=cursor)]
-    try:
-        while isinstance(message := await watch.read(), alert_service_pb2.WatchAlertsResponse):
-            messages.append(message)
-    except grpc.aio.AioRpcError:
-        pass
+    while isinstance(message := await asyncio.wait_for(watch.read(), 5), alert_service_pb2.WatchAlertsResponse):
+        messages.append(message)
+    assert messages[-1].end.reason == alert_service_pb2.WatchAlertsResponse.End.SLOW_READER
     return messages
 
 

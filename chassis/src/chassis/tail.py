@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from sqlalchemy.orm import Session
 
@@ -24,8 +24,6 @@ _PAUSE_SECONDS = 0.02
 _QUEUE = 256
 # What is told at once must fit into the queue of a reader who keeps up, or a burst would end every watch.
 _BATCH = _QUEUE // 2
-# A watcher whose transport takes nothing cannot be told that it was too slow; after this long its call is ended.
-_STALLED_SECONDS = 15.0
 _FOR_EVER = 1e9
 _log = logging.getLogger(__name__)
 
@@ -59,22 +57,25 @@ class Follower(Generic[S]):
     wants: Callable[[Change[S]], bool]
     # Of the last change that it was given, or might have been.
     position: int
-    task: "asyncio.Task[Any] | None"
     queue: "asyncio.Queue[Change[S] | Heartbeat | EndReason]" = field(default_factory=lambda: asyncio.Queue(_QUEUE))
     ended: EndReason | None = None
-    ended_at: float = 0.0
 
     def offer(self, item: Change[S] | Heartbeat) -> None:
         if self.ended is None:
             try:
                 self.queue.put_nowait(item)
             except asyncio.QueueFull:
+                _log.info("a watch was ended: its reader is too slow")
                 self.end(EndReason.SLOW_READER)
 
     def end(self, reason: EndReason) -> None:
-        """What still waits is dropped: the watcher finds it in the log after its cursor."""
+        """What still waits is dropped: the watcher finds it in the log after its cursor.
+
+        A reader whose transport takes nothing is told when it reads again, and holds nothing meanwhile but its own call:
+        grpc cannot end a call that waits for its reader, and a peer that is gone is noticed by its pings.
+        """
         if self.ended is None:
-            self.ended, self.ended_at = reason, asyncio.get_running_loop().time()
+            self.ended = reason
             while not self.queue.empty():
                 self.queue.get_nowait()
             self.queue.put_nowait(reason)
@@ -108,7 +109,7 @@ class Tail(Generic[S]):
 
         `expire_time` is when the reader's right to follow ends, in seconds of the Unix epoch; 0 for never.
         """
-        follower = Follower(wants, position, asyncio.current_task())
+        follower = Follower(wants, position)
         if self._stopping:
             follower.end(self._stopping)
         in_seconds = expire_time - time.time() if expire_time else _FOR_EVER
@@ -191,12 +192,7 @@ class Tail(Generic[S]):
         return await self._database.read(read)
 
     async def _beat(self) -> None:
-        loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(HEARTBEAT_SECONDS)
-            for follower in list(self._followers):
+            for follower in self._followers:
                 follower.offer(Heartbeat())
-                if follower.ended and follower.task and loop.time() - follower.ended_at > _STALLED_SECONDS:
-                    _log.info("a watch was ended: its reader was too slow, and its transport took nothing for %d s", _STALLED_SECONDS)
-                    follower.task.cancel()
-                    follower.task = None
