@@ -1,34 +1,32 @@
 """What every folder of tests stands on: the two databases and an issuer of tokens, each of them real."""
 
-import asyncio
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-import asyncpg
 import pytest
 
-from chassis.testing import Issuer, run_postgres
+from chassis.testing import Issuer, create_database, execute, run_postgres
 
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
+    """One that does not wait for the disk, for whatever cuts nobody's power."""
+    with run_postgres() as url:
+        execute(url, "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
+        yield url
+
+
+@pytest.fixture(scope="session")
+def durable_postgres_server() -> Iterator[str]:
+    """One as in production, for the tests of faults."""
     with run_postgres() as url:
         yield url
 
 
 @pytest.fixture
-def postgres_url(postgres_server: str) -> str:
+def postgres_url(durable_postgres_server: str) -> str:
     """An empty database of its own."""
-    name = f"test_{uuid.uuid4().hex}"
-
-    async def create() -> None:
-        connection = await asyncpg.connect(postgres_server.replace("+asyncpg", ""))
-        await connection.execute(f"CREATE DATABASE {name}")
-        await connection.close()
-
-    asyncio.run(create())
-    return postgres_server.replace("/postgres?", f"/{name}?")
+    return create_database(durable_postgres_server)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

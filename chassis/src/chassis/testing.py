@@ -1,5 +1,6 @@
 """Real parts for tests: databases, a Valkey, an issuer of tokens, free ports. Every one of them ends with its `with`."""
 
+import asyncio
 import json
 import os
 import random
@@ -10,12 +11,14 @@ import sys
 import tempfile
 import threading
 import time
+import uuid
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -106,6 +109,27 @@ def run_postgres(folder: Path | None = None) -> Generator[str, None, None]:
             yield server.get_uri().replace("postgresql://", "postgresql+asyncpg://")
         finally:
             server.cleanup()
+
+
+def execute(url: str, *statements: str) -> None:
+    """Each statement in a transaction of its own, on the PostgreSQL at `url`."""
+
+    async def run() -> None:
+        connection = await asyncpg.connect(url.replace("+asyncpg", ""))
+        try:
+            for statement in statements:
+                await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    asyncio.run(run())
+
+
+def create_database(server: str, template: str = "template1") -> str:
+    """The URL of a new database on the PostgreSQL at `server`, with everything that `template` has."""
+    name = f"test_{uuid.uuid4().hex}"
+    execute(server, f"CREATE DATABASE {name} TEMPLATE {template}")
+    return server.replace("/postgres?", f"/{name}?")
 
 
 @contextmanager

@@ -24,15 +24,15 @@ SECONDS = 8.0
 
 Run = Callable[[Settings], AbstractAsyncContextManager[DirectoryServiceStub]]
 Metadata = tuple[tuple[str, str]]
-sqlite_only = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+sqlite_only = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 
 
 async def resolve(stub: DirectoryServiceStub) -> pb.ResolveLocationResponse:
     return await stub.ResolveLocation(pb.ResolveLocationRequest(point=GAMBIR))
 
 
-async def wait_for_stale(stub: DirectoryServiceStub, stale: bool) -> None:  # noqa: FBT001
-    async with asyncio.timeout(SECONDS):
+async def wait_for_stale(stub: DirectoryServiceStub, stale: bool, seconds: float = SECONDS) -> None:  # noqa: FBT001
+    async with asyncio.timeout(seconds):
         while (await resolve(stub)).stale is not stale:
             await asyncio.sleep(0.05)
 
@@ -123,13 +123,18 @@ async def test_a_damaged_copy_is_not_believed(settings: Settings, run: Run, tmp_
     await assert_answers_from_the_program(at(settings, settings.database_url.get_secret_value()), run)
 
 
-async def check_loss_and_return(settings: Settings, run: Run, path: Path) -> None:
+@pytest.fixture
+def looking_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(current, "_CHECK_SECONDS", 0.05)
+
+
+async def check_loss_and_return(settings: Settings, run: Run, path: Path, seconds: float = SECONDS) -> None:
     aside = path.with_name("aside.db")
     async with run(settings) as stub:
         fresh = await resolve(stub)
         assert not fresh.stale
         path.rename(aside)
-        await wait_for_stale(stub, stale=True)
+        await wait_for_stale(stub, stale=True, seconds=seconds)
         assert (await resolve(stub)).load_time == fresh.load_time
         assert not path.exists()
         aside.rename(path)
@@ -137,18 +142,20 @@ async def check_loss_and_return(settings: Settings, run: Run, path: Path) -> Non
 
 
 @sqlite_only
+@pytest.mark.usefixtures("looking_often")
 async def test_a_file_that_goes_away_is_noticed_and_so_is_its_return(settings: Settings, run: Run, tmp_path: Path) -> None:
     await check_loss_and_return(settings, run, tmp_path / "test.db")
 
 
 @sqlite_only
+@pytest.mark.usefixtures("looking_often")
 async def test_mutant_an_open_connection_alone_would_not_notice(
     settings: Settings, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     edition = store.read_edition_of_file(tmp_path / "test.db")
     monkeypatch.setattr(store, "read_edition_of_file", lambda _: edition)
     with pytest.raises(TimeoutError):
-        await check_loss_and_return(settings, run, tmp_path / "test.db")
+        await check_loss_and_return(settings, run, tmp_path / "test.db", seconds=1)
 
 
 @sqlite_only
@@ -235,12 +242,9 @@ async def test_mutant_answers_that_ask_the_database_would_be_lost(
     assert lost.value.code() == grpc.StatusCode.UNAVAILABLE
 
 
-@sqlite_only
-async def test_another_replica_takes_up_an_import_within_seconds(
-    unmigrated: Settings, run: Run, admin: Metadata, kelurahan: Path, postgres_url: str
-) -> None:
-    await asyncio.to_thread(migrate_database, postgres_url)
-    async with run(at(unmigrated, postgres_url)) as one, run(at(unmigrated, postgres_url)) as other:
+@pytest.mark.parametrize("engine", ["postgres"], indirect=True)
+async def test_another_replica_takes_up_an_import_within_seconds(settings: Settings, run: Run, admin: Metadata, kelurahan: Path) -> None:
+    async with run(settings) as one, run(at(settings, settings.database_url.get_secret_value())) as other:
         await one.ImportDirectory(iter(await read_file(kelurahan)), metadata=admin)
         mine = await one.GetSnapshot(pb.GetSnapshotRequest())
 

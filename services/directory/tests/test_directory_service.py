@@ -12,11 +12,14 @@ from siaga.directory.v1 import agency_pb2, area_pb2
 from siaga.directory.v1 import directory_service_pb2 as pb
 from siaga.directory.v1.directory_service_pb2_grpc import DirectoryServiceStub
 
-# What is asked here never comes to the database, so that one of the two will do.
-pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-
 GAMBIR = {"latitude": -6.1745, "longitude": 106.8227}
 NOWHERE = {"latitude": 0.0, "longitude": 0.0}
+
+
+@pytest.fixture
+def engine() -> str:
+    """What is asked here never comes to the database, so that one of the two will do."""
+    return "sqlite"
 
 
 async def refuse(call: Any) -> tuple[grpc.StatusCode, str]:

@@ -21,7 +21,7 @@ from siaga.directory.v1.directory_service_pb2_grpc import DirectoryServiceStub
 Metadata = tuple[tuple[str, str]]
 
 # What is refused before the database is asked is refused alike with either.
-sqlite_only = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+sqlite_only = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 
 
 def cut_file(content: bytes, scope: str = "areas/31") -> Iterator[pb.ImportDirectoryRequest]:

@@ -10,7 +10,7 @@ from chassis.database import Database, open_database
 from chassis.migrations import check_models
 from directory import operations, store
 from directory.builtin import read_jakarta
-from directory.commands import MIGRATIONS, migrate_database
+from directory.commands import MIGRATIONS
 from directory.errors import AreaNotFound, InvalidImport
 from directory.geojson import Fault, Feature, Reading
 from directory.model import Model, Shape
@@ -23,12 +23,6 @@ GAMBIR = Feature(1, "areas/31.71.01.1001", "Gambir", "areas/31.71.01", SHAPE)
 async def database(migrated_url: str) -> AsyncIterator[Database]:
     async with open_database(migrated_url, lambda _: None, lambda: None) as database:
         yield database
-
-
-@pytest.fixture
-def migrated_url(database_url: str) -> str:
-    migrate_database(database_url)
-    return database_url
 
 
 async def import_features(database: Database, *features: Feature, scope: str = "areas/31") -> operations.Imported:
@@ -162,7 +156,5 @@ async def test_imports_at_once_wait_for_each_other(database: Database) -> None:
     assert sorted(done) == [(1, 0, 0), *[(1, 1, 0)] * 7]
 
 
-async def test_the_edition_is_read_from_the_file_itself(tmp_path: Path) -> None:
-    path = tmp_path / "directory.db"
-    await asyncio.to_thread(migrate_database, f"sqlite:///{path}")
-    assert store.read_edition_of_file(path)
+def test_the_edition_is_read_from_the_file_itself(migrated_file: Path) -> None:
+    assert store.read_edition_of_file(migrated_file)
