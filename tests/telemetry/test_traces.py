@@ -171,14 +171,6 @@ def test_a_span_holds_nothing_but_what_is_named(collector: Receiver) -> None:
 
 
 @pytest.mark.usefixtures("calls")
-def test_the_gateway_names_neither_path_query_nor_address(collector: Receiver) -> None:
-    for span in collector.spans():
-        if span.service == "gateway":
-            assert re.fullmatch(r"http://[\w.:]+", span.attributes["http.url"])
-            assert span.attributes["peer.address"] == "-"
-
-
-@pytest.mark.usefixtures("calls")
 def test_the_durations_of_calls_and_the_lag_of_the_loop_are_measured(collector: Receiver) -> None:
     wanted = {(service, name) for service in ("alerts", "directory") for name in ("rpc.server.call.duration", "siaga.event_loop.lag")}
     wait_until(lambda: wanted <= set(collector.metrics()), ARRIVE_SECONDS, "the metrics")
