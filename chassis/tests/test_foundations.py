@@ -86,7 +86,7 @@ async def test_a_prepared_statement_does_as_an_ordinary_one(database_url: str) -
         connection = session.connection()
         metadata.create_all(connection)
         touched = [INSERT.execute(connection, rows[0])]
-        INSERT.execute(connection, *rows)
+        INSERT.execute_many(connection, rows)
         change = Prepared(update(MOMENTS).where(MOMENTS.c.word == bindparam("old")).values(word=bindparam("new")))
         touched += [change.execute(connection, {"old": "🚨", "new": "changed"}) for _ in range(2)]
         return touched

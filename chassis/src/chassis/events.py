@@ -84,7 +84,7 @@ class EventLog:
             if connection.dialect.name == "postgresql":
                 # Held until COMMIT is visible: ids become visible in their order, so that `id > position` never skips.
                 _LOCK.execute(connection, {})
-            self._insert.execute(connection, *rows)
+            self._insert.execute_many(connection, rows)
 
     def position(self, session: Session) -> int:
         """Of the newest row; 0 when there is none."""

@@ -72,7 +72,7 @@ class RequestKeys:
         if self._claims[connection.dialect.name].execute(connection, row):
             return None
         table = self._table
-        first = connection.execute(select(table.c.request_hash, table.c.resource).where(table.c.key == key)).one()
+        first = session.execute(select(table.c.request_hash, table.c.resource).where(table.c.key == key)).one()
         if first.request_hash != request_hash:
             raise RequestIdReused
         return first.resource

@@ -1,16 +1,17 @@
 """PostgreSQL: each operation is a transaction of its own; the same function runs in a greenlet over asyncpg."""
 
 import asyncio
-import logging
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import URL, event
+import asyncpg
+from sqlalchemy import URL, Connection
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import NullPool
 
+from chassis.database.operation import RETRY_SECONDS, Answers, run_operation
 from chassis.errors import ServiceUnavailable
 
 T = TypeVar("T")
@@ -19,92 +20,137 @@ _CONNECTIONS = 8
 # A database that is away is noticed before a caller in danger has waited for a second.
 _CONNECT_SECONDS = 0.8
 _COMMAND_SECONDS = 5.0
-_RETRY_SECONDS = 1.0
+_SNAPSHOT = {"isolation": "repeatable_read", "readonly": True}
 # SQLSTATE classes and codes: connection, resources, operator's intervention, a lock or a transaction's place not to be had.
 _UNAVAILABLE = {"08", "53", "57", "55P03", "40001", "40P01"}
-_log = logging.getLogger(__name__)
+# Prepared statements and transactions raise the driver's own errors, everything else SQLAlchemy's.
+_ERRORS = (OSError, DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
 class PostgresDatabase:
-    """Writes are shielded from their callers' cancellation; reads see one snapshot."""
+    """Operations outlive the callers who give up on them; reads see one snapshot."""
 
     def __init__(self, url: URL, before_commit: Callable[[Session], None], committed: Callable[[], None]) -> None:
         self._before_commit, self._committed = before_commit, committed
         settings = {"statement_timeout": "5000", "lock_timeout": "3000", "idle_in_transaction_session_timeout": "10000", "jit": "off"}
         options = {"server_settings": settings, "timeout": _CONNECT_SECONDS, "command_timeout": _COMMAND_SECONDS}
+        # Transactions are the driver's own, and connections are kept here: SQLAlchemy's cost a write a fifth more.
         self._engine = create_async_engine(
-            url, hide_parameters=True, pool_size=_CONNECTIONS, max_overflow=0, pool_timeout=_COMMAND_SECONDS, connect_args=options
+            url, hide_parameters=True, poolclass=NullPool, connect_args=options, isolation_level="AUTOCOMMIT"
         )
-        self._snapshots = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-        # The pool's waiting connections: to a server that answers no more they are dropped, because it will not say goodbye.
-        self._idle: set[Any] = set()
-        event.listen(self._engine.sync_engine, "checkin", lambda connection, _: self._idle.add(connection))
-        event.listen(self._engine.sync_engine, "checkout", lambda connection, *_: self._idle.discard(connection))
-        dbapi: Any = self._engine.dialect.dbapi
-        # Prepared statements raise the driver's own errors, everything else SQLAlchemy's.
-        self._driver_error: type[Exception] = dbapi.Error
-        self._is_disconnect: Callable[[Any, Any, Any], bool] = self._engine.dialect.is_disconnect
-        self._running: set[asyncio.Task[Any]] = set()
+        self._idle: asyncio.LifoQueue[_Line | None] = asyncio.LifoQueue(_CONNECTIONS)
+        for _ in range(_CONNECTIONS):
+            self._idle.put_nowait(None)
+        self._answers = Answers()
+        self._running: set[asyncio.Task[None]] = set()
         self._closed = False
 
     @property
     def pending(self) -> int:
         return len(self._running)
 
-    async def write(self, operation: Callable[[Session], T]) -> T:
-        value = await self._shield(self._write(operation))
-        self._committed()
-        return value
+    async def write(self, operation: Callable[[Session], T], *, urgent: bool = False) -> T:
+        return await self._accept(self._write(operation), urgent=urgent)
 
     async def read(self, operation: Callable[[Session], T]) -> T:
-        return await self._shield(self._read(operation))
+        return await self._accept(self._read(operation), urgent=False)
 
     async def close(self) -> None:
         """Finishes what was accepted before it."""
         self._closed = True
-        await asyncio.gather(*self._running, return_exceptions=True)
-        await self._engine.dispose()
+        await asyncio.gather(*self._running)
+        while not self._idle.empty():
+            if line := self._idle.get_nowait():
+                await line.connection.close()
 
     async def _write(self, operation: Callable[[Session], T]) -> T:
-        def transact(session: Session) -> T:
-            with session.begin():
-                value = operation(session)
-                session.flush()
-                self._before_commit(session)
-                return value
-
-        async with AsyncSession(self._engine, expire_on_commit=False) as session:
-            return await session.run_sync(transact)
+        value = await self._transact(lambda connection: run_operation(connection, operation, self._before_commit))
+        self._committed()
+        return value
 
     async def _read(self, operation: Callable[[Session], T]) -> T:
-        async with AsyncSession(self._snapshots, expire_on_commit=False) as session:
-            return await session.run_sync(operation)
+        return await self._transact(lambda connection: run_operation(connection, operation), **_SNAPSHOT)
 
-    async def _shield(self, work: Any) -> Any:  # noqa: ANN401  # a coroutine of whatever the operation returns
+    async def _accept(self, work: Coroutine[Any, Any, Any], *, urgent: bool) -> Any:  # noqa: ANN401  # whatever the operation returns
         if self._closed:
             work.close()
-            raise ServiceUnavailable(retry_seconds=_RETRY_SECONDS)
-        task = asyncio.create_task(work)
+            raise ServiceUnavailable(retry_seconds=RETRY_SECONDS)
+        future = self._answers.expect(urgent=urgent)
+        task = asyncio.create_task(self._work(work, future))
         self._running.add(task)
-        task.add_done_callback(self._forget)
-        try:
-            return await asyncio.shield(task)
-        except (OSError, PoolTimeout, DBAPIError, self._driver_error) as error:
-            origin = error.orig if isinstance(error, DBAPIError) else error
-            state: str = getattr(origin, "sqlstate", None) or ""
-            gone = isinstance(error, OSError) or self._is_disconnect(origin, None, None)
-            if not gone and not isinstance(error, PoolTimeout) and state[:2] not in _UNAVAILABLE and state not in _UNAVAILABLE:
-                raise
-            _log.warning("PostgreSQL cannot: %s %s", type(origin).__name__, state)
-            if gone and not self._closed:
-                # Every idle connection to a server that went away would fail one more caller.
-                for connection in self._idle - {None}:
-                    connection.driver_connection.terminate()
-                self._idle.clear()
-                await self._engine.dispose()
-            raise ServiceUnavailable(retry_seconds=_RETRY_SECONDS) from error
+        task.add_done_callback(self._running.discard)
+        return await future
 
-    def _forget(self, task: "asyncio.Task[Any]") -> None:
-        self._running.discard(task)
-        if not task.cancelled():
-            task.exception()  # Fetched here, because nobody else does when the caller has gone.
+    async def _work(self, work: Coroutine[Any, Any, Any], future: "asyncio.Future[Any]") -> None:
+        try:
+            self._answers.settle(future, await work, None)
+        except BaseException as error:  # noqa: BLE001  # an operation may raise anything, and its caller gets it
+            self._answers.settle(future, None, error)
+
+    async def _transact(self, work: Callable[[Connection], T], **options: Any) -> T:  # noqa: ANN401  # asyncpg's own
+        line = await self._take()
+        try:
+            line = line or await self._connect()
+            transaction = line.driver.transaction(**options)
+            await transaction.start()
+            try:
+                value = await line.connection.run_sync(work)
+            except _ERRORS:
+                raise
+            except BaseException:
+                await transaction.rollback()
+                raise
+            await transaction.commit()
+        except _ERRORS as error:
+            gone = isinstance(error, OSError) or line is None or line.driver.is_closed()
+            if line:
+                # Its transaction ends with it. Nobody waits for a server's goodbye that may never come.
+                line.drop()
+                line = None
+            if gone:
+                # Every idle connection to a server that went away would fail one more caller.
+                self._drop_idle()
+            if gone or _is_unavailable(error):
+                raise ServiceUnavailable(retry_seconds=RETRY_SECONDS) from error
+            raise
+        finally:
+            self._idle.put_nowait(line)
+        return value
+
+    async def _take(self) -> "_Line | None":
+        """One that waits, or the right to make one."""
+        if not self._idle.empty():
+            return self._idle.get_nowait()
+        try:
+            return await asyncio.wait_for(self._idle.get(), _COMMAND_SECONDS)
+        except TimeoutError:
+            raise ServiceUnavailable(retry_seconds=RETRY_SECONDS) from None
+
+    async def _connect(self) -> "_Line":
+        connection = await self._engine.connect()
+        return _Line(connection, (await connection.get_raw_connection()).driver_connection)
+
+    def _drop_idle(self) -> None:
+        lines = [self._idle.get_nowait() for _ in range(self._idle.qsize())]
+        for line in lines:
+            if line:
+                line.drop()
+            self._idle.put_nowait(None)
+
+
+class _Line(NamedTuple):
+    """A connection, and the driver's own beneath it."""
+
+    connection: AsyncConnection
+    driver: Any
+
+    def drop(self) -> None:
+        # Outside of a greenlet SQLAlchemy does not wait for the other side.
+        if self.connection.sync_connection:
+            self.connection.sync_connection.invalidate()
+
+
+def _is_unavailable(error: BaseException) -> bool:
+    origin = error.orig if isinstance(error, DBAPIError) else error
+    state: str = getattr(origin, "sqlstate", None) or ""
+    return state[:2] in _UNAVAILABLE or state in _UNAVAILABLE

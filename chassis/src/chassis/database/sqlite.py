@@ -14,20 +14,25 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from chassis.database.operation import RETRY_SECONDS, Answers, run_operation
 from chassis.errors import ServiceUnavailable
 
 T = TypeVar("T")
 
-_PRAGMAS = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 5000}
+# What a SAVEPOINT needs to be undone would go through a temporary file, for half of what a write costs.
+_PRAGMAS = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 5000, "temp_store": 2}
 _GROUP = 64
-_RETRY_SECONDS = 1.0
+# What waiting, another disk or a backup mends; everything else is a mistake of ours.
+_UNAVAILABLE = ("BUSY", "LOCKED", "READONLY", "IOERR", "CORRUPT", "NOTADB", "FULL", "CANTOPEN", "PROTOCOL", "NOMEM")
 _log = logging.getLogger(__name__)
 
 
-def create_sqlite_engine(path: Path, begin: str = "BEGIN IMMEDIATE", factory: type[sqlite3.Connection] = sqlite3.Connection) -> Engine:
+def create_sqlite_engine(
+    path: Path, begin: str = "BEGIN IMMEDIATE", factory: type[sqlite3.Connection] = sqlite3.Connection, **pragmas: int
+) -> Engine:
     """The one way to open a SQLite file, for the service and for its migrations alike."""
     options = {"check_same_thread": False, "factory": factory}
     engine = create_engine(f"sqlite:///{path}", hide_parameters=True, pool_size=1, max_overflow=0, connect_args=options)
@@ -35,7 +40,7 @@ def create_sqlite_engine(path: Path, begin: str = "BEGIN IMMEDIATE", factory: ty
     def configure(connection: sqlite3.Connection, _: object) -> None:
         # The driver's own transaction control would commit behind SAVEPOINTs.
         connection.isolation_level = None
-        for pragma, value in _PRAGMAS.items():
+        for pragma, value in (_PRAGMAS | pragmas).items():
             connection.execute(f"PRAGMA {pragma} = {value}")
             if (found := connection.execute(f"PRAGMA {pragma}").fetchone()[0]) != value:
                 message = f"{path}: SQLite has PRAGMA {pragma} = {found}, not {value}"
@@ -47,7 +52,8 @@ def create_sqlite_engine(path: Path, begin: str = "BEGIN IMMEDIATE", factory: ty
         driver.execute(begin)
 
     event.listen(engine, "connect", configure)
-    event.listen(engine, "begin", start)
+    if begin:
+        event.listen(engine, "begin", start)
     return engine
 
 
@@ -65,10 +71,7 @@ def lock_file(path: Path) -> Any:  # noqa: ANN401  # the file's own type is priv
 
 
 class _GroupConnection(sqlite3.Connection):
-    """What a session begins, commits and rolls back here is one SAVEPOINT of the group around it."""
-
-    def begin_group(self) -> None:
-        self.execute("BEGIN IMMEDIATE")
+    """Its transaction is the group's: what SQLAlchemy commits or rolls back changes nothing."""
 
     def commit_group(self) -> None:
         super().commit()
@@ -77,12 +80,10 @@ class _GroupConnection(sqlite3.Connection):
         super().rollback()
 
     def commit(self) -> None:
-        self.execute("RELEASE operation")
+        pass
 
     def rollback(self) -> None:
-        if self.in_transaction:
-            self.execute("ROLLBACK TO operation")
-            self.execute("RELEASE operation")
+        pass
 
 
 @dataclass(slots=True)
@@ -94,16 +95,6 @@ class _Write:
     value: Any = None
     error: BaseException | None = None
 
-    def settle(self) -> None:
-        if self.future.done():
-            return
-        if isinstance(self.error, StopIteration):  # A future refuses it, and the caller would wait for ever.
-            self.error = RuntimeError("an operation raised StopIteration")
-        if self.error is None:
-            self.future.set_result(self.value)
-        else:
-            self.future.set_exception(self.error)
-
 
 class SqliteDatabase:
     """Commits in groups, each operation inside a SAVEPOINT, so that a failing one fails alone."""
@@ -112,38 +103,32 @@ class SqliteDatabase:
         self._before_commit, self._committed = before_commit, committed
         self._lock = lock_file(path)
         self._loop = asyncio.get_running_loop()
-        self._writer = create_sqlite_engine(path, "SAVEPOINT operation", _GroupConnection)
-        self._reader = create_sqlite_engine(path, "BEGIN")
+        self._writer = create_sqlite_engine(path, "", _GroupConnection)
+        self._reader = create_sqlite_engine(path, "BEGIN", query_only=1)
         self._read_thread = ThreadPoolExecutor(1, "reader")
         self._waiting: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
+        self._answers = Answers()
         self._closed = False
         self.pending = 0
         self._write_thread = threading.Thread(target=self._write_groups, name="writer")
         self._write_thread.start()
 
-    async def write(self, operation: Callable[[Session], T]) -> T:
+    async def write(self, operation: Callable[[Session], T], *, urgent: bool = False) -> T:
         if self._closed:
-            raise ServiceUnavailable(retry_seconds=_RETRY_SECONDS)
-        write = _Write(operation, self._loop.create_future())
+            raise ServiceUnavailable(retry_seconds=RETRY_SECONDS)
+        write = _Write(operation, self._answers.expect(urgent=urgent))
         self.pending += 1
         self._waiting.put(write)
-        try:
-            return await write.future
-        except (sqlite3.OperationalError, OperationalError) as error:
-            if _is_mistake(error):
-                raise
-            raise _unavailable(error) from error
+        return await write.future
 
     async def read(self, operation: Callable[[Session], T]) -> T:
         """Sees one snapshot, whatever the number of statements."""
         if self._closed:
-            raise ServiceUnavailable(retry_seconds=_RETRY_SECONDS)
+            raise ServiceUnavailable(retry_seconds=RETRY_SECONDS)
         try:
             return await self._loop.run_in_executor(self._read_thread, copy_context().run, lambda: self._read(operation))
-        except (sqlite3.OperationalError, OperationalError) as error:
-            if _is_mistake(error):
-                raise
-            raise _unavailable(error) from error
+        except (sqlite3.DatabaseError, DBAPIError) as error:
+            raise _translate(error) from error
 
     async def close(self) -> None:
         """Finishes what was accepted before it."""
@@ -193,7 +178,7 @@ class SqliteDatabase:
         driver = connection.connection.driver_connection
         assert isinstance(driver, _GroupConnection)
         try:
-            driver.begin_group()
+            driver.execute("BEGIN IMMEDIATE")
             for write in group:
                 self._attempt(connection, driver, write)
             driver.commit_group()
@@ -208,31 +193,31 @@ class SqliteDatabase:
 
     def _attempt(self, connection: Connection, driver: _GroupConnection, write: _Write) -> None:
         write.error = None
+        driver.execute("SAVEPOINT operation")
         try:
-            with Session(connection, expire_on_commit=False) as session, session.begin():
-                write.value = write.context.run(write.operation, session)
-                session.flush()
-                self._before_commit(session)
+            write.value = write.context.run(run_operation, connection, write.operation, self._before_commit)
         except BaseException as error:
             # Where SQLite has rolled back by itself, a later SAVEPOINT would open a transaction of its own.
             if not driver.in_transaction:
                 raise
             write.error = error
+            driver.execute("ROLLBACK TO operation")
+        driver.execute("RELEASE operation")
 
     def _settle(self, group: list[_Write]) -> None:
         self.pending -= len(group)
         for write in group:
-            write.settle()
+            error = _translate(write.error) if isinstance(write.error, sqlite3.DatabaseError | DBAPIError) else write.error
+            self._answers.settle(write.future, write.value, error)
         self._committed()
 
 
-def _is_mistake(error: Exception) -> bool:
-    """Whether a statement is wrong (no such table), which no waiting mends."""
-    origin = error.orig if isinstance(error, OperationalError) else error
-    return getattr(origin, "sqlite_errorname", "") == "SQLITE_ERROR"
-
-
-def _unavailable(error: Exception) -> ServiceUnavailable:
-    origin = error.orig if isinstance(error, OperationalError) else error
-    _log.warning("SQLite cannot: %s", getattr(origin, "sqlite_errorname", type(error).__name__))
-    return ServiceUnavailable(retry_seconds=_RETRY_SECONDS)
+def _translate(error: BaseException) -> BaseException:
+    origin = error.orig if isinstance(error, DBAPIError) else error
+    name: str = getattr(origin, "sqlite_errorname", "").removeprefix("SQLITE_")
+    if not name.startswith(_UNAVAILABLE):
+        return error
+    _log.warning("SQLite cannot: %s", name)
+    unavailable = ServiceUnavailable(retry_seconds=RETRY_SECONDS)
+    unavailable.__cause__ = error
+    return unavailable

@@ -48,7 +48,7 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
         token = request.alert_token or _make_token(scope, request_id)
         columns, response = wire.to_columns(request, f"alerts/{new_uuid()}", by.user, by.name, _hash(token), route, now())
         operation = partial(operations.raise_alert, scope=scope, request_id=request_id, alert=columns, response=response)
-        alert = await self._database.write(operation)
+        alert = await self._database.write(operation, urgent=True)
         message = wire.to_message(alert, View.CALLER)
         return pb.RaiseAlertResponse(alert=message, alert_token=token, ignored_fields=ignored, credential_problem=by.problem)
 

@@ -1,0 +1,88 @@
+"""What both databases share: the session that an operation runs in, and the answer that its caller waits for."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection
+from sqlalchemy.orm import Session
+
+from chassis.errors import ServiceUnavailable
+
+T = TypeVar("T")
+
+# Whoever calls for help is told within a second that nobody answers here.
+PATIENCE_SECONDS = 0.8
+RETRY_SECONDS = 1.0
+_log = logging.getLogger(__name__)
+
+
+class OperationSession(Session):
+    """A session inside a transaction that the database begins and ends: it need not keep account of one itself."""
+
+    def connection(self, bind_arguments: Any = None, execution_options: Any = None) -> Connection:  # noqa: ANN401  # SQLAlchemy's signature
+        assert isinstance(self.bind, Connection)
+        return self.bind
+
+
+def run_operation(connection: Connection, operation: Callable[[Session], T], before_commit: Callable[[Session], None] | None = None) -> T:
+    try:
+        with OperationSession(connection, expire_on_commit=False) as session:
+            value = operation(session)
+            if before_commit:
+                session.flush()
+                before_commit(session)
+            return value
+    finally:
+        if connection.in_transaction():
+            # What SQLAlchemy has begun of itself, which is no transaction of the database's.
+            connection.rollback()
+
+
+class Answers:
+    """To those who wait for an operation. One that is given up on goes on, and its effect is known when it is repeated."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._latest = 0.0
+        self._away = False
+
+    def expect(self, *, urgent: bool) -> "asyncio.Future[Any]":
+        """An urgent one is not waited for when the database has been answering nobody."""
+        future: asyncio.Future[Any] = self._loop.create_future()
+        if urgent:
+            self._loop.call_later(PATIENCE_SECONDS, self._give_up, future)
+        return future
+
+    def settle(self, future: "asyncio.Future[Any]", value: Any, error: BaseException | None) -> None:  # noqa: ANN401
+        if isinstance(error, ServiceUnavailable):
+            self._report(away=True)
+        else:
+            self._latest = self._loop.time()
+            self._report(away=False)
+        if future.done():
+            return
+        if isinstance(error, StopIteration):  # A future refuses it, and the caller would wait for ever.
+            error = RuntimeError("an operation raised StopIteration")
+        if error is None:
+            future.set_result(value)
+        else:
+            future.set_exception(error)
+
+    def _give_up(self, future: "asyncio.Future[Any]") -> None:
+        if future.done():
+            return
+        quiet = self._loop.time() - self._latest
+        if quiet < PATIENCE_SECONDS:
+            self._loop.call_later(PATIENCE_SECONDS - quiet, self._give_up, future)
+        else:
+            self._report(away=True)
+            future.set_exception(ServiceUnavailable(retry_seconds=RETRY_SECONDS))
+
+    def _report(self, *, away: bool) -> None:
+        if away and not self._away:
+            _log.warning("the database does not answer: calls are refused until it does")
+        if self._away and not away:
+            _log.warning("the database answers again")
+        self._away = away
