@@ -4,10 +4,10 @@ import csv
 from collections.abc import Iterable
 from importlib.resources import files
 
-from directory.model import UNCONFIRMED, Agency, Area, Category, Contents, Coverage, Hotline, Level, PhoneNumber, Use
+from directory.model import Agency, Area, Contents, Coverage, Hotline, Level, PhoneNumber
+from siaga.directory.v1 import agency_pb2
 
-_TIME_ZONE = "Asia/Jakarta"
-_EMERGENCY_NUMBER = "112"
+_UNCONFIRMED = "unconfirmed"
 
 
 def read_jakarta() -> Contents:
@@ -21,9 +21,8 @@ def read_jakarta() -> Contents:
                 parent=f"areas/{row['parent_code']}" if row["parent_code"] else None,
                 latitude=float(row["latitude"]),
                 longitude=float(row["longitude"]),
-                time_zone=_TIME_ZONE,
-                emergency_number=_EMERGENCY_NUMBER,
-                boundary=None,
+                time_zone="Asia/Jakarta",
+                emergency_number="112",
             )
             for row in sorted(_read_rows("areas.csv"), key=lambda row: row["code"])
         ],
@@ -33,8 +32,7 @@ def read_jakarta() -> Contents:
                 display_name=row["display_name"],
                 parent=row["parent"] or None,
                 numbers=_read_numbers(row["numbers"]),
-                assured_by=UNCONFIRMED,
-                assured_time=None,
+                assured_by=_UNCONFIRMED,
             )
             for row in _read_rows("agencies.csv")
         ],
@@ -42,15 +40,17 @@ def read_jakarta() -> Contents:
             Hotline(
                 name=row["name"],
                 display_name=row["display_name"],
-                categories=[Category[word] for word in row["categories"].split()],
+                categories=[agency_pb2.Category.Value(word) for word in row["categories"].split()],
                 numbers=_read_numbers(row["numbers"]),
                 area=row["area"] or None,
-                assured_by=UNCONFIRMED,
-                assured_time=None,
+                assured_by=_UNCONFIRMED,
             )
             for row in _read_rows("hotlines.csv")
         ],
-        [Coverage(area=row["area"], category=Category[row["category"]], agency=row["agency"]) for row in _read_rows("coverage.csv")],
+        [
+            Coverage(area=row["area"], category=agency_pb2.Category.Value(row["category"]), agency=row["agency"])
+            for row in _read_rows("coverage.csv")
+        ],
     )
 
 
@@ -62,4 +62,4 @@ def _read_rows(table: str) -> Iterable[dict[str, str]]:
 def _read_numbers(words: str) -> list[PhoneNumber]:
     """Read such as `129 08111129129:WHATSAPP`; a bare number is called."""
     pairs = [word.partition(":") for word in words.split()]
-    return [{"number": number, "use": Use[use or "CALL"]} for number, _, use in pairs]
+    return [{"number": number, "use": agency_pb2.PhoneNumber.Use.Value(use or "CALL")} for number, _, use in pairs]

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
-from typing import Any, NamedTuple, NoReturn, cast
+from typing import Any, NamedTuple, NoReturn
 
 import shapely
 from shapely import MultiPolygon, Polygon
@@ -78,8 +78,17 @@ class _Scanner:
         self._place = space.end() if space else self._place
         return self._place
 
-    def sees(self, mark: str) -> bool:
-        return self._text.startswith(mark, self.skip_space())
+    def walk(self, marks: str) -> Iterator[int]:
+        """The place of each entry of a list (`[]`) or an object (`{}`); its reader takes the entry before it asks for the next."""
+        opening, closing = marks
+        self.take_mark(opening)
+        if self._text.startswith(closing, self.skip_space()):
+            self.take_mark(closing)
+            return
+        while True:
+            yield self.skip_space()
+            if self.take_mark(f",{closing}") == closing:
+                return
 
     def take_mark(self, marks: str) -> str:
         """The next character, which is one of `marks`."""
@@ -109,40 +118,23 @@ class _Scanner:
 
 def _walk_features(text: str) -> Iterator[tuple[int, Any]]:
     """Each feature with the place where it begins."""
-    scanner = _Scanner(text)
-    kind, count = None, 0
-    scanner.take_mark("{")
-    while True:
+    scanner, kind, count = _Scanner(text), None, 0
+    for _ in scanner.walk("{}"):
         key = scanner.take_value()
         scanner.take_mark(":")
         if key == "features":
-            for each in _walk_list(scanner):
+            for start in scanner.walk("[]"):
                 count += 1
-                yield each
-        elif key == "type":
-            kind = scanner.take_value()
+                yield start, scanner.take_value()
         else:
-            scanner.take_value()
-        if scanner.take_mark(",}") == "}":
-            break
+            value = scanner.take_value()
+            kind = value if key == "type" else kind
     scanner.take_end()
     if kind != "FeatureCollection":
         scanner.refuse("its type is another")
     if not count:
         # Taken for an import, it would remove every boundary in the scope.
         scanner.refuse("it has no features")
-
-
-def _walk_list(scanner: _Scanner) -> Iterator[tuple[int, Any]]:
-    scanner.take_mark("[")
-    if scanner.sees("]"):
-        scanner.take_mark("]")
-        return
-    while True:
-        start = scanner.skip_space()
-        yield start, scanner.take_value()
-        if scanner.take_mark(",]") == "]":
-            return
 
 
 def _name_feature(content: Any, index: int) -> str:  # noqa: ANN401
@@ -221,10 +213,10 @@ def _read_position(content: Any) -> tuple[float, float]:  # noqa: ANN401
 def _take_object(content: Any, flaw: str) -> dict[str, Any]:  # noqa: ANN401
     if not isinstance(content, dict):
         raise _Flaw(flaw)
-    return cast("dict[str, Any]", content)
+    return content
 
 
 def _take_list(content: Any, least: int, flaw: str) -> list[Any]:  # noqa: ANN401
-    if not isinstance(content, list) or len(cast("list[Any]", content)) < least:
+    if not isinstance(content, list) or len(content) < least:
         raise _Flaw(flaw)
-    return cast("list[Any]", content)
+    return content

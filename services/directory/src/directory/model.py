@@ -10,35 +10,14 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from chassis.clock import UtcTime
 
-# The assurance of what nobody has confirmed.
-UNCONFIRMED = "unconfirmed"
-
 
 class Level(IntEnum):
-    """How large an area is; the numbers are the contract's, as in Category and Use."""
+    """How large an area is; the numbers are the contract's, as those of categories and uses are."""
 
     PROVINCE = 1
     REGENCY = 2
     DISTRICT = 3
     VILLAGE = 4
-
-
-class Category(IntEnum):
-    """What somebody can be called for."""
-
-    EMERGENCY = 1
-    POLICE = 2
-    FIRE = 3
-    AMBULANCE = 4
-    SEARCH_AND_RESCUE = 5
-    WOMEN_AND_CHILDREN = 6
-
-
-class Use(IntEnum):
-    """What reaches a number."""
-
-    CALL = 1
-    WHATSAPP = 2
 
 
 class PhoneNumber(TypedDict):

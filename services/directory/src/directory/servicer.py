@@ -1,7 +1,7 @@
 """One method per RPC. Whatever only reads is answered from memory, without a question to the database."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from typing import TypeAlias, TypeVar
@@ -9,7 +9,7 @@ from typing import TypeAlias, TypeVar
 import grpc
 from google.protobuf.message import Message
 
-from chassis.errors import InvalidRequest, RequestTooLarge
+from chassis.errors import InvalidRequest, Problem, RequestTooLarge
 from chassis.paging import Page
 from directory import operations, wire
 from directory.current import CurrentDirectory
@@ -23,7 +23,7 @@ _MAX_IMPORT_BYTES = 256 * 1024 * 1024
 # The stubs alone have the parameters.
 _Context: TypeAlias = "grpc.aio.ServicerContext[Message, Message]"
 
-E = TypeVar("E", area_pb2.Area, agency_pb2.Agency, agency_pb2.Hotline)
+T = TypeVar("T")
 
 
 class DirectoryServicer(directory_service_pb2_grpc.DirectoryServiceServicer):
@@ -68,7 +68,7 @@ class DirectoryServicer(directory_service_pb2_grpc.DirectoryServiceServicer):
         )
 
     async def GetArea(self, request: pb.GetAreaRequest, context: _Context) -> area_pb2.Area:
-        return self._require_area(request.name)
+        return _require(self._current.directory.areas, request.name, AreaNotFound)
 
     async def ListAreas(self, request: pb.ListAreasRequest, context: _Context) -> pb.ListAreasResponse:
         areas = (
@@ -80,27 +80,20 @@ class DirectoryServicer(directory_service_pb2_grpc.DirectoryServiceServicer):
         return pb.ListAreasResponse(areas=page, next_page_token=token)
 
     async def GetAreaBoundary(self, request: pb.GetAreaBoundaryRequest, context: _Context) -> pb.GetAreaBoundaryResponse:
-        area = self._require_area(request.name)
-        boundary = self._current.directory.boundaries.get(request.name)
-        if boundary is None:
-            raise BoundaryUnknown
+        directory = self._current.directory
+        area = _require(directory.areas, request.name, AreaNotFound)
+        boundary = _require(directory.boundaries, request.name, BoundaryUnknown)
         return pb.GetAreaBoundaryResponse(feature=await asyncio.to_thread(wire.to_feature, area, boundary))
 
     async def GetAgency(self, request: pb.GetAgencyRequest, context: _Context) -> agency_pb2.Agency:
-        agency = self._current.directory.agencies.get(request.name)
-        if agency is None:
-            raise AgencyNotFound
-        return agency
+        return _require(self._current.directory.agencies, request.name, AgencyNotFound)
 
     async def ListAgencies(self, request: pb.ListAgenciesRequest, context: _Context) -> pb.ListAgenciesResponse:
         page, token = _cut_page(request, self._current.directory.agencies.values(), lambda agency: agency.name)
         return pb.ListAgenciesResponse(agencies=page, next_page_token=token)
 
     async def GetHotline(self, request: pb.GetHotlineRequest, context: _Context) -> agency_pb2.Hotline:
-        hotline = self._current.directory.hotlines.get(request.name)
-        if hotline is None:
-            raise HotlineNotFound
-        return hotline
+        return _require(self._current.directory.hotlines, request.name, HotlineNotFound)
 
     async def ListHotlines(self, request: pb.ListHotlinesRequest, context: _Context) -> pb.ListHotlinesResponse:
         page, token = _cut_page(request, self._current.directory.hotlines.values(), lambda hotline: hotline.name)
@@ -119,14 +112,14 @@ class DirectoryServicer(directory_service_pb2_grpc.DirectoryServiceServicer):
         imported = await self._current.change(partial(operations.import_areas, scope=scope, reading=reading))
         return pb.ImportDirectoryResponse(**imported._asdict())
 
-    def _require_area(self, name: str) -> area_pb2.Area:
-        area = self._current.directory.areas.get(name)
-        if area is None:
-            raise AreaNotFound
-        return area
+
+def _require(entries: Mapping[str, T], name: str, absent: type[Problem]) -> T:
+    if name not in entries:
+        raise absent
+    return entries[name]
 
 
-def _cut_page(request: Message, entries: Iterable[E], place: Callable[[E], str]) -> tuple[Sequence[E], str]:
+def _cut_page(request: Message, entries: Iterable[T], place: Callable[[T], str]) -> tuple[Sequence[T], str]:
     """The entries of the page, and the token of the next; they come in the order of their places."""
     page = Page(request)
     rest = (each for each in entries if place(each) > page.after)

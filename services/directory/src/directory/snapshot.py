@@ -28,10 +28,6 @@ class Directory:
         self._contacts = sorted(held.hotlines, key=rank_contact)
         self._index = AreaIndex(self._list_places())
 
-    @property
-    def etag(self) -> str:
-        return self.reply.etag
-
     def find_areas(self, latitude: float, longitude: float) -> tuple[Sequence[Area], bool]:
         """The areas at a point, the smallest first, and whether the smallest one's boundary holds it."""
         found = self._index.find(latitude, longitude)

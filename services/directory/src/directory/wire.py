@@ -9,7 +9,7 @@ import shapely
 from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from directory.model import Agency, Area, Contents, Coverage, Hotline, PhoneNumber
+from directory.model import Agency, Area, Contents, Hotline, PhoneNumber
 from siaga.directory.v1 import agency_pb2, area_pb2, snapshot_pb2
 from siaga.type.v1 import point_pb2
 
@@ -17,14 +17,17 @@ from siaga.type.v1 import point_pb2
 def to_snapshot(contents: Contents) -> snapshot_pb2.Snapshot:
     """Everything in one message."""
     return snapshot_pb2.Snapshot(
-        areas=[snapshot_pb2.Snapshot.AreaRecord(area=to_area(area), boundary=area.boundary or b"") for area in contents.areas],
-        agencies=[to_agency(agency) for agency in contents.agencies],
-        hotlines=[to_hotline(hotline) for hotline in contents.hotlines],
-        coverage=[to_coverage(row) for row in contents.coverage],
+        areas=[snapshot_pb2.Snapshot.AreaRecord(area=_to_area(area), boundary=area.boundary or b"") for area in contents.areas],
+        agencies=[_to_agency(agency) for agency in contents.agencies],
+        hotlines=[_to_hotline(hotline) for hotline in contents.hotlines],
+        coverage=[
+            agency_pb2.Coverage(area=row.area, category=agency_pb2.Category.ValueType(row.category), agency=row.agency)
+            for row in contents.coverage
+        ],
     )
 
 
-def to_area(area: Area) -> area_pb2.Area:
+def _to_area(area: Area) -> area_pb2.Area:
     """Without its boundary."""
     return area_pb2.Area(
         name=area.name,
@@ -38,7 +41,7 @@ def to_area(area: Area) -> area_pb2.Area:
     )
 
 
-def to_agency(agency: Agency) -> agency_pb2.Agency:
+def _to_agency(agency: Agency) -> agency_pb2.Agency:
     return agency_pb2.Agency(
         name=agency.name,
         display_name=agency.display_name,
@@ -48,7 +51,7 @@ def to_agency(agency: Agency) -> agency_pb2.Agency:
     )
 
 
-def to_hotline(hotline: Hotline) -> agency_pb2.Hotline:
+def _to_hotline(hotline: Hotline) -> agency_pb2.Hotline:
     return agency_pb2.Hotline(
         name=hotline.name,
         display_name=hotline.display_name,
@@ -57,10 +60,6 @@ def to_hotline(hotline: Hotline) -> agency_pb2.Hotline:
         area=hotline.area or "",
         assurance=_to_assurance(hotline),
     )
-
-
-def to_coverage(row: Coverage) -> agency_pb2.Coverage:
-    return agency_pb2.Coverage(area=row.area, category=agency_pb2.Category.ValueType(row.category), agency=row.agency)
 
 
 def to_feature(area: area_pb2.Area, boundary: bytes) -> Struct:
