@@ -72,7 +72,6 @@ def migrated_url(engine: str, request: pytest.FixtureRequest, tmp_path: Path) ->
 
 def make_settings(url: str, folder: Path, issuer: Issuer) -> Settings:
     platform = Platform(data=folder / "data", issuer=ISSUER, audience=AUDIENCE, jwks_url=issuer.jwks_url)
-    platform.data.mkdir()
     return Settings(platform=platform, listen=f"127.0.0.1:{free_port()}", database_url=SecretStr(url))
 
 

