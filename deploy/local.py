@@ -6,6 +6,7 @@ DIRECTORY_LISTEN, VALKEY_PORT, SIAGA_DATA. Where REDIS_URL is set, no Valkey is 
 
 import json
 import os
+import shlex
 import socket
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from pathlib import Path
 
 from honcho.environ import parse_procfile
 from honcho.manager import Manager
+from honcho.printer import Message, Printer
 
 from alerts.settings import Settings as AlertsSettings
 from directory.settings import Settings as DirectorySettings
@@ -33,16 +35,38 @@ def main() -> None:
     os.environ.update(environment)
     gateway = GatewaySettings()
     require_free_ports(gateway)
-    Path(environment["SIAGA_DATA"]).mkdir(parents=True, exist_ok=True)
+    logs = Path(environment["SIAGA_DATA"]) / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
     for service in ("directory", "alerts"):
-        subprocess.run([sys.executable, "-m", service, "migrate"], check=True)  # noqa: S603
-    manager = Manager()
+        # A session of its own: on Ctrl-C it is ended from here, and does not complain of it.
+        if subprocess.run([sys.executable, "-m", service, "migrate"], start_new_session=True, check=False).returncode:  # noqa: S603
+            sys.exit(f"Siaga cannot start: the database of {service} is not ready, for the reason above.")
+    terminal = Terminal()
+    manager = Manager(terminal)
     for name, command in parse_procfile((ROOT / "Procfile").read_text()).processes.items():
         if name != "valkey" or "VALKEY_PORT" in environment:
-            manager.add_process(name, command, env=dict(os.environ))
-    threading.Thread(target=welcome, args=(f"http://localhost:{gateway.port}",), daemon=True).start()
+            manager.add_process(name, f"exec >{shlex.quote(str(logs / name))}.log 2>&1; {command}", env=dict(os.environ))
+    print("Starting ...", flush=True)
+    threading.Thread(target=welcome, args=(f"http://localhost:{gateway.port}", logs), daemon=True).start()
     manager.loop()
-    sys.exit(0 if manager.returncode in {130, 143} else manager.returncode)
+    if terminal.ended:
+        log = logs / f"{terminal.ended}.log"
+        last = "\n".join(log.read_text(errors="replace").splitlines()[-20:])
+        sys.exit(f"Siaga has stopped, because {terminal.ended} ended. The last lines of {log}:\n{last}")
+
+
+class Terminal(Printer):
+    """Shows of what honcho tells only that everything stops; `ended` is the part that did so by itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stopping, self.ended = False, ""
+
+    def write(self, message: Message) -> None:
+        words = message.data.split()
+        if not self.stopping and words[1] in {"received", "stopped"}:
+            self.stopping, self.ended = True, words[0] if words[1] == "stopped" else ""
+            print("\nStopping ...", flush=True)
 
 
 def choose_environment() -> dict[str, str]:
@@ -92,12 +116,12 @@ def can_listen(port: int) -> bool:
         return True
 
 
-def welcome(url: str) -> None:
+def welcome(url: str, logs: Path) -> None:
     """Prints where to go once the journey of an SOS is possible."""
     began = time.monotonic()
     while not is_ready(url):
         if time.monotonic() - began > READY_SECONDS:
-            print(f"Siaga is not ready after {READY_SECONDS} s: what hinders it stands above.", flush=True)
+            print(f"Siaga is not ready after {READY_SECONDS} s: what hinders it stands in {logs}.", flush=True)
             return
         time.sleep(0.2)
     body = json.dumps({"requestId": str(uuid.uuid4()), "alertToken": uuid.uuid4().hex, "kind": "MEDICAL", "location": {"point": MONAS}})
@@ -118,7 +142,7 @@ Raise an SOS:
 Acknowledge it:
   curl -X POST {token} "{url}/v1/{newest}:acknowledge"
 
-Ctrl-C stops everything; the data stays in {os.environ["SIAGA_DATA"]}.
+Ctrl-C stops everything. The data stays in {logs.parent}, and what each part says in {logs}.
 """,
         flush=True,
     )
@@ -139,4 +163,7 @@ def is_ready(url: str) -> bool:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        print()
