@@ -69,20 +69,26 @@ BAD_FEATURES = {
     "a name with half a character": (make_feature(name="Gambir\ud800"), "its `name` is not text"),
     "a name without end": (make_feature(name="x" * 201), "its `name` is not text"),
     "no geometry": (make_feature() | {"geometry": None}, "has no geometry"),
+    "a list as the type of its geometry": (make_feature() | {"geometry": {"type": []}}, "neither a Polygon nor a MultiPolygon"),
     "a point": (make_feature([106.8, -6.2], "Point"), "neither a Polygon nor a MultiPolygon"),
     "no polygon": (make_feature([], "MultiPolygon"), "boundary is empty"),
     "no ring": (make_feature([]), "boundary is empty"),
-    "coordinates that are none": (make_feature({"a": 1}), "boundary is empty"),
-    "three positions": (make_feature([SQUARE[:3]]), "fewer than 4 positions"),
-    "an open ring": (make_feature([SQUARE[:4]]), "is not closed"),
-    "an open hole": (make_feature([SQUARE, SQUARE[:4]]), "is not closed"),
-    "a short position": (make_feature([[*SQUARE[:4], [106.8]]]), "is not [longitude, latitude]"),
-    "a long position": (make_feature([[*SQUARE[:4], [106.8, 1, 2, 3]]]), "is not [longitude, latitude]"),
-    "text for a number": (make_feature([[*SQUARE[:4], ["106.8", "-6.2"]]]), "is not [longitude, latitude]"),
-    "true for a number": (make_feature([[*SQUARE[:4], [True, -6.2]]]), "is not [longitude, latitude]"),
-    "NaN": (json.dumps(make_feature()).replace("106.8,", "NaN,"), "is out of range"),
-    "infinity": (json.dumps(make_feature()).replace("106.8,", "1e999,"), "is out of range"),
-    "a whole number out of range": (make_feature([[*SQUARE[:4], [10**300, -6.2]]]), "is out of range"),
+    "coordinates that are none": (
+        make_feature({"a": 1}),
+        "cannot be read: Error parsing JSON: '[json.exception.type_error.302] type must be array",
+    ),
+    "an empty hole": (make_feature([SQUARE, []]), "has an empty ring"),
+    "an empty polygon": (make_feature([[SQUARE], []], "MultiPolygon"), "boundary is empty"),
+    "three positions": (make_feature([[*SQUARE[:2], SQUARE[0]]]), "Too few points"),
+    "an open ring": (make_feature([SQUARE[:4]]), "do not form a closed linestring"),
+    "an open hole": (make_feature([SQUARE, SQUARE[:4]]), "do not form a closed linestring"),
+    "a short position": (make_feature([[*SQUARE[:4], [106.8]]]), "two or three coordinates found one"),
+    "a long position": (make_feature([[*SQUARE[:4], [106.8, 1, 2, 3]]]), "two or three coordinates found more"),
+    "text for a number": (make_feature([[*SQUARE[:4], ["106.8", "-6.2"]]]), "type must be number"),
+    "true for a number": (make_feature([[*SQUARE[:4], [True, -6.2]]]), "type must be number"),
+    "NaN": (json.dumps(make_feature()).replace("106.8,", "NaN,"), "Out of range float"),
+    "infinity": (json.dumps(make_feature()).replace("106.8,", "1e999,"), "Out of range float"),
+    "a whole number out of range": (make_feature([[[10**300, latitude] for _, latitude in SQUARE]]), "is out of range"),
     "out of range": (make_feature([[[longitude + 180, latitude] for longitude, latitude in SQUARE]]), "is out of range"),
     "latitude first": (make_feature([SWAPPED]), "swapped"),
     "a bow tie": (make_feature([BOW_TIE]), "crosses or touches itself: Self-intersection"),
@@ -128,6 +134,13 @@ def test_a_file_that_is_no_collection_is_named_by_the_line_where_it_ends_to_be_o
     [fault] = read_features(file).faults
     assert fault.line == line
     assert text in fault.text
+
+
+def test_lists_of_any_depth_are_a_fault_and_no_failure() -> None:
+    text = write_file(make_feature("deep")).decode()
+    for depth in range(1, 1100):
+        [fault] = read_features(text.replace('"deep"', "[" * depth + "]" * depth).encode()).faults
+        assert fault.line == 3
 
 
 def test_a_boundary_may_not_have_more_vertices_than_a_reply_can_hold(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple, NoReturn
 
 import shapely
-from shapely import MultiPolygon, Polygon
+from shapely import MultiPolygon
 
 from directory.model import Shape
 
@@ -166,17 +166,22 @@ def _read_code(properties: dict[str, Any], key: str) -> str:
 
 def _read_shape(content: Any) -> Shape:  # noqa: ANN401
     geometry = _take_object(content, "has no geometry")
-    match geometry.get("type"):
-        case "Polygon":
-            polygons = [geometry.get("coordinates")]
-        case "MultiPolygon":
-            polygons = _take_list(geometry.get("coordinates"), 1, "its boundary is empty")
-        case _:
-            raise _Flaw("its geometry is neither a Polygon nor a MultiPolygon")
-    boundary = MultiPolygon([_read_polygon(polygon) for polygon in polygons])
+    if geometry.get("type") not in ("Polygon", "MultiPolygon"):
+        raise _Flaw("its geometry is neither a Polygon nor a MultiPolygon")
+    try:
+        parts = shapely.get_parts(shapely.from_geojson(json.dumps(geometry, allow_nan=False)))
+    except (ValueError, RecursionError, shapely.GEOSException) as error:
+        raise _Flaw(f"its boundary cannot be read: {str(error).rpartition('Exception: ')[2].strip()}") from None
+    if not len(parts) or shapely.is_empty([*parts, *shapely.get_rings(parts)]).any():
+        raise _Flaw("its boundary is empty or has an empty ring")
+    boundary = MultiPolygon(list(parts))
     vertices = shapely.count_coordinates(boundary)
     if vertices > _MAX_VERTICES:
         raise _Flaw(f"its boundary has {vertices} vertices, more than {_MAX_VERTICES}: simplify it")
+    west, south, east, north = boundary.bounds
+    if west < -180 or east > 180 or south < -90 or north > 90:  # noqa: PLR2004  # degrees
+        swapped = ": are latitude and longitude swapped?" if west >= -90 and east <= 90 else ""  # noqa: PLR2004
+        raise _Flaw(f"its longitudes are {west} to {east}, its latitudes {south} to {north}, which is out of range{swapped}")
     if not boundary.is_valid:
         raise _Flaw(f"its boundary crosses or touches itself: {shapely.is_valid_reason(boundary)}")
     # RFC 7946 wants outer rings counter-clockwise; equal boundaries become equal bytes.
@@ -185,38 +190,7 @@ def _read_shape(content: Any) -> Shape:  # noqa: ANN401
     return Shape(shapely.to_wkb(oriented, byte_order=1, output_dimension=2), point.y, point.x)
 
 
-def _read_polygon(content: Any) -> Polygon:  # noqa: ANN401
-    outer, *holes = [_read_ring(ring) for ring in _take_list(content, 1, "its boundary is empty")]
-    return Polygon(outer, holes)
-
-
-def _read_ring(content: Any) -> list[tuple[float, float]]:  # noqa: ANN401
-    positions = [_read_position(position) for position in _take_list(content, 4, "a ring has fewer than 4 positions")]
-    if positions[0] != positions[-1]:
-        raise _Flaw("a ring is not closed: its last position must be its first")
-    return positions
-
-
-def _read_position(content: Any) -> tuple[float, float]:  # noqa: ANN401
-    position = _take_list(content, 2, "a position is not [longitude, latitude]")
-    # To isinstance a bool would be an int. A third number is the altitude.
-    if len(position) > 3 or any(type(each) not in {int, float} for each in position):  # noqa: PLR2004
-        raise _Flaw("a position is not [longitude, latitude]")
-    longitude, latitude = position[:2]
-    if -180 <= longitude <= 180 and -90 <= latitude <= 90:  # noqa: PLR2004  # degrees
-        return float(longitude), float(latitude)
-    if -180 <= latitude <= 180 and -90 <= longitude <= 90:  # noqa: PLR2004
-        raise _Flaw(f"latitude and longitude are swapped: [{longitude}, {latitude}] must have its longitude first")
-    raise _Flaw("a position is out of range: longitude is -180 to 180, latitude -90 to 90")
-
-
 def _take_object(content: Any, flaw: str) -> dict[str, Any]:  # noqa: ANN401
     if not isinstance(content, dict):
-        raise _Flaw(flaw)
-    return content
-
-
-def _take_list(content: Any, least: int, flaw: str) -> list[Any]:  # noqa: ANN401
-    if not isinstance(content, list) or len(content) < least:
         raise _Flaw(flaw)
     return content
