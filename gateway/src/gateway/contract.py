@@ -1,7 +1,7 @@
 """The contract as the gateway reads it: the RPCs with a rule, their HTTP bindings, and the comments of the .proto files."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -14,17 +14,19 @@ from google.protobuf.descriptor_pb2 import (
     FileDescriptorSet,
     MethodDescriptorProto,
 )
+from google.protobuf.message import Message
 
 from siaga.access.v1 import access_pb2
 
 # The package types its extension as a plain field.
 HTTP: Any = annotations_pb2.http
-VARIABLE = re.compile(r"\{(?P<field>[\w.]+)(?:=(?P<pattern>[^}]+))?\}")
+# Of a path: `{name=alerts/*}`.
+VARIABLE = re.compile(r"\{(?P<field>\w+)=(?P<collection>\w+)/\*\}")
 
 
 @dataclass(frozen=True)
 class Binding:
-    """One HTTP method and path template of an RPC; `body` is empty, `*` or a field."""
+    """One HTTP method and path template of an RPC; `body` is empty or `*`."""
 
     method: str
     path: str
@@ -70,38 +72,30 @@ class Contract:
         self.rpcs: list[Rpc] = []
         for file in self.descriptors.file:
             comments = {tuple(each.path): clean_comment(each.leading_comments) for each in file.source_code_info.location}
-            prefix = f".{file.package}"
-            self._index_enums(prefix, file.enum_type, (5,), comments)
-            self._index_messages(prefix, file.message_type, (4,), comments)
+            for name, path, node in walk_parts(file, f".{file.package}", ()):
+                self.comments[name] = comments.get(path, "")
+                if isinstance(node, DescriptorProto):
+                    self.messages[name] = node
+                elif isinstance(node, EnumDescriptorProto):
+                    self.enums[name] = node
             if file.package.startswith("siaga."):
-                self.rpcs += find_rpcs(file, comments)
-
-    def _index_messages(
-        self, prefix: str, found: Iterable[DescriptorProto], path: tuple[int, ...], comments: dict[tuple[int, ...], str]
-    ) -> None:
-        for index, message in enumerate(found):
-            name, at = f"{prefix}.{message.name}", (*path, index)
-            self.messages[name] = message
-            self.comments[name] = comments.get(at, "")
-            self.comments |= {f"{name}.{field.name}": comments.get((*at, 2, i), "") for i, field in enumerate(message.field)}
-            self._index_messages(name, message.nested_type, (*at, 3), comments)
-            self._index_enums(name, message.enum_type, (*at, 4), comments)
-
-    def _index_enums(
-        self, prefix: str, found: Iterable[EnumDescriptorProto], path: tuple[int, ...], comments: dict[tuple[int, ...], str]
-    ) -> None:
-        for index, enum in enumerate(found):
-            name, at = f"{prefix}.{enum.name}", (*path, index)
-            self.enums[name] = enum
-            self.comments[name] = comments.get(at, "")
-            self.comments |= {f"{name}.{value.name}": comments.get((*at, 2, i), "") for i, value in enumerate(enum.value)}
+                self.rpcs += find_rpcs(file, self.comments)
 
     def strip_comments(self) -> FileDescriptorSet:
         """Return the descriptor set without what only people read, half its size."""
-        stripped = FileDescriptorSet.FromString(self.descriptors.SerializeToString())
+        stripped = FileDescriptorSet(file=self.descriptors.file)
         for file in stripped.file:
             file.ClearField("source_code_info")
         return stripped
+
+
+def walk_parts(node: Message, name: str, path: tuple[int, ...]) -> Iterator[tuple[str, tuple[int, ...], Message]]:
+    """Yield whatever a file gives a name, with its full name and with its path as source locations write it."""
+    yield name, path, node
+    for field, value in node.ListFields():
+        if field.is_repeated and field.message_type and "name" in field.message_type.fields_by_name:
+            for index, child in enumerate(value):
+                yield from walk_parts(child, f"{name}.{child.name}", (*path, field.number, index))
 
 
 def clean_comment(text: str) -> str:
@@ -109,9 +103,9 @@ def clean_comment(text: str) -> str:
     return "\n".join(line.removeprefix(" ") for line in text.splitlines()).strip()
 
 
-def find_rpcs(file: FileDescriptorProto, comments: dict[tuple[int, ...], str]) -> Iterator[Rpc]:
-    for i, service in enumerate(file.service):
-        for j, method in enumerate(service.method):
+def find_rpcs(file: FileDescriptorProto, comments: dict[str, str]) -> Iterator[Rpc]:
+    for service in file.service:
+        for method in service.method:
             # No rule means nobody, and therefore no route.
             if method.options.HasExtension(access_pb2.rule):
                 yield Rpc(
@@ -120,7 +114,7 @@ def find_rpcs(file: FileDescriptorProto, comments: dict[tuple[int, ...], str]) -
                     method=method,
                     rule=method.options.Extensions[access_pb2.rule],
                     bindings=tuple(find_bindings(method)),
-                    comment=comments.get((6, i, 2, j), ""),
+                    comment=comments.get(f".{file.package}.{service.name}.{method.name}", ""),
                 )
 
 

@@ -1,6 +1,7 @@
 """The OpenAPI document, from the contract: bindings, schemas with the bounds of protovalidate, and the comments."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto
@@ -16,7 +17,6 @@ Field = FieldDescriptorProto
 
 SCALARS: dict[int, Json] = {
     Field.TYPE_BOOL: {"type": "boolean"},
-    Field.TYPE_BYTES: {"type": "string", "format": "byte"},
     Field.TYPE_DOUBLE: {"type": "number", "format": "double"},
     Field.TYPE_INT32: {"type": "integer", "format": "int32"},
     # JSON numbers end at 53 bits.
@@ -38,8 +38,8 @@ BOUNDS = {
     "max_items": "maxItems",
     "max_pairs": "maxProperties",
 }
-# Reasons that an RPC may answer with beside those of its own comment, by what the rule and the request say of it.
-COMMON = ("UNREADABLE_REQUEST", "INVALID_REQUEST", "OVERLOADED", "SERVICE_UNAVAILABLE", "DEADLINE_PASSED", "INTERNAL_ERROR")
+# Reasons that any RPC may answer with beside those of its own comment.
+COMMON = ("UNREADABLE_REQUEST", "OVERLOADED", "SERVICE_UNAVAILABLE", "DEADLINE_PASSED", "INTERNAL_ERROR")
 ERROR_SCHEMA: Json = {
     "type": "object",
     "description": "google.rpc.Status.",
@@ -66,36 +66,34 @@ SECURITY_SCHEMES: Json = {
 
 
 def write_openapi(contract: Contract) -> Json:
-    return OpenApi(contract).write()
+    writer = Writer(contract)
+    paths: dict[str, Json] = {}
+    for rpc in contract.rpcs:
+        for number, binding in enumerate(rpc.bindings):
+            paths.setdefault(write_path(binding.path), {})[binding.method.lower()] = writer.write_operation(rpc, binding, number)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Siaga",
+            "version": "1",
+            "description": "Over JSON. The same RPCs are open to gRPC and gRPC-Web on the same port.",
+        },
+        "paths": paths,
+        "components": {"schemas": dict(sorted(writer.schemas.items())), "securitySchemes": SECURITY_SCHEMES},
+    }
 
 
-class OpenApi:
-    """Collects the schemas that the paths refer to."""
+class Writer:
+    """Writes operations, and collects the schemas that they refer to."""
 
     def __init__(self, contract: Contract) -> None:
         self._contract = contract
-        self._schemas: Json = {"Error": ERROR_SCHEMA}
         self._reasons = self._find_reasons()
+        self.schemas: Json = {"Error": ERROR_SCHEMA}
 
-    def write(self) -> Json:
-        paths: dict[str, Json] = {}
-        for rpc in self._contract.rpcs:
-            for number, binding in enumerate(rpc.bindings):
-                operation = self._write_operation(rpc, binding, number)
-                paths.setdefault(write_path(binding.path), {})[binding.method.lower()] = operation
-        return {
-            "openapi": "3.1.0",
-            "info": {
-                "title": "Siaga",
-                "version": "1",
-                "description": "Over JSON. The same RPCs are open to gRPC and gRPC-Web on the same port.",
-            },
-            "paths": paths,
-            "components": {"schemas": dict(sorted(self._schemas.items())), "securitySchemes": SECURITY_SCHEMES},
-        }
-
-    def _write_operation(self, rpc: Rpc, binding: Binding, number: int) -> Json:
-        message = self._contract.messages[rpc.method.input_type]
+    def write_operation(self, rpc: Rpc, binding: Binding, number: int) -> Json:
+        request = rpc.method.input_type
+        message = self._contract.messages[request]
         in_path = [variable["field"] for variable in VARIABLE.finditer(binding.path)]
         operation: Json = {
             "operationId": f"{rpc.service}.{rpc.method.name}" + (f".{number + 1}" if number else ""),
@@ -103,53 +101,41 @@ class OpenApi:
             "summary": re.split(r"(?<=[.:])\s", rpc.comment)[0].rstrip(".:"),
             "description": rpc.comment,
             "security": write_security(rpc),
-            "parameters": self._write_path_parameters(rpc, binding),
+            "parameters": self._write_path_parameters(request, binding.path),
             "responses": {"200": self._write_success(rpc), **self._write_errors(rpc, message)},
         }
-        if binding.body == "*":
-            schema = self._write_message(rpc.method.input_type, without=in_path)
+        if binding.body:
             # An empty body is one without any field.
             needed = any(is_required(field) for field in message.field if field.name not in in_path)
-            operation["requestBody"] = {"required": needed, "content": {"application/json": {"schema": schema}}}
-            return operation
-        if binding.body:
-            field = next(field for field in message.field if field.name == binding.body)
-            operation["requestBody"] = {
-                "required": is_required(field),
-                "content": {"application/json": {"schema": self._write_field(field)}},
-            }
-        hidden = {*in_path, binding.body}
-        operation["parameters"] += self._write_query_parameters(rpc.method.input_type, hidden, prefix="", required=True)
+            content = {"application/json": {"schema": self._write_message(request, without=in_path)}}
+            operation["requestBody"] = {"required": needed, "content": content}
+        else:
+            operation["parameters"] += self._write_query_parameters(request, without=in_path)
         return operation
 
-    def _write_path_parameters(self, rpc: Rpc, binding: Binding) -> list[Json]:
-        """Write one parameter for each `*` of a variable, named for the collection before it."""
+    def _write_path_parameters(self, request: str, path: str) -> list[Json]:
         found: list[Json] = []
-        for variable in VARIABLE.finditer(binding.path):
-            field = next(f for f in self._contract.messages[rpc.method.input_type].field if f.name == variable["field"])
-            pattern = str(read_bounds(field.options.Extensions[validate_pb2.field]).get("pattern", ""))
-            for word in re.findall(r"(\w+)/\*", variable["pattern"] or f"{field.name}s/*"):
-                # The rule is on the whole name; where that has one variable part, it tells the rule of the part.
-                whole = re.fullmatch(rf"\^{word}/(?P<part>[^/]+)\$", pattern)
-                part = f"^{whole['part']}$" if whole else "^[^/]+$"
-                comment = self._contract.comments[f"{rpc.method.input_type}.{field.name}"]
-                schema = {"type": "string", "pattern": part}
-                found.append({"name": singular(word), "in": "path", "required": True, "schema": schema, "description": comment})
+        for variable in VARIABLE.finditer(path):
+            field, collection = variable["field"], variable["collection"]
+            options = next(each.options for each in self._contract.messages[request].field if each.name == field)
+            # The rule is on the whole name, such as `^alerts/[0-9a-f-]{36}$`; the parameter is what follows the collection.
+            pattern = read_bounds(options.Extensions[validate_pb2.field])["pattern"].replace(f"{collection}/", "", 1)
+            schema = {"type": "string", "pattern": pattern}
+            comment = self._contract.comments[f"{request}.{field}"]
+            found.append({"name": singular(collection), "in": "path", "required": True, "schema": schema, "description": comment})
         return found
 
-    def _write_query_parameters(self, name: str, hidden: set[str], *, prefix: str, required: bool) -> list[Json]:
+    def _write_query_parameters(self, name: str, without: Sequence[str] = (), prefix: str = "", *, required: bool = True) -> list[Json]:
         found: list[Json] = []
         for field in self._contract.messages[name].field:
-            if field.name in hidden:
-                continue
             needed = required and is_required(field)
             path = prefix + field.json_name
             if field.type == Field.TYPE_MESSAGE and field.type_name not in WELL_KNOWN:
-                found += self._write_query_parameters(field.type_name, set(), prefix=f"{path}.", required=needed)
-            else:
+                found += self._write_query_parameters(field.type_name, prefix=f"{path}.", required=needed)
+            elif field.name not in without:
+                comment = self._contract.comments[f"{name}.{field.name}"]
                 schema = self._write_field(field)
-                found.append({"name": path, "in": "query", "required": needed, "schema": schema})
-                found[-1]["description"] = self._contract.comments[f"{name}.{field.name}"]
+                found.append({"name": path, "in": "query", "required": needed, "schema": schema, "description": comment})
         return found
 
     def _write_success(self, rpc: Rpc) -> Json:
@@ -158,23 +144,21 @@ class OpenApi:
             text = "Server-sent events; each `data:` is one JSON object of this schema."
             return {"description": text, "content": {"text/event-stream": {"schema": schema}}}
         comment = self._contract.comments[rpc.method.output_type]
-        return {"description": comment.split("\n\n")[0] or "Done.", "content": {"application/json": {"schema": schema}}}
+        return {"description": comment.split("\n\n")[0], "content": {"application/json": {"schema": schema}}}
 
     def _write_errors(self, rpc: Rpc, message: DescriptorProto) -> Json:
         """Group the reasons that the RPC may answer with by their HTTP status."""
-        listed = re.search(r"^\s*Errors:(.*)", rpc.comment, re.DOTALL | re.MULTILINE)
-        reasons = [*re.findall(r"`([A-Z_]+)`", listed[1] if listed else ""), *COMMON]
-        if any(binding.body for binding in rpc.bindings):
-            reasons.append("REQUEST_TOO_LARGE")
-        if not rpc.rule.emergency:
-            reasons.append("INVALID_TOKEN")
-            reasons += ["REQUEST_ID_REUSED"] if any(field.name == "request_id" for field in message.field) else []
-        reasons += ["ACCESS_DENIED"] if rpc.rule.roles else []
-        reasons += [] if rpc.rule.never_limited else ["RATE_LIMITED"]
-        if rpc.rule.emergency:
-            reasons.remove("INVALID_REQUEST")
+        more = {
+            "INVALID_REQUEST": not rpc.rule.emergency,
+            "REQUEST_TOO_LARGE": any(binding.body for binding in rpc.bindings),
+            "INVALID_TOKEN": not rpc.rule.emergency,
+            "REQUEST_ID_REUSED": not rpc.rule.emergency and any(field.name == "request_id" for field in message.field),
+            "ACCESS_DENIED": bool(rpc.rule.roles),
+            "RATE_LIMITED": not rpc.rule.never_limited,
+        }
+        own = re.findall(r"`([A-Z_]+)`", rpc.comment.partition("Errors:")[2])
         statuses: dict[int, dict[str, str]] = {}
-        for reason in reasons:
+        for reason in (*own, *COMMON, *(reason for reason, given in more.items() if given)):
             # A service's own reason goes before a shared one of the same name.
             code, comment = self._reasons.get((rpc.package, reason)) or self._reasons["siaga.errors.v1", reason]
             statuses.setdefault(HTTP_STATUS[code], {})[reason] = comment
@@ -194,15 +178,15 @@ class OpenApi:
             for value in enum.value
         }
 
-    def _write_message(self, name: str, without: list[str] | None = None) -> Json:
+    def _write_message(self, name: str, without: Sequence[str] = ()) -> Json:
         if name in WELL_KNOWN:
             return dict(WELL_KNOWN[name])
         key = name.removeprefix(".siaga.")
-        if key not in self._schemas:
+        if key not in self.schemas:
             # Entered before its fields are written, so that a message may hold itself.
             schema: Json = {"type": "object", "description": self._contract.comments[name], "properties": {}}
-            self._schemas[key] = schema
-            fields = [field for field in self._contract.messages[name].field if field.name not in (without or [])]
+            self.schemas[key] = schema
+            fields = [field for field in self._contract.messages[name].field if field.name not in without]
             for field in fields:
                 comment = self._contract.comments[f"{name}.{field.name}"]
                 schema["properties"][field.json_name] = {"description": comment, **self._write_field(field)}
@@ -239,17 +223,13 @@ class OpenApi:
             return {"type": "string", "enum": words}
         told = "\n".join(f"* `{word}`: {self._contract.comments[f'{name}.{word}']}" for word in words)
         key = name.removeprefix(".siaga.")
-        self._schemas[key] = {"type": "string", "description": f"{self._contract.comments[name]}\n\n{told}", "enum": words}
+        self.schemas[key] = {"type": "string", "description": f"{self._contract.comments[name]}\n\n{told}", "enum": words}
         return {"$ref": f"#/components/schemas/{key}"}
 
 
 def write_path(path: str) -> str:
     """Write `/v1/{name=alerts/*}:track` as `/v1/alerts/{alert}:track`."""
-    return VARIABLE.sub(lambda found: re.sub(r"(\w+)/\*", name_part, found["pattern"] or f"{{{found['field']}}}"), path)
-
-
-def name_part(found: re.Match[str]) -> str:
-    return f"{found[1]}/{{{singular(found[1])}}}"
+    return VARIABLE.sub(lambda found: f"{found['collection']}/{{{singular(found['collection'])}}}", path)
 
 
 def singular(word: str) -> str:
@@ -267,9 +247,8 @@ def write_security(rpc: Rpc) -> list[Json]:
 def read_bounds(rules: validate_pb2.FieldRules) -> Json:
     """Translate the rules of the field's type, such as `string` or `double`; those that JSON Schema has no word for are left out."""
     kind = rules.WhichOneof("type")
-    if kind is None or kind == "timestamp":
-        return {}
-    found = {BOUNDS[rule.name]: value for rule, value in getattr(rules, kind).ListFields() if rule.name in BOUNDS}
+    given = getattr(rules, kind).ListFields() if kind else []
+    found = {BOUNDS[rule.name]: value for rule, value in given if rule.name in BOUNDS}
     return found | ({"pattern": UUID} if rules.string.uuid else {})
 
 

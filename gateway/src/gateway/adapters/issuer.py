@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -104,24 +103,15 @@ async def read_json(request: Request) -> dict[str, Any]:
 
 def load_key(path: Path) -> ec.EllipticCurvePrivateKey:
     if not path.exists():
-        make_key(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pem = ec.generate_private_key(ec.SECP256R1()).private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        # The file is for its owner alone from the start, and whole when it appears.
+        with NamedTemporaryFile(dir=path.parent, delete=False) as whole:
+            whole.write(pem)
+        Path(whole.name).rename(path)
     key = serialization.load_pem_private_key(path.read_bytes(), password=None)
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise TypeError(f"{path} holds no elliptic-curve key: remove it, and a new one is made")
     return key
-
-
-def make_key(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pem = ec.generate_private_key(ec.SECP256R1()).private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    # The file is for its owner alone from the start, and whole when it appears; of two processes, the first one's stays.
-    with NamedTemporaryFile(dir=path.parent) as whole:
-        whole.write(pem)
-        whole.flush()
-        os.fsync(whole.fileno())
-        try:
-            os.link(whole.name, path)
-        except FileExistsError:
-            return

@@ -148,30 +148,18 @@ def render_error_mappers(template: Json, contract: Contract, dial: str) -> Itera
             own = {"maxBytes": str(MAX_BODY_BYTES)} if kind is RequestTooLarge else {}
             problem = kind()
             problem.metadata = own | metadata
-            yield render_grpc_mapper(template, [*when, *over_grpc], problem)
+            answer = {"message": problem.text, "code": str(problem.to_status().code), "details": write_grpc(problem)}
+            yield fill(template["grpc_mapper"], {"filters": [*when, *over_grpc], **answer})
             # The id is filled in by Envoy, which it cannot do in the encoded details of a gRPC error.
             if kind is InternalError:
                 problem.metadata |= {"errorId": "%REQ(X-REQUEST-ID)%"}
-            yield render_json_mapper(template, when, problem)
-
-
-def render_grpc_mapper(template: Json, filters: Json, problem: Problem) -> Json:
-    values = {"filters": filters, "message": problem.text, "code": str(problem.to_status().code), "details": write_grpc(problem)}
-    return fill(template["grpc_mapper"], values)
-
-
-def render_json_mapper(template: Json, filters: Json, problem: Problem) -> Json:
-    return fill(template["json_mapper"], {"filters": filters, "status": find_http_status(problem), "body": write_json(problem)})
+            answer = {"status": find_http_status(problem), "body": write_json(problem)}
+            yield fill(template["json_mapper"], {"filters": when, **answer})
 
 
 def find_emergency_paths(contract: Contract) -> str:
     """Return a regular expression for every path, over JSON and gRPC, whose errors carry the number to dial."""
     emergencies = [rpc for rpc in contract.rpcs if rpc.rule.emergency]
-    paths = [re.escape(rpc.path) for rpc in emergencies]
-    paths += [write_path_pattern(binding.path) for rpc in emergencies for binding in rpc.bindings]
-    return rf"({'|'.join(paths)})(\?.*)?"
-
-
-def write_path_pattern(path: str) -> str:
-    plain = VARIABLE.sub(lambda variable: variable["pattern"] or "*", path)
-    return re.escape(plain).replace(r"\*", "[^/]+")
+    paths = [path for rpc in emergencies for path in (rpc.path, *(binding.path for binding in rpc.bindings))]
+    patterns = [re.escape(VARIABLE.sub(r"\g<collection>/*", path)).replace(r"\*", "[^/]+") for path in paths]
+    return rf"({'|'.join(patterns)})(\?.*)?"
