@@ -19,7 +19,7 @@ from tiny_service import add_thing, find_names, having_tables, log, open_things
 from chassis.database import Database, open_database
 from chassis.database.operation import run_operation
 from chassis.database.postgres import PostgresDatabase
-from chassis.database.sqlite import SqliteDatabase, create_sqlite_engine
+from chassis.database.sqlite import SqliteDatabase, create_sqlite_engine, lock_file
 from chassis.errors import ServiceUnavailable
 from chassis.testing import python
 
@@ -95,6 +95,12 @@ async def test_a_second_process_may_not_open_the_file(tmp_path: Path) -> None:
         assert f"{path} is in use by another process" in second.stderr
     third = await asyncio.to_thread(subprocess.run, python("-c", script), capture_output=True, text=True, check=False)
     assert (third.returncode, third.stderr) == (0, "")
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SystemExit, match=f"{tmp_path}/file cannot be written to"):
+        lock_file(tmp_path / "file" / "test.db")
 
 
 def test_a_file_with_a_wrong_setting_is_refused(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
-from chassis.errors import InvalidToken
+from chassis.errors import InvalidToken, ServiceUnavailable
 from chassis.identity import NOBODY, Caller, TokenVerifier
 from chassis.testing import AUDIENCE, ISSUER, Issuer
 from siaga.access.v1.access_pb2 import AGENCY, CITIZEN, DISPATCHER, OFFICIAL, RESPONDER, SUPERVISOR
@@ -360,6 +360,15 @@ async def test_an_issuer_who_answers_nonsense_leaves_the_known_keys_in_use(own_i
         assert (await verifier.identify(token)).user == "users/anna"
     async with running(TokenVerifier(ISSUER, AUDIENCE, own_issuer.jwks_url, tmp_path / "jwks.json")) as verifier:
         assert (await verifier.identify(token)).user == "users/anna", "nor is it kept on disk"
+
+
+async def test_as_long_as_there_is_no_key_nobody_is_told_to_sign_in_again(own_issuer: Counted, tmp_path: Path) -> None:
+    own_issuer.answer = {"keys": []}
+    token = f"Bearer {own_issuer.sign('users/anna')}"
+    async with running(TokenVerifier(ISSUER, AUDIENCE, own_issuer.jwks_url, tmp_path / "jwks.json")) as verifier:
+        with pytest.raises(ServiceUnavailable):
+            await verifier.identify(token)
+        assert verifier.identify_leniently(token).problem == UNVERIFIABLE
 
 
 async def test_a_disk_that_takes_nothing_ends_nothing(own_issuer: Counted, tmp_path: Path) -> None:

@@ -217,6 +217,18 @@ async def test_a_process_exports_traces_metrics_and_logs_without_a_word_of_an_ex
         assert SECRET not in place
 
 
+def test_a_process_that_fails_says_where_and_not_what(tmp_path: Path) -> None:
+    script = (
+        "from chassis import telemetry; from chassis.settings import Platform; telemetry.start('tiny', Platform());"
+        f"raise ValueError('{SECRET}')"
+    )
+    with run_process(python("-c", script), {}, tmp_path / "log") as process:
+        assert process.wait(20) == 1
+    printed = (tmp_path / "log").read_text()
+    assert "the process ends: ValueError in <module>" in printed
+    assert SECRET not in printed
+
+
 def test_levels_below_warning_of_talkative_libraries_are_left_out(tmp_path: Path) -> None:
     script = (
         "import logging; from chassis import telemetry; from chassis.settings import Platform; telemetry.start('tiny', Platform());"

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import jwt
 
-from chassis.errors import InvalidToken
+from chassis.errors import InvalidToken, ServiceUnavailable
 from siaga.access.v1 import access_pb2
 from siaga.access.v1.access_pb2 import Role
 
@@ -73,7 +73,7 @@ class TokenVerifier:
                 _log.warning("%s cannot be read: no tokens until the issuer has been asked for its keys", kept)
 
     async def identify(self, authorization: str) -> Caller:
-        """The caller, or nobody where no token came along. Raises InvalidToken."""
+        """The caller, or nobody where no token came along. Raises InvalidToken, and ServiceUnavailable as long as there is no key."""
         if not authorization:
             return NOBODY
         try:
@@ -83,6 +83,9 @@ class TokenVerifier:
             try:
                 found = self._verify(authorization)
             except UnknownKey:
+                if not self._keys:
+                    # To sign in again would help nobody.
+                    raise ServiceUnavailable(retry_seconds=1.0) from None
                 raise InvalidToken from None
         if found.problem:
             raise InvalidToken

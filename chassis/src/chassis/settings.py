@@ -3,17 +3,36 @@
 import os
 import secrets
 from pathlib import Path
+from typing import Annotated, TypeVar
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
+S = TypeVar("S", bound=BaseSettings)
 
 _SECRET_BYTES = 32
+
+
+def _check_database_url(url: SecretStr) -> SecretStr:
+    try:
+        known = make_url(url.get_secret_value()).drivername in {"sqlite", "postgresql+asyncpg"}
+    except (ArgumentError, ValueError):
+        known = False
+    if not known:
+        raise PydanticCustomError("database_url", "must be sqlite:///PATH or postgresql+asyncpg://USER:PASSWORD@HOST:PORT/NAME")
+    return url
+
+
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_check_database_url)]
 
 
 class Platform(BaseSettings):
     """Held as the field `platform` of each process's own settings."""
 
-    model_config = SettingsConfigDict(env_prefix="SIAGA_", frozen=True, populate_by_name=True)
+    model_config = SettingsConfigDict(env_prefix="SIAGA_", frozen=True, hide_input_in_errors=True, populate_by_name=True)
 
     # Where databases, keys and last good copies of what came from elsewhere lie.
     data: Path = Path(".data")
@@ -28,6 +47,17 @@ class Platform(BaseSettings):
     otlp_endpoint: str = Field(default="", validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
     # The share of new traces that is kept, 0 to 1. A caller's own decision, in `traceparent`, goes before it.
     trace_ratio: float = Field(default=0.05, ge=0, le=1)
+
+
+def read_settings(kind: type[S]) -> S:
+    """From the environment; ends the process with the name of each variable that is wrong, and without its value."""
+    try:
+        return kind()
+    except ValidationError as error:
+        prefix = "SIAGA_" if error.title == Platform.__name__ else kind.model_config.get("env_prefix", "")
+        # A default that is made of a wrong setting is not wrong by itself.
+        wrong = [(str(each["loc"][0]), each["msg"]) for each in error.errors() if each["type"] != "default_factory_not_called"]
+        raise SystemExit("\n".join(f"{name if name.isupper() else prefix + name.upper()}: {why}" for name, why in wrong)) from None
 
 
 def read_secret(path: Path) -> bytes:

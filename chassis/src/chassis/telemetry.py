@@ -58,6 +58,9 @@ def start(service: str, platform: Platform) -> Callable[[], None]:
     for talkative in ("httpx", "alembic"):
         logging.getLogger(talkative).setLevel(logging.WARNING)
 
+    # What Python itself would print of the last error has its text.
+    sys.excepthook = lambda _, error, __: _log.critical("the process ends: %s", describe(error))
+
     def end() -> None:
         for each in ends:
             each()
@@ -100,6 +103,13 @@ def call_span(method: str, metadata: Mapping[str, str]) -> Generator[Span, None,
         if token:
             otel_context.detach(token)
         span.end()
+
+
+@contextmanager
+def outgoing_span(method: str) -> Generator[tuple[tuple[str, str]], None, None]:
+    """The span of a call to another service; yields the metadata that carries it there."""
+    with _tracer.start_as_current_span(method, kind=SpanKind.CLIENT, record_exception=False, set_status_on_exception=False):
+        yield (("traceparent", traceparent()),)
 
 
 def mark_failed(span: Span, code: str, reason: str) -> None:

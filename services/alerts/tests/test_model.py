@@ -237,6 +237,15 @@ class TestTracking:
             alert.require_trackable(after(days=3))
 
     @pytest.mark.parametrize("resolved", [False, True])
+    def test_it_is_taken_of_a_silent_one_for_seven_days_whatever_the_agency_does(self, *, resolved: bool) -> None:
+        alert = take(make_alert(silent=True))
+        if resolved:
+            alert.resolve(HELPED, RINA, after(minutes=2))
+        alert.require_trackable(alert.create_time + timedelta(days=7))
+        with pytest.raises(AlertClosed):
+            alert.require_trackable(alert.create_time + timedelta(days=7, microseconds=1))
+
+    @pytest.mark.parametrize("resolved", [False, True])
     @pytest.mark.parametrize("silent", [False, True])
     def test_it_is_taken_for_two_hours_after_a_cancel_whatever_the_agency_does(self, *, resolved: bool, silent: bool) -> None:
         alert = take(make_alert(silent=silent))
@@ -301,7 +310,7 @@ class TestViews:
         shown = {field.name for field, _ in wire.to_message(alert, View.REDACTED).ListFields()}
         assert shown == {
             *("name", "state", "restricted", "area", "agency"),
-            *("create_time", "acknowledge_time", "close_time", "update_time", "revision", "etag"),
+            *("create_time", "deliver_time", "acknowledge_time", "close_time", "update_time", "revision", "etag"),
         }
 
     @pytest.mark.parametrize("silent", [False, True])

@@ -245,15 +245,19 @@ class TestFollowingTheDirectory:
             assert router.route(*IN_VILLAGE) == Route(VILLAGE, DISTRICT_ROOM, Routing.AREA)
             assert make_router(kept).route(*IN_VILLAGE) == Route(VILLAGE, DISTRICT_ROOM, Routing.AREA)
 
-    async def test_a_full_disk_costs_a_warning_and_not_what_was_learnt(self, tmp_path: Path, issuer: Issuer) -> None:
+    async def test_a_full_disk_costs_a_warning_and_not_what_was_learnt(
+        self, tmp_path: Path, issuer: Issuer, caplog: pytest.LogCaptureFixture
+    ) -> None:
         not_a_folder = tmp_path / "file"
         not_a_folder.touch()
         port = free_port()
         async with run_directory(tmp_path / "directory", port, issuer):
             router = make_router(not_a_folder / "alerts.directory", f"127.0.0.1:{port}")
             async with following(router) as task:
-                await until(lambda: router.route(MONAS["latitude"], MONAS["longitude"]).area != "" or task.done(), 5)
+                await until(lambda: "alerts.directory cannot be written" in caplog.text or task.done(), 5)
                 assert not task.done()
+            assert router.route(MONAS["latitude"], MONAS["longitude"]).area
+            assert "cannot be had" not in caplog.text
 
 
 @asynccontextmanager

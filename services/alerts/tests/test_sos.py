@@ -228,9 +228,25 @@ async def test_an_administrator_may_drill_and_no_more(people: People) -> None:
 
 
 async def test_a_channel_that_nobody_named_is_the_usual_one(people: People) -> None:
-    usual = [(people.dewi, "APP"), (people.nobody, "APP"), (people.rina, "VOICE"), (people.machine, "PARTNER")]
-    for party, channel in usual:
-        assert alert_pb2.Alert.Channel.Name((await party("RaiseAlert")).alert.channel) == channel
+    usual = [
+        *((people.dewi, "SELF", "APP"), (people.dewi, "OTHER", "APP"), (people.nobody, "OTHER", "APP")),
+        *((people.rina, "SELF", "APP"), (people.rina, "OTHER", "VOICE"), (people.machine, "SELF", "PARTNER")),
+    ]
+    for party, subject, channel in usual:
+        assert alert_pb2.Alert.Channel.Name((await party("RaiseAlert", subject=subject)).alert.channel) == channel
+
+
+async def test_whoever_writes_down_a_call_is_not_the_caller(people: People) -> None:
+    said = {"displayName": "Pak Agus", "callbackPhone": "0812"}
+    for party, channel, operator in ((people.rina, "VOICE", "rina"), (people.machine, "SMS", "room-system")):
+        alert = (await party("RaiseAlert", caller=said, channel=channel)).alert
+        assert (alert.caller.user, alert.caller.display_name, alert.caller.verified) == ("", "Pak Agus", False)
+        [raised, _] = (await people.sari("ListAlertEvents", name=alert.name)).events
+        assert raised.actor == operator
+    own = (await people.rina("RaiseAlert", caller=said)).alert
+    assert (own.caller.user, own.caller.verified) == ("rina", True)
+    [raised, _] = (await people.sari("ListAlertEvents", name=own.name)).events
+    assert raised.actor == ""
 
 
 async def test_a_silent_alert_is_never_called_back(people: People) -> None:

@@ -59,8 +59,12 @@ def create_sqlite_engine(
 
 def lock_file(path: Path) -> Any:  # noqa: ANN401  # the file's own type is private to io
     """Holds the database for this process alone: SQLite before 3.51.3 can corrupt a WAL under several writers."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = path.with_suffix(".lock").open("w")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = path.with_suffix(".lock").open("w")
+    except OSError as error:
+        message = f"{path.parent} cannot be written to ({error.strerror}): SIAGA_DATA names the folder for what is kept"
+        raise SystemExit(message) from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

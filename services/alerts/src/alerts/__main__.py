@@ -14,7 +14,7 @@ from chassis.bell import Bell
 from chassis.database import open_database
 from chassis.idempotency import keep_swept
 from chassis.server import Server, Servicer
-from chassis.settings import read_secret
+from chassis.settings import read_secret, read_settings
 from chassis.tail import Tail
 from chassis.watch import Watches
 from siaga.alerts.v1 import alert_service_pb2, alert_service_pb2_grpc
@@ -36,7 +36,7 @@ async def serve(settings: Settings) -> None:
 
 
 def main() -> None:
-    settings = Settings()
+    settings = read_settings(Settings)
     end_telemetry = telemetry.start("alerts", settings.platform)
     url = settings.database_url.get_secret_value()
     if not migrations.run_command(sys.argv[1:], url, MIGRATIONS, Model.metadata):

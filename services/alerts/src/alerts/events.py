@@ -11,7 +11,7 @@ from alerts.model import Alert, Audience, Kind, log
 _CELL_RESOLUTION = 7
 
 
-def alert_raised(session: Session, alert: Alert) -> None:
+def alert_raised(session: Session, alert: Alert, operator: str) -> None:
     """With what other services need to decide without asking."""
     about: dict[str, Any] = {
         "user": alert.user,
@@ -23,7 +23,7 @@ def alert_raised(session: Session, alert: Alert) -> None:
     }
     if alert.latitude is not None and alert.longitude is not None and not alert.silent and alert.kind != Kind.VIOLENCE:
         about["cell"] = h3.latlng_to_cell(alert.latitude, alert.longitude, _CELL_RESOLUTION)
-    log.append(session, "AlertRaised", alert.name, Audience.CALLER, **about)
+    log.append(session, "AlertRaised", alert.name, Audience.CALLER, operator, **about)
 
 
 def alert_routed(session: Session, alert: Alert) -> None:
@@ -34,8 +34,9 @@ def alert_delivered(session: Session, alert: Alert, operator: str) -> None:
     log.append(session, "AlertDelivered", alert.name, alert.caller_audience, operator)
 
 
-def alert_acknowledged(session: Session, alert: Alert, operator: str) -> None:
-    log.append(session, "AlertAcknowledged", alert.name, alert.caller_audience, operator)
+def alert_acknowledged(session: Session, alert: Alert, operator: str, *, again: bool) -> None:
+    """After a release it is no news to the caller, who was not told of that either."""
+    log.append(session, "AlertAcknowledged", alert.name, Audience.AGENCY if again else alert.caller_audience, operator)
 
 
 def alert_released(session: Session, alert: Alert, operator: str) -> None:

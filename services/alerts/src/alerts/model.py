@@ -15,6 +15,8 @@ from chassis.idempotency import RequestKeys
 
 # A phone that was torn from its owner's hand may be cancelled and still be carried somewhere.
 TRACKED_AFTER_CANCEL = timedelta(hours=2)
+# The caller of a silent alert is not to learn from a refusal that it was closed.
+SILENT_TRACKED = timedelta(days=7)
 _TICK = timedelta(microseconds=1)
 
 
@@ -212,6 +214,8 @@ class Alert(Model):
         lead.operator, lead.claimant, lead.state, lead.accept_time = operator, claimant, ResponseState.ACCEPTED, now
         self.state = State.ACKNOWLEDGED
         self.acknowledge_time = self.acknowledge_time or now
+        # Whoever answers it has seen it.
+        self.deliver_time = self.deliver_time or now
         shown = self.caller_audience is Audience.CALLER
         if shown:
             self.caller_state = State.ACKNOWLEDGED
@@ -256,7 +260,12 @@ class Alert(Model):
 
     def require_trackable(self, now: datetime) -> None:
         """Raises AlertClosed, and no sooner for what the agency did after a cancel."""
-        closed = now > self.cancel_time + TRACKED_AFTER_CANCEL if self.cancel_time else self.caller_state == State.RESOLVED
+        if self.cancel_time:
+            closed = now > self.cancel_time + TRACKED_AFTER_CANCEL
+        elif self.silent:
+            closed = now > self.create_time + SILENT_TRACKED
+        else:
+            closed = self.caller_state == State.RESOLVED
         if closed:
             raise AlertClosed
 

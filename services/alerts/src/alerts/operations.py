@@ -27,8 +27,11 @@ class Change:
     now: datetime
 
 
-def raise_alert(session: Session, scope: str, request_id: str, alert: dict[str, Any], response: dict[str, Any]) -> Alert:
-    """A new alert of these columns, or the one that `request_id` made within `scope` before; no id, no scope."""
+def raise_alert(session: Session, scope: str, request_id: str, alert: dict[str, Any], response: dict[str, Any], operator: str) -> Alert:
+    """A new alert of these columns, or the one that `request_id` made within `scope` before; no id, no scope.
+
+    `operator` is who wrote it down for the caller, where somebody did.
+    """
     if request_id and (earlier := keys.claim(session, scope, request_id, None, alert["name"])):
         found = store.find_alert(session, earlier)
         if found is None:
@@ -36,7 +39,7 @@ def raise_alert(session: Session, scope: str, request_id: str, alert: dict[str, 
         return found
     store.add_alert(session, alert, response)
     raised = cast("Alert", NewAlert(alert))
-    events.alert_raised(session, raised)
+    events.alert_raised(session, raised, operator)
     events.alert_routed(session, raised)
     return raised
 
@@ -50,8 +53,9 @@ def confirm_receipt(session: Session, change: Change) -> Alert:
 
 def acknowledge_alert(session: Session, change: Change) -> Alert:
     alert, replayed = _take_for_agency(session, change)
+    again = alert.acknowledge_time is not None
     if not replayed and alert.acknowledge(change.operator, change.viewer.user, change.now):
-        events.alert_acknowledged(session, alert, change.operator)
+        events.alert_acknowledged(session, alert, change.operator, again=again)
     return alert
 
 

@@ -13,6 +13,7 @@ from google.protobuf.message import DecodeError
 from shapely import MultiPolygon
 
 from alerts.model import Routing
+from chassis import telemetry
 from chassis.geo import AreaIndex, Place
 from siaga.directory.v1 import agency_pb2, directory_service_pb2, directory_service_pb2_grpc, snapshot_pb2
 
@@ -84,11 +85,15 @@ class Router:
 
     async def _refresh(self, directory: "directory_service_pb2_grpc.DirectoryServiceAsyncStub") -> None:
         request = directory_service_pb2.GetSnapshotRequest(etag=self._etag)
-        response = await directory.GetSnapshot(request, timeout=_CALL_SECONDS)
+        with telemetry.outgoing_span("siaga.directory.v1.DirectoryService/GetSnapshot") as metadata:
+            response = await directory.GetSnapshot(request, metadata=metadata, timeout=_CALL_SECONDS)
         if response.HasField("snapshot"):
             await asyncio.to_thread(self._learn, response)
-            await asyncio.to_thread(self._keep, response)
             _log.info("the directory's snapshot %s is in use: %d areas", self._etag, len(response.snapshot.areas))
+            try:
+                await asyncio.to_thread(self._keep, response)
+            except OSError as error:
+                _log.warning("%s cannot be written (%s): the next start may have no snapshot", self._kept, error.strerror)
 
     def _learn(self, response: directory_service_pb2.GetSnapshotResponse) -> None:
         snapshot = response.snapshot

@@ -46,8 +46,10 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
         # Without a token or a user nobody can be told from anybody else who has the request id.
         request_id = request.request_id.lower() if request.alert_token or by.user else ""
         token = request.alert_token or _make_token(scope, request_id)
-        columns, response = wire.to_columns(request, f"alerts/{new_uuid()}", by.user, by.name, _hash(token), route, now())
-        operation = partial(operations.raise_alert, scope=scope, request_id=request_id, alert=columns, response=response)
+        # By any channel but their own app, whoever is signed in speaks for a caller and is not the one.
+        operator, user, display_name = ("", by.user, by.name) if request.channel == alert_pb2.Alert.APP else (by.user, "", "")
+        columns, response = wire.to_columns(request, f"alerts/{new_uuid()}", user, display_name, _hash(token), route, now())
+        operation = partial(operations.raise_alert, scope=scope, request_id=request_id, alert=columns, response=response, operator=operator)
         alert = await self._database.write(operation, urgent=True)
         message = wire.to_message(alert, View.CALLER)
         return pb.RaiseAlertResponse(alert=message, alert_token=token, ignored_fields=ignored, credential_problem=by.problem)

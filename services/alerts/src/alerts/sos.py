@@ -34,11 +34,18 @@ def salvage(request: RaiseAlertRequest, caller: Caller) -> list[str]:
             request.ClearField("external_ids")
             ignored.append("externalIds")
     elif request.channel == alert_pb2.Alert.CHANNEL_UNSPECIFIED:
-        request.channel = alert_pb2.Alert.PARTNER if access_pb2.AGENCY in caller.roles else alert_pb2.Alert.VOICE
+        request.channel = _guess_channel(request, caller)
     if request.drill and _DRILLERS.isdisjoint(caller.roles):
         request.drill = False
         ignored.append("drill")
     return sorted(set(ignored))
+
+
+def _guess_channel(request: RaiseAlertRequest, caller: Caller) -> "alert_pb2.Alert.Channel.ValueType":
+    """A system passes on what it was told; a dispatcher writes down somebody's call, unless the danger is their own."""
+    if access_pb2.AGENCY in caller.roles:
+        return alert_pb2.Alert.PARTNER
+    return alert_pb2.Alert.VOICE if request.subject == alert_pb2.Alert.Caller.OTHER else alert_pb2.Alert.APP
 
 
 def _clean_texts(request: RaiseAlertRequest) -> list[str]:

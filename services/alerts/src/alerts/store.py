@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Select, and_, insert, or_, select
-from sqlalchemy.orm import Session, selectinload
+from sqlalchemy.orm import Session, joinedload, selectinload
 
 from alerts.model import Alert, Note, Position, Response, Viewer
 from chassis.statements import Prepared
@@ -38,10 +38,11 @@ def add_alert(session: Session, alert: dict[str, Any], response: dict[str, Any])
 
 
 def find_alert(session: Session, name: str, *, for_update: bool = False) -> Alert | None:
-    question = select(Alert).where(Alert.name == name).options(_WITH_RESPONSES)
+    # One statement, whether it finds something or not: who asks for what is not theirs learns nothing from the time it takes.
+    question = select(Alert).where(Alert.name == name).options(joinedload(Alert.responses, innerjoin=True))
     if for_update:
         question = question.with_for_update().execution_options(populate_existing=True)
-    return session.scalars(question).one_or_none()
+    return session.scalars(question).unique().one_or_none()
 
 
 def find_alerts(session: Session, names: Collection[str]) -> Sequence[Alert]:

@@ -76,7 +76,10 @@ class RaiseAlertRequest(_message.Message):
     subject: _alert_pb2.Alert.Caller.Subject.ValueType
     """Whose emergency it is."""
     channel: _alert_pb2.Alert.Channel.ValueType
-    """How the SOS came in. Taken from dispatchers, supervisors and agencies' systems; everybody else's is APP."""
+    """How the SOS came in: of a system PARTNER, of a dispatcher or supervisor for somebody else (`subject` OTHER) VOICE,
+    unless they say so otherwise; of everybody else always APP. By any channel but APP whoever is signed in speaks for
+    the caller: the alert's `caller.user` is empty.
+    """
     contact_preference: _alert_pb2.Alert.ContactPreference.ValueType
     """How the caller wants to be reached. For a silent alert it is DO_NOT_CONTACT whatever stands here."""
     note: _builtins.str

@@ -150,9 +150,10 @@ class AlertServiceServicer:
 
     def TrackAlert(self, request, context):
         """Adds positions of the caller. The alert shows the one with the newest `fix_time`; a late one is kept, but never
-        moves the alert back. Accepted while the alert is open, and for two hours after any cancel.
+        moves the alert back. Accepted while the alert is open, for two hours after any cancel, and for seven days after
+        a silent alert was raised. For whoever sees the alert without being its caller it is ACCESS_DENIED.
 
-        Errors: `ALERT_NOT_FOUND`, `ALERT_CLOSED`.
+        Errors: `ALERT_NOT_FOUND`, `ALERT_CLOSED`, `ACCESS_DENIED`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -218,9 +219,9 @@ class AlertServiceServicer:
     def CancelAlert(self, request, context):
         """Calls the alert off. The caller's side shows CANCELLED from now on. Whoever holds the phone may not be the
         caller: without the right PIN the agency keeps the alert open, with `cancel_claim`, until it resolves it.
-        Cancelling again changes nothing.
+        Cancelling again changes nothing. For whoever sees the alert without being its caller it is ACCESS_DENIED.
 
-        Errors: `ALERT_NOT_FOUND`, `ALERT_CLOSED`.
+        Errors: `ALERT_NOT_FOUND`, `ALERT_CLOSED`, `ACCESS_DENIED`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -62,9 +62,10 @@ class AlertServiceStub:
     """
     TrackAlert: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.TrackAlertRequest, _alert_pb2.Alert]
     """Adds positions of the caller. The alert shows the one with the newest `fix_time`; a late one is kept, but never
-    moves the alert back. Accepted while the alert is open, and for two hours after any cancel.
+    moves the alert back. Accepted while the alert is open, for two hours after any cancel, and for seven days after
+    a silent alert was raised. For whoever sees the alert without being its caller it is ACCESS_DENIED.
 
-    Errors: `ALERT_NOT_FOUND`, `ALERT_CLOSED`.
+    Errors: `ALERT_NOT_FOUND`, `ALERT_CLOSED`, `ACCESS_DENIED`.
     """
     WatchAlert: _grpc.UnaryStreamMultiCallable[_alert_service_pb2.WatchAlertRequest, _alert_service_pb2.WatchAlertsResponse]
     """Follows one alert: first as it is now, then `snapshot_end`, then every change that this reader is shown.
@@ -102,9 +103,9 @@ class AlertServiceStub:
     CancelAlert: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.CancelAlertRequest, _alert_pb2.Alert]
     """Calls the alert off. The caller's side shows CANCELLED from now on. Whoever holds the phone may not be the
     caller: without the right PIN the agency keeps the alert open, with `cancel_claim`, until it resolves it.
-    Cancelling again changes nothing.
+    Cancelling again changes nothing. For whoever sees the alert without being its caller it is ACCESS_DENIED.
 
-    Errors: `ALERT_NOT_FOUND`, `ALERT_CLOSED`.
+    Errors: `ALERT_NOT_FOUND`, `ALERT_CLOSED`, `ACCESS_DENIED`.
     """
     AddNote: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.AddNoteRequest, _alert_pb2.Alert]
     """Adds a note to the timeline of an alert, closed ones included.
@@ -151,9 +152,10 @@ class AlertServiceAsyncStub(AlertServiceStub):
     """
     TrackAlert: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.TrackAlertRequest, _alert_pb2.Alert]  # type: ignore[assignment]
     """Adds positions of the caller. The alert shows the one with the newest `fix_time`; a late one is kept, but never
-    moves the alert back. Accepted while the alert is open, and for two hours after any cancel.
+    moves the alert back. Accepted while the alert is open, for two hours after any cancel, and for seven days after
+    a silent alert was raised. For whoever sees the alert without being its caller it is ACCESS_DENIED.
 
-    Errors: `ALERT_NOT_FOUND`, `ALERT_CLOSED`.
+    Errors: `ALERT_NOT_FOUND`, `ALERT_CLOSED`, `ACCESS_DENIED`.
     """
     WatchAlert: _aio.UnaryStreamMultiCallable[_alert_service_pb2.WatchAlertRequest, _alert_service_pb2.WatchAlertsResponse]  # type: ignore[assignment]
     """Follows one alert: first as it is now, then `snapshot_end`, then every change that this reader is shown.
@@ -191,9 +193,9 @@ class AlertServiceAsyncStub(AlertServiceStub):
     CancelAlert: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.CancelAlertRequest, _alert_pb2.Alert]  # type: ignore[assignment]
     """Calls the alert off. The caller's side shows CANCELLED from now on. Whoever holds the phone may not be the
     caller: without the right PIN the agency keeps the alert open, with `cancel_claim`, until it resolves it.
-    Cancelling again changes nothing.
+    Cancelling again changes nothing. For whoever sees the alert without being its caller it is ACCESS_DENIED.
 
-    Errors: `ALERT_NOT_FOUND`, `ALERT_CLOSED`.
+    Errors: `ALERT_NOT_FOUND`, `ALERT_CLOSED`, `ACCESS_DENIED`.
     """
     AddNote: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.AddNoteRequest, _alert_pb2.Alert]  # type: ignore[assignment]
     """Adds a note to the timeline of an alert, closed ones included.
@@ -261,9 +263,10 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_alert_pb2.Alert, _abc.Awaitable[_alert_pb2.Alert]]:
         """Adds positions of the caller. The alert shows the one with the newest `fix_time`; a late one is kept, but never
-        moves the alert back. Accepted while the alert is open, and for two hours after any cancel.
+        moves the alert back. Accepted while the alert is open, for two hours after any cancel, and for seven days after
+        a silent alert was raised. For whoever sees the alert without being its caller it is ACCESS_DENIED.
 
-        Errors: `ALERT_NOT_FOUND`, `ALERT_CLOSED`.
+        Errors: `ALERT_NOT_FOUND`, `ALERT_CLOSED`, `ACCESS_DENIED`.
         """
 
     @_abc_1.abstractmethod
@@ -343,9 +346,9 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_alert_pb2.Alert, _abc.Awaitable[_alert_pb2.Alert]]:
         """Calls the alert off. The caller's side shows CANCELLED from now on. Whoever holds the phone may not be the
         caller: without the right PIN the agency keeps the alert open, with `cancel_claim`, until it resolves it.
-        Cancelling again changes nothing.
+        Cancelling again changes nothing. For whoever sees the alert without being its caller it is ACCESS_DENIED.
 
-        Errors: `ALERT_NOT_FOUND`, `ALERT_CLOSED`.
+        Errors: `ALERT_NOT_FOUND`, `ALERT_CLOSED`, `ACCESS_DENIED`.
         """
 
     @_abc_1.abstractmethod
