@@ -1,12 +1,27 @@
 """The OpenAPI document is valid, and says what the contract says."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from openapi_spec_validator import validate
 
 from gateway.contract import Contract
 from gateway.openapi import write_openapi
+
+# What everybody is answered by every RPC, which the tests of access hold true.
+MATRIX = yaml.safe_load((Path(__file__).parents[2] / "tests/security/access_matrix.yaml").read_text())["rpcs"]
+
+
+def find_refusals(key: str) -> set[str]:
+    blocks = [MATRIX[key].get("anywhere", {}), *MATRIX[key].get("states", {}).values()]
+    return {said.split()[1] for block in blocks for said in block if not said.startswith("OK")}
+
+
+REFUSALS = {
+    f"{rpc.service}.{rpc.method.name}": find_refusals(f"{rpc.upstream}.{rpc.method.name}") for rpc in Contract().rpcs if rpc.bindings
+}
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +37,7 @@ def test_every_binding_is_an_operation(document: Any) -> None:
     bindings = [binding for rpc in Contract().rpcs for binding in rpc.bindings]
     operations = [(path, method) for path, methods in document["paths"].items() for method in methods]
     assert len(operations) == len(bindings)
+    assert {binding.body for binding in bindings} == {"", "*"}
     assert ("/v1/alerts:raise", "post") in operations
     assert ("/v1/alerts/{alert}:track", "post") in operations
     assert ("/v1/contacts:nearby", "get") in operations
@@ -72,6 +88,14 @@ def test_errors_are_grouped_by_their_status(document: Any) -> None:
     assert "`ALERT_CLOSED`" in acknowledge["400"]["description"]
     assert "`ACCESS_DENIED`" in acknowledge["403"]["description"]
     assert set(document["paths"]["/v1/alerts:raise"]["post"]["responses"]) == {"200", "400", "429", "500", "503", "504"}
+
+
+@pytest.mark.parametrize("rpc", [rpc for rpc, refusals in REFUSALS.items() if refusals])
+def test_every_refusal_that_somebody_gets_is_documented(document: Any, rpc: str) -> None:
+    operations = [operation for methods in document["paths"].values() for operation in methods.values()]
+    responses = next(each["responses"] for each in operations if each["operationId"] == rpc)
+    told = {status: answer["description"] for status, answer in responses.items() if status != "200"}
+    assert {reason for reason in REFUSALS[rpc] if f"`{reason}`" not in str(told)} == set()
 
 
 def test_a_watch_is_a_stream_of_events(document: Any) -> None:
