@@ -1,12 +1,12 @@
 """What holds of an alert whatever is done with it, by whom and in which order."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 
 from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
-from moments import BUDI, RINA, SARI, after, make_alert, make_position
+from moments import BUDI, DEWI, RINA, SARI, after, make_alert, make_position
 
 from alerts import wire
 from alerts.errors import AlertClosed, AlreadyAcknowledged, NotAcknowledged, NotClaimant
