@@ -22,6 +22,7 @@ from honcho.manager import Manager
 from honcho.printer import Message, Printer
 
 from alerts.settings import Settings as AlertsSettings
+from chassis.settings import read_settings
 from directory.settings import Settings as DirectorySettings
 from gateway.settings import Settings as GatewaySettings
 
@@ -33,7 +34,7 @@ MONAS = {"latitude": -6.1754, "longitude": 106.8272}
 def main() -> None:
     environment = choose_environment()
     os.environ.update(environment)
-    gateway = GatewaySettings()
+    gateway = read_settings(GatewaySettings)
     require_free_ports(gateway)
     logs = Path(environment["SIAGA_DATA"]) / "logs"
     logs.mkdir(parents=True, exist_ok=True)
@@ -95,8 +96,8 @@ def require_free_ports(gateway: GatewaySettings) -> None:
         "GATEWAY_PORT": gateway.port,
         "GATEWAY_ADAPTERS_PORT": gateway.adapters_port,
         "GATEWAY_ADMIN_PORT": gateway.admin_port,
-        "ALERTS_LISTEN": int(AlertsSettings().listen.rpartition(":")[2]),
-        "DIRECTORY_LISTEN": int(DirectorySettings().listen.rpartition(":")[2]),
+        "ALERTS_LISTEN": int(read_settings(AlertsSettings).listen.rpartition(":")[2]),
+        "DIRECTORY_LISTEN": int(read_settings(DirectorySettings).listen.rpartition(":")[2]),
     }
     if "VALKEY_PORT" in os.environ:
         ports["VALKEY_PORT"] = int(os.environ["VALKEY_PORT"])

@@ -65,6 +65,13 @@ def test_envoy_refuses_a_broken_configuration(monkeypatch: pytest.MonkeyPatch) -
     assert done.returncode != 0
 
 
+def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_PORT", "http")
+    done = subprocess.run([sys.executable, "-m", "gateway", "validate"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("GATEWAY_PORT: ")
+
+
 def test_every_rpc_with_a_rule_has_one_route_and_no_other_has_any(contract: Contract, config: Any) -> None:
     routed = [route["match"]["path"] for route in find_routes(config) if "path" in route["match"]]
     assert sorted(routed) == sorted(rpc.path for rpc in contract.rpcs)

@@ -73,13 +73,26 @@ def test_the_printed_lines_work_and_a_second_start_keeps_the_data(tmp_path: Path
         assert "ready to exit" in second.read_text()
 
 
+def fail_to_run(settings: dict[str, str]) -> str:
+    command = [sys.executable, str(ROOT / "deploy/local.py")]
+    done = subprocess.run(command, env=os.environ | settings, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    return done.stderr
+
+
 def test_a_taken_port_is_named(tmp_path: Path) -> None:
     settings = choose_settings(tmp_path)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", int(settings["GATEWAY_PORT"])))
         taken.listen()
-        done = subprocess.run(
-            [sys.executable, str(ROOT / "deploy/local.py")], env=os.environ | settings, capture_output=True, text=True, check=False
-        )
-    assert done.returncode == 1
-    assert f"port {settings['GATEWAY_PORT']} is taken: free it, or set another in GATEWAY_PORT" in done.stderr
+        said = fail_to_run(settings)
+    assert f"port {settings['GATEWAY_PORT']} is taken: free it, or set another in GATEWAY_PORT" in said
+
+
+def test_a_wrong_setting_is_named(tmp_path: Path) -> None:
+    assert fail_to_run(choose_settings(tmp_path) | {"GATEWAY_PORT": "http"}).startswith("GATEWAY_PORT: ")
+
+
+def test_a_database_that_is_away_is_named(tmp_path: Path) -> None:
+    away = {"ALERTS_DATABASE_URL": "postgresql+asyncpg://127.0.0.1:1/away"}
+    assert "the database of alerts is not ready" in fail_to_run(choose_settings(tmp_path) | away)

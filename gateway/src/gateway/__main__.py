@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 
+from chassis.settings import read_settings
 from gateway.adapters.app import run_adapters
 from gateway.contract import Contract
 from gateway.envoy.render import render_config
@@ -29,7 +30,7 @@ def main() -> None:
     for name, (_, text) in COMMANDS.items():
         commands.add_parser(name, help=text)
     run, _ = COMMANDS[parser.parse_args().command]
-    run(Settings())
+    run(read_settings(Settings))
 
 
 if __name__ == "__main__":
