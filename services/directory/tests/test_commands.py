@@ -107,5 +107,10 @@ async def test_a_data_folder_that_cannot_be_written_is_named(tmp_path: Path, arg
     data.write_text("a file")
     status, _, errors = await command(*arguments, SIAGA_DATA=str(data))
     assert status == 1
-    assert errors.splitlines()[-1].startswith(f"[Errno 17] File exists: '{data}': SIAGA_DATA must be a folder to write into")
+    assert errors.splitlines()[-1].startswith(f"{data} cannot be written to (File exists): SIAGA_DATA")
     assert "Traceback" not in errors
+
+
+async def test_a_wrong_setting_is_named_without_its_value() -> None:
+    status, _, errors = await command("migrate", DIRECTORY_DATABASE_URL="mysql://siaga:secret@host/directory")
+    assert (status, errors) == (1, "DIRECTORY_DATABASE_URL: must be sqlite:///PATH or postgresql+asyncpg://USER:PASSWORD@HOST:PORT/NAME\n")

@@ -5,6 +5,7 @@ import asyncio
 from chassis import telemetry
 from chassis.database import open_database
 from chassis.server import Server, Servicer
+from chassis.settings import read_settings
 from directory.commands import run_command
 from directory.current import CurrentDirectory
 from directory.servicer import DirectoryServicer
@@ -26,14 +27,11 @@ async def serve(settings: Settings) -> None:
 
 
 def main() -> None:
-    settings = Settings()
-    try:
-        if not run_command(settings):
-            end_telemetry = telemetry.start("directory", settings.platform)
-            asyncio.run(serve(settings))
-            end_telemetry()
-    except OSError as error:
-        raise SystemExit(f"{error}: SIAGA_DATA must be a folder to write into, DIRECTORY_DATABASE_URL a database that answers") from None
+    settings = read_settings(Settings)
+    if not run_command(settings):
+        end_telemetry = telemetry.start("directory", settings.platform)
+        asyncio.run(serve(settings))
+        end_telemetry()
 
 
 if __name__ == "__main__":
