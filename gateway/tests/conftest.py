@@ -19,8 +19,6 @@ from gateway.envoy.run import OPTIONS
 from harness import RunningPlatform, run_platform
 from telemetry.receiver import Receiver, run_receiver
 
-ORIGIN = "https://siaga.example"
-
 
 @pytest.fixture(scope="module")
 def collector() -> Iterator[Receiver]:
@@ -33,7 +31,7 @@ def platform(collector: Receiver) -> Iterator[RunningPlatform]:
     settings = {
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint,
         "SIAGA_TRACE_RATIO": "1",
-        "GATEWAY_CORS_ORIGINS": json.dumps([ORIGIN]),
+        "GATEWAY_CORS_ORIGINS": '["https://siaga.example"]',
     }
     with run_platform(settings) as running:
         yield running
