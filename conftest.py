@@ -5,22 +5,29 @@ from pathlib import Path
 
 import pytest
 
-from chassis.testing import Issuer, create_database, execute, run_postgres
+from chassis.testing import Issuer, Postgres, create_database, execute, run_postgres
 
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """One that does not wait for the disk, for whatever cuts nobody's power."""
-    with run_postgres() as url:
-        execute(url, "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
-        yield url
+    with run_postgres() as server:
+        execute(server.url, "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
+        yield server.url
 
 
 @pytest.fixture(scope="session")
 def durable_postgres_server() -> Iterator[str]:
     """One as in production, for the tests of faults."""
-    with run_postgres() as url:
-        yield url
+    with run_postgres() as server:
+        yield server.url
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[Postgres]:
+    """For a test that stops or pauses it."""
+    with run_postgres() as server:
+        yield server
 
 
 @pytest.fixture

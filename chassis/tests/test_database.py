@@ -21,7 +21,7 @@ from chassis.database.operation import run_operation
 from chassis.database.postgres import PostgresDatabase
 from chassis.database.sqlite import SqliteDatabase, create_sqlite_engine, lock_file
 from chassis.errors import ServiceUnavailable
-from chassis.testing import python
+from chassis.testing import Postgres, python
 
 
 class ReadsWithoutSnapshot(SqliteDatabase):
@@ -153,7 +153,7 @@ async def write_until_accepted(database: Database, name: str) -> None:
                 return
 
 
-async def test_a_stopped_postgres_refuses_within_a_second_and_serves_again_when_it_is_back(own_postgres: Any) -> None:
+async def test_a_stopped_postgres_refuses_within_a_second_and_serves_again_when_it_is_back(own_postgres: Postgres) -> None:
     async with open_things(own_postgres.url) as database:
         await asyncio.gather(*[database.write(lambda session, name=f"before {n}": add_thing(session, name)) for n in range(8)])
         await asyncio.to_thread(own_postgres.stop)
@@ -167,7 +167,7 @@ async def test_a_stopped_postgres_refuses_within_a_second_and_serves_again_when_
         assert await database.read(find_names) == ["after", *(f"before {n}" for n in range(8))]
 
 
-async def test_a_paused_postgres_is_told_of_within_a_second_to_who_calls_for_help_and_in_time_to_others(own_postgres: Any) -> None:
+async def test_a_paused_postgres_is_told_of_within_a_second_to_who_calls_for_help_and_in_time_to_others(own_postgres: Postgres) -> None:
     async with open_things(own_postgres.url) as database:
         await asyncio.gather(*[database.write(lambda session, name=f"before {n}": add_thing(session, name)) for n in range(8)])
         own_postgres.pause()
@@ -186,7 +186,7 @@ async def test_a_paused_postgres_is_told_of_within_a_second_to_who_calls_for_hel
         assert "after" in await database.read(find_names)
 
 
-async def test_an_urgent_write_waits_for_its_turn_while_others_are_answered(own_postgres: Any) -> None:
+async def test_an_urgent_write_waits_for_its_turn_while_others_are_answered(own_postgres: Postgres) -> None:
     async with open_things(own_postgres.url) as database:
         slow = [asyncio.create_task(database.write(lambda session: session.execute(text("SELECT pg_sleep(0.5)")))) for _ in range(32)]
         await asyncio.sleep(0)

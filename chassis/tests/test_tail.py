@@ -18,6 +18,7 @@ from chassis.database import Database
 from chassis.events import Event, EventLog
 from chassis.opaque import unwrap
 from chassis.tail import Change, EndReason, Follower, Heartbeat, Tail
+from chassis.testing import Postgres
 from chassis.watch import SnapshotEnd
 
 EVENTS = Model.metadata.tables["events"]
@@ -251,7 +252,7 @@ class DiesWithItsDatabase(Tail[Thing]):
             await self._catch_up()
 
 
-async def test_the_tail_outlives_an_outage_of_the_database(own_postgres: Any) -> None:
+async def test_the_tail_outlives_an_outage_of_the_database(own_postgres: Postgres) -> None:
     async with watching(own_postgres.url) as watched, watching(own_postgres.url, DiesWithItsDatabase) as mutant:
         following = [asyncio.create_task(read_until(each.follow(), "after")) for each in (watched, mutant)]
         while not await _has_followers(watched, mutant):

@@ -17,7 +17,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import asyncpg
 import grpc
 import psutil
 
@@ -25,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from client import make_request
 
-from chassis.testing import AUDIENCE, ISSUER, Issuer, free_port, is_listening, run_postgres, run_process, wait_until
+from chassis.testing import AUDIENCE, ISSUER, Issuer, create_database, free_port, is_listening, run_postgres, run_process, wait_until
 from harness import RunningPlatform, is_serving, run_platform
 from siaga.alerts.v1 import alert_service_pb2_grpc
 
@@ -114,22 +113,14 @@ def run_pair(urls: tuple[str, str]) -> Generator[dict[str, tuple[str, str, str, 
         yield rounds
 
 
-async def create_databases(server: str, *names: str) -> None:
-    connection = await asyncpg.connect(server.replace("+asyncpg", ""))
-    for name in names:
-        await connection.execute(f"CREATE DATABASE {name}")
-    await connection.close()
-
-
 def bench_write_path() -> dict[str, object]:
     report: dict[str, object] = {}
     print("\nOne RaiseAlert against a bare handler that writes the same rows; 16 in flight, token cached, no watcher")
     print(f"{'':24}{'CPU us per call':>18} {'calls a second':>22}")
     with tempfile.TemporaryDirectory() as folder, run_postgres() as server:
-        asyncio.run(create_databases(server, "measured", "floor"))
         engines = {
             "SQLite": (f"sqlite:///{folder}/full.db", f"sqlite:///{folder}/bare.db"),
-            "PostgreSQL": (server.replace("/postgres?", "/measured?"), server.replace("/postgres?", "/floor?")),
+            "PostgreSQL": (create_database(server.url), create_database(server.url)),
         }
         for engine, urls in engines.items():
             with run_pair(urls) as rounds:

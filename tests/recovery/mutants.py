@@ -11,6 +11,7 @@ import grpc
 from sqlalchemy.orm import Session
 
 import alerts.__main__ as program
+import chassis.database.operation
 import chassis.database.sqlite
 import chassis.server
 import chassis.tail
@@ -34,9 +35,9 @@ class EarlyDatabase:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._database, name)
 
-    async def write(self, operation: Callable[[Session], Any]) -> Any:
+    async def write(self, operation: Callable[[Session], Any], *, urgent: bool = False) -> Any:
         if not isinstance(operation, partial) or operation.func is not operations.raise_alert:
-            return await self._database.write(operation)
+            return await self._database.write(operation, urgent=urgent)
         task = asyncio.create_task(self._write_late(operation))
         self._late.add(task)
         task.add_done_callback(self._late.discard)
@@ -87,6 +88,11 @@ def count_watches_as_calls() -> None:
     chassis.server.grpc.aio.server = partial(grpc.aio.server, maximum_concurrent_rpcs=Settings().max_watches)
 
 
+def wait_for_the_database() -> None:
+    """Leaves who calls for help waiting for as long as anybody else."""
+    chassis.database.operation.PATIENCE_SECONDS = 3600.0
+
+
 def wait_for_slow_readers() -> None:
     """Keeps everything for a watcher, however far it is behind."""
     chassis.tail._QUEUE = 0
@@ -99,6 +105,7 @@ BROKEN = (
     trust_the_bell,
     ask_the_directory,
     count_watches_as_calls,
+    wait_for_the_database,
     wait_for_slow_readers,
 )
 MUTANTS = {each.__name__: each for each in BROKEN}

