@@ -5,6 +5,8 @@ BIN := .venv/bin
 MEMBERS := protos chassis services/alerts services/directory gateway
 INSTALLED := .venv/installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Or uv would install into whichever environment is active.
+export VIRTUAL_ENV := $(CURDIR)/.venv
 
 .PHONY: help setup run test check fmt protos migration bench nightly lock clean
 .DEFAULT_GOAL := help

@@ -1,13 +1,15 @@
 """What every process of one deployment is told alike, from its environment."""
 
 import os
+import re
 import secrets
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_core import PydanticCustomError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from redis.asyncio.connection import parse_url
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -26,7 +28,23 @@ def _check_database_url(url: SecretStr) -> SecretStr:
     return url
 
 
+def _check_redis_url(url: SecretStr) -> SecretStr:
+    try:
+        parse_url(url.get_secret_value())
+    except ValueError:
+        raise PydanticCustomError("redis_url", "must be redis://HOST:PORT, rediss://… or unix://PATH") from None
+    return url
+
+
+def _check_address(address: str) -> str:
+    if not re.fullmatch(r"(\[.+\]|[^:]+):[0-9]{1,5}", address):
+        raise PydanticCustomError("address", "must be HOST:PORT")
+    return address
+
+
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_check_database_url)]
+RedisUrl = Annotated[SecretStr, AfterValidator(_check_redis_url)]
+Address = Annotated[str, AfterValidator(_check_address)]
 
 
 class Platform(BaseSettings):
@@ -42,7 +60,7 @@ class Platform(BaseSettings):
     jwks_url: str = "http://127.0.0.1:9103/dev/jwks"
     # The number to dial when the platform cannot help.
     dial: str = "112"
-    redis_url: SecretStr = Field(default=SecretStr("redis://127.0.0.1:9105"), validation_alias="REDIS_URL")
+    redis_url: RedisUrl = Field(default=SecretStr("redis://127.0.0.1:9105"), validation_alias="REDIS_URL")
     # Where traces, metrics and logs go over OTLP (gRPC), such as `http://127.0.0.1:4317`. Empty: nowhere.
     otlp_endpoint: str = Field(default="", validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
     # The share of new traces that is kept, 0 to 1. A caller's own decision, in `traceparent`, goes before it.
@@ -53,6 +71,9 @@ def read_settings(kind: type[S]) -> S:
     """From the environment; ends the process with the name of each variable that is wrong, and without its value."""
     try:
         return kind()
+    except SettingsError as error:
+        # What is not even JSON where JSON is wanted; the text names the field and no value.
+        raise SystemExit(str(error)) from None
     except ValidationError as error:
         prefix = "SIAGA_" if error.title == Platform.__name__ else kind.model_config.get("env_prefix", "")
         # A default that is made of a wrong setting is not wrong by itself.

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from chassis.settings import DatabaseUrl, Platform
+from chassis.settings import Address, DatabaseUrl, Platform
 
 
 def _in_data(name: str) -> Callable[[dict[str, Any]], Path]:
@@ -22,13 +22,13 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="ALERTS_", frozen=True, hide_input_in_errors=True)
 
     platform: Platform = Field(default_factory=Platform)
-    listen: str = "127.0.0.1:9101"
+    listen: Address = "127.0.0.1:9101"
     # SQLAlchemy's: `sqlite:///path` or `postgresql+asyncpg://…`.
     database_url: DatabaseUrl = Field(default_factory=_default_url)
     # 32 random bytes, the same for every replica; made at the first start where there are none.
     secret_file: Path = Field(default_factory=_in_data("alerts.secret"))
     # The directory that SOS are routed by, and where its last snapshot is kept.
-    directory: str = "127.0.0.1:9102"
+    directory: Address = "127.0.0.1:9102"
     snapshot_file: Path = Field(default_factory=_in_data("alerts.directory"))
     # The city's own room, which answers what cannot be routed.
     default_agency: str = "agencies/jakarta-112"
