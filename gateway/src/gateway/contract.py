@@ -16,7 +16,10 @@ from google.protobuf.descriptor_pb2 import (
 )
 from google.protobuf.message import Message
 
+# Options whose module is not loaded when the descriptors are read would be lost.
+from buf.validate import validate_pb2  # noqa: F401  # pyright: ignore[reportUnusedImport]
 from siaga.access.v1 import access_pb2
+from siaga.errors.v1 import error_reason_pb2  # noqa: F401  # pyright: ignore[reportUnusedImport]
 
 # The package types its extension as a plain field.
 HTTP: Any = annotations_pb2.http
