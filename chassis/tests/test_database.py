@@ -196,6 +196,15 @@ async def test_an_urgent_write_waits_for_its_turn_while_others_are_answered(own_
         await asyncio.gather(*slow)
 
 
+async def test_a_process_that_was_held_up_itself_does_not_blame_its_database(database_url: str) -> None:
+    async with open_things(database_url) as database:
+        write = asyncio.create_task(database.write(lambda session: add_thing(session, "urgent"), urgent=True))
+        await asyncio.sleep(0)
+        # As a machine that is suspended: time passes, and nothing runs.
+        time.sleep(1.5)
+        assert await write == "urgent"
+
+
 async def test_an_urgent_write_to_a_locked_file_is_refused_within_a_second_and_done_once_when_it_is_free(tmp_path: Path) -> None:
     path = tmp_path / "test.db"
     async with open_things(f"sqlite:///{path}") as database:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection
@@ -13,7 +14,9 @@ from chassis.errors import ServiceUnavailable
 T = TypeVar("T")
 
 # Whoever calls for help is told within a second that nobody answers here.
-PATIENCE_SECONDS = 0.8
+PATIENCE_SECONDS = 0.75
+# A process that was held up itself finds the answers that came meanwhile.
+SECOND_LOOK_SECONDS = 0.05
 RETRY_SECONDS = 1.0
 _log = logging.getLogger(__name__)
 
@@ -70,12 +73,14 @@ class Answers:
         else:
             future.set_exception(error)
 
-    def _give_up(self, future: "asyncio.Future[Any]") -> None:
+    def _give_up(self, future: "asyncio.Future[Any]", *, looked: bool = False) -> None:
         if future.done():
             return
         quiet = self._loop.time() - self._latest
         if quiet < PATIENCE_SECONDS:
             self._loop.call_later(PATIENCE_SECONDS - quiet, self._give_up, future)
+        elif not looked:
+            self._loop.call_later(SECOND_LOOK_SECONDS, partial(self._give_up, future, looked=True))
         else:
             self._report(away=True)
             future.set_exception(ServiceUnavailable(retry_seconds=RETRY_SECONDS))
