@@ -15,7 +15,7 @@ from sqlalchemy import Column, Integer, MetaData, String, Table
 from chassis import migrations
 from chassis.database.sqlite import lock_file
 from chassis.migrations import CommandError
-from chassis.testing import python, run_process, wait_until
+from chassis.testing import free_port, python, run_process, wait_until
 
 FIRST = """
     op.create_table("things", sa.Column("id", sa.Integer(), primary_key=True), sa.Column("name", sa.String(), nullable=False))
@@ -193,3 +193,18 @@ def test_a_migration_beside_a_running_service_is_refused(tmp_path: Path, folder:
     with pytest.raises(SystemExit, match="is in use by another process"):
         migrations.migrate(f"sqlite:///{tmp_path / 'test.db'}", folder, make_metadata())
     lock.close()
+
+
+def test_a_database_that_cannot_be_opened_is_named_without_its_password(folder: Path, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged.db"
+    damaged.write_bytes(b"canary " * 1000)
+    for url, named in (
+        (f"sqlite:///{damaged}", f"sqlite:///{damaged} cannot be opened: file is not a database"),
+        (
+            f"postgresql+asyncpg://user:canary@127.0.0.1:{free_port()}/name",
+            "user:\\*\\*\\*@127.0.0.1:[0-9]+/name cannot be opened: .*refused|Connect",
+        ),
+    ):
+        with pytest.raises(SystemExit, match=named) as ended:
+            migrations.migrate(url, folder, make_metadata())
+        assert "canary" not in str(ended.value)

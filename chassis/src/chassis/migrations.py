@@ -2,6 +2,8 @@
 
 import asyncio
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,8 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
-from sqlalchemy import Connection, MetaData, make_url, text
+from sqlalchemy import URL, Connection, MetaData, make_url, text
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -90,27 +93,53 @@ def _command(connection: Connection, folder: Path, metadata: MetaData, command: 
     command(config)
 
 
+class _Unopened(Exception):
+    """The text says which database, and why."""
+
+
 def _run(url: str, work: Any) -> None:  # noqa: ANN401
     parsed = make_url(url)
-    if parsed.get_backend_name() == "sqlite":
-        path = Path(parsed.database or "")
-        lock = lock_file(path)
-        engine = create_sqlite_engine(path)
-        try:
-            with engine.connect() as connection:
-                work(connection)
-        finally:
-            engine.dispose()
-            lock.close()
-        return
+    try:
+        if parsed.get_backend_name() == "sqlite":
+            _run_on_sqlite(parsed, work)
+        else:
+            asyncio.run(_run_on_postgres(parsed, work))
+    except _Unopened as error:
+        raise SystemExit(str(error)) from None
 
-    async def run() -> None:
-        engine = create_async_engine(parsed, poolclass=NullPool, hide_parameters=True, connect_args={"server_settings": _POSTGRES_SETTINGS})
-        async with engine.connect() as connection:
-            await connection.run_sync(work)
-        await engine.dispose()
 
-    asyncio.run(run())
+def _run_on_sqlite(url: URL, work: Any) -> None:  # noqa: ANN401
+    path = Path(url.database or "")
+    lock = lock_file(path)
+    engine = create_sqlite_engine(path)
+    try:
+        with _naming(url):
+            connection = engine.connect()
+        with connection:
+            work(connection)
+    finally:
+        engine.dispose()
+        lock.close()
+
+
+async def _run_on_postgres(url: URL, work: Any) -> None:  # noqa: ANN401
+    engine = create_async_engine(url, poolclass=NullPool, hide_parameters=True, connect_args={"server_settings": _POSTGRES_SETTINGS})
+    with _naming(url):
+        connection = await engine.connect()
+    try:
+        await connection.run_sync(work)
+    finally:
+        await connection.close()
+
+
+@contextmanager
+def _naming(url: URL) -> Generator[None, None, None]:
+    try:
+        yield
+    except (OSError, SQLAlchemyError) as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        message = f"{url.render_as_string(hide_password=True)} cannot be opened: {cause}"
+        raise _Unopened(message) from None
 
 
 __all__ = ["CommandError", "check_models", "make_revision", "migrate", "require_schema", "run_command", "run_environment"]

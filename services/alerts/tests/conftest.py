@@ -1,9 +1,7 @@
-import asyncio
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import asyncpg
 import grpc
 import pytest
 from pydantic import SecretStr
@@ -13,7 +11,7 @@ from alerts.model import Model
 from alerts.settings import Settings
 from chassis import migrations
 from chassis.settings import Platform
-from chassis.testing import AUDIENCE, ISSUER, Issuer, free_port
+from chassis.testing import AUDIENCE, ISSUER, Issuer, create_database, execute, free_port
 
 # What the tests of this folder share stands beside them in modules.
 sys.path.append(str(Path(__file__).parent))
@@ -21,17 +19,10 @@ sys.path.append(str(Path(__file__).parent))
 from people import People, run_service
 
 
-async def _execute(url: str, statement: str) -> None:
-    connection = await asyncpg.connect(url.replace("+asyncpg", ""))
-    await connection.execute(statement)
-    await connection.close()
-
-
 @pytest.fixture(scope="session")
 def migrated_postgres(postgres_server: str) -> str:
     """One for all tests, because a database of its own for each costs more than the tests."""
-    asyncio.run(_execute(postgres_server, "CREATE DATABASE alerts"))
-    url = postgres_server.replace("/postgres?", "/alerts?")
+    url = create_database(postgres_server)
     migrations.migrate(url, MIGRATIONS, Model.metadata)
     return url
 
@@ -45,7 +36,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return url
     url = request.getfixturevalue("migrated_postgres")
     tables = [table.name for table in reversed(Model.metadata.sorted_tables)]
-    asyncio.run(_execute(url, ";".join(f"DELETE FROM {name}" for name in tables)))
+    execute(url, *(f"DELETE FROM {name}" for name in tables))
     return url
 
 

@@ -38,7 +38,7 @@ async def test_migrating_twice_puts_jakarta_in_once_and_by_default_into_the_data
     second = await command("migrate", SIAGA_DATA=str(data))
     assert (first[0], second[0]) == (0, 0), (first, second)
     assert "put into the empty database" in first[1]
-    assert "has its directory already" in second[1]
+    assert "the schema is up to date" in second[1]
     assert (data / "directory.db").exists()
 
 

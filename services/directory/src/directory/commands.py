@@ -61,7 +61,7 @@ def migrate_database(url: str) -> None:
         async with open_database(url, lambda _: None, lambda: None) as database:
             return await database.write(lambda session: operations.seed_directory(session, read_jakarta()))
 
-    print("Jakarta was put into the empty database" if asyncio.run(seed()) else "the database has its directory already")
+    print("directory: Jakarta was put into the empty database" if asyncio.run(seed()) else "directory: the schema is up to date")
 
 
 def import_file(file: Path, scope: str, server: str, token: str) -> None:
