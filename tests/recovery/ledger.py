@@ -27,11 +27,12 @@ BACK_OFF_SECONDS = 0.05
 
 
 class Ledger:
-    """On disk, line by line; `outcomes` are the latest by request id."""
+    """On disk, line by line; `outcomes` are the latest by request id, `answered` when each was taken."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("a")
         self.outcomes: dict[str, str] = {}
+        self.answered: dict[str, float] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -44,6 +45,8 @@ class Ledger:
         self._file.flush()
         os.fsync(self._file.fileno())
         self.outcomes[request_id] = outcome
+        if outcome == "ok":
+            self.answered[request_id] = time.monotonic()
 
     def having(self, outcome: str) -> list[str]:
         return [request_id for request_id, found in self.outcomes.items() if found == outcome]
