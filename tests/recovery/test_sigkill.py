@@ -93,7 +93,8 @@ async def run_ledger(platform: RunningPlatform, url: str, ledger: Ledger, kills:
         f"\n{kills} kills ({dict(victims)}), {hits} with a call in flight; {len(ledger.having('ok'))} SOS answered, {unknown} of them"
         f" unknown at first; wrong: {len(wrong)}, without log rows: {lacking}; last on a screen {late:.1f} s after answer and last restart"
     )
-    assert hits >= LEAST_HITS * kills, "too few kills hit a call in flight: the run proves nothing"
+    if hits < LEAST_HITS * kills:
+        wrong.append("too few kills hit a call in flight: the run proves nothing")
     wrong += [f"{lacking} alerts without their rows"] * bool(lacking)
     return wrong + [f"the last arrived {late:.1f} s late"] * (late > DELIVERY_SECONDS)
 

@@ -42,6 +42,8 @@ def test_there_are_at_least_forty_of_them() -> None:
 def test_a_good_token_of_the_same_make_is_accepted(services: Services, signer: Signer) -> None:
     assert services.call("alerts.ListAlerts", token=good(signer)).code == "OK"
     raised = services.call("alerts.RaiseAlert", SOS, token=good(signer)).message
+    assert (raised.alert.caller.user, raised.alert.drill, raised.credential_problem) == ("", True, "")
+    raised = services.call("alerts.RaiseAlert", {**SOS, "channel": "APP"}, token=good(signer)).message
     assert (raised.alert.caller.user, raised.alert.drill, raised.credential_problem) == ("mallory", True, "")
     content = signer.sign_raw(signer.header(), str(signer.claims("mallory")).replace("'", '"').encode())
     assert services.call("alerts.ListAlerts", token=content).code == "OK"

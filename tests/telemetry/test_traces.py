@@ -153,10 +153,14 @@ def test_a_span_says_how_its_call_ended(calls: Calls, collector: Receiver, key: 
 
 @pytest.mark.usefixtures("calls")
 def test_alerts_asks_the_directory_for_its_snapshot(collector: Receiver) -> None:
-    label = f"directory: {RPCS['directory.GetSnapshot'].path[1:]}"
-    wait_until(
-        lambda: any(span.label == label and not span.parent for span in collector.spans()), ARRIVE_SECONDS, "the span of GetSnapshot"
-    )
+    path = RPCS["directory.GetSnapshot"].path[1:]
+
+    def is_told() -> bool:
+        spans = collector.spans()
+        asking = {span.id for span in spans if span.label == f"alerts: {path}" and span.kind == RawSpan.SPAN_KIND_CLIENT}
+        return any(span.label == f"directory: {path}" and span.parent in asking for span in spans)
+
+    wait_until(is_told, ARRIVE_SECONDS, "both spans of GetSnapshot")
 
 
 @pytest.mark.usefixtures("calls")
@@ -164,7 +168,8 @@ def test_a_span_holds_nothing_but_what_is_named(collector: Receiver) -> None:
     spans = collector.spans()
     assert {span.service for span in spans} == {"gateway", "alerts", "directory"}
     for span in spans:
-        kind = "gateway" if span.service == "gateway" else "event" if span.kind == RawSpan.SPAN_KIND_CONSUMER else "service"
+        served = "service" if span.kind == RawSpan.SPAN_KIND_SERVER else "event or call"
+        kind = "gateway" if span.service == "gateway" else served
         assert set(span.attributes) <= set(TABLE["attributes"][kind]), span
         # An event of a span, its status's text or a link could quote an exception.
         assert (list(span.raw.events), span.raw.status.message, list(span.raw.links)) == ([], "", []), span
