@@ -16,6 +16,7 @@ from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import grpc
 import psutil
@@ -55,7 +56,7 @@ class Measured:
         return f"{self.cost:7.0f} ({min(self.cpu_us):.0f}-{max(self.cpu_us):.0f}) {rate:9.0f} ({min(self.rate):.0f}-{max(self.rate):.0f})"
 
 
-def drive(kind: str, target: str, token: str = "") -> dict[str, float]:
+def drive(kind: str, target: str, token: str = "") -> dict[str, Any]:
     arguments = [sys.executable, str(HERE / "client.py"), kind, target, SECONDS, CONCURRENCY, token]
     return json.loads(subprocess.run(arguments, check=True, capture_output=True, text=True).stdout)
 
@@ -69,7 +70,7 @@ def measure(rounds: dict[str, tuple[str, str, str, list[psutil.Process]]]) -> di
             result = drive(kind, target, token)
             spent = sum(used(process) for process in processes) - before
             if result["failed"]:
-                sys.exit(f"{name}: {result['failed']} calls failed")
+                sys.exit(f"\n{name}: {len(result['failed'])} of {result['calls']} calls failed, the first by: {result['failed'][0]}")
             if number:
                 found[name].cpu_us.append(spent / result["calls"] * 1e6)
                 found[name].rate.append(result["calls"] / float(SECONDS))

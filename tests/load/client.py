@@ -10,6 +10,7 @@ import sys
 import time
 import uuid
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import grpc
 
@@ -38,20 +39,21 @@ async def post_sos(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
     await reader.readexactly(int(answer.partition(b"content-length: ")[2].partition(b"\r")[0]))
 
 
-async def drive(call: Callable[[], Awaitable[object]], seconds: float, concurrency: int) -> dict[str, float]:
+async def drive(call: Callable[[], Awaitable[object]], seconds: float, concurrency: int) -> dict[str, Any]:
     latencies: list[float] = []
-    failed = 0
+    failed: list[str] = []
     end = time.perf_counter() + seconds
 
     async def work() -> None:
-        nonlocal failed
         while time.perf_counter() < end:
             began = time.perf_counter()
             try:
                 await call()
                 latencies.append(time.perf_counter() - began)
-            except (grpc.aio.AioRpcError, ConnectionError):
-                failed += 1
+            except grpc.aio.AioRpcError as error:
+                failed.append(f"{error.code().name}: {error.details()}")
+            except ConnectionError as error:
+                failed.append(str(error))
 
     await asyncio.gather(*(work() for _ in range(concurrency)))
     latencies.sort()

@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 class Database(Protocol):
     """`write` returns after COMMIT; giving up on it does not stop it. Both raise ServiceUnavailable when the database is away,
-    for an `urgent` write within 0.8 s in which no other one ended either.
+    for an `urgent` write within 0.8 s in which a server answered nobody.
     """
 
     @property

@@ -51,7 +51,7 @@ class Answers:
         self._latest = 0.0
         self._away = False
 
-    def expect(self, *, urgent: bool) -> "asyncio.Future[Any]":
+    def expect(self, *, urgent: bool = False) -> "asyncio.Future[Any]":
         """An urgent one is not waited for when the database has been answering nobody."""
         future: asyncio.Future[Any] = self._loop.create_future()
         if urgent:

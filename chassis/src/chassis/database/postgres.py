@@ -53,7 +53,7 @@ class PostgresDatabase:
         return await self._accept(self._write(operation), urgent=urgent)
 
     async def read(self, operation: Callable[[Session], T]) -> T:
-        return await self._accept(self._read(operation), urgent=False)
+        return await self._accept(self._read(operation))
 
     async def close(self) -> None:
         """Finishes what was accepted before it."""
@@ -71,7 +71,7 @@ class PostgresDatabase:
     async def _read(self, operation: Callable[[Session], T]) -> T:
         return await self._transact(lambda connection: run_operation(connection, operation), **_SNAPSHOT)
 
-    async def _accept(self, work: Coroutine[Any, Any, Any], *, urgent: bool) -> Any:  # noqa: ANN401  # whatever the operation returns
+    async def _accept(self, work: Coroutine[Any, Any, Any], *, urgent: bool = False) -> Any:  # noqa: ANN401  # whatever the operation returns
         if self._closed:
             work.close()
             raise ServiceUnavailable(retry_seconds=RETRY_SECONDS)

@@ -24,6 +24,8 @@ T = TypeVar("T")
 
 # What a SAVEPOINT needs to be undone would go through a temporary file, for half of what a write costs.
 _PRAGMAS = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 5000, "temp_store": 2}
+# Nobody else should write this file; whoever calls for help is not kept waiting for one who does.
+_BUSY_MILLISECONDS = 700
 _GROUP = 64
 # What waiting, another disk or a backup mends; everything else is a mistake of ours.
 _UNAVAILABLE = ("BUSY", "LOCKED", "READONLY", "IOERR", "CORRUPT", "NOTADB", "FULL", "CANTOPEN", "PROTOCOL", "NOMEM")
@@ -107,7 +109,7 @@ class SqliteDatabase:
         self._before_commit, self._committed = before_commit, committed
         self._lock = lock_file(path)
         self._loop = asyncio.get_running_loop()
-        self._writer = create_sqlite_engine(path, "", _GroupConnection)
+        self._writer = create_sqlite_engine(path, "", _GroupConnection, busy_timeout=_BUSY_MILLISECONDS)
         self._reader = create_sqlite_engine(path, "BEGIN", query_only=1)
         self._read_thread = ThreadPoolExecutor(1, "reader")
         self._waiting: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
@@ -118,9 +120,10 @@ class SqliteDatabase:
         self._write_thread.start()
 
     async def write(self, operation: Callable[[Session], T], *, urgent: bool = False) -> T:
+        """A disk that is slow is waited for, by urgent ones too: it is not a server that may have gone."""
         if self._closed:
             raise ServiceUnavailable(retry_seconds=RETRY_SECONDS)
-        write = _Write(operation, self._answers.expect(urgent=urgent))
+        write = _Write(operation, self._answers.expect())
         self.pending += 1
         self._waiting.put(write)
         return await write.future
