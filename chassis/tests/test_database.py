@@ -17,7 +17,6 @@ from sqlalchemy.orm import Session
 from tiny_service import add_thing, find_names, having_tables, log, open_things
 
 from chassis.database import Database, open_database
-from chassis.database.operation import run_operation
 from chassis.database.postgres import PostgresDatabase
 from chassis.database.sqlite import SqliteDatabase, create_sqlite_engine, lock_file
 from chassis.errors import ServiceUnavailable
@@ -40,7 +39,7 @@ class ReadsCommitted(PostgresDatabase):
         super().__init__(make_url(url), log.before_commit, lambda: None)
 
     async def _read(self, operation: Callable[[Session], Any]) -> Any:
-        return await self._transact(lambda connection: run_operation(connection, operation))
+        return await self._transact(operation, None, 5.0)
 
 
 async def count_twice(database: Database, other: Callable[[str], Any]) -> tuple[int, int]:

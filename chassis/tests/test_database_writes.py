@@ -79,8 +79,7 @@ KINDS: list[tuple[Callable[[Session], None], str]] = [
 class WithoutSavepoints(SqliteDatabase):
     """Mutant: the operations of a group share one transaction."""
 
-    def _attempt(self, connection: Any, driver: Any, write: Any) -> None:
-        session = Session(connection)
+    def _attempt(self, session: Any, driver: Any, write: Any) -> None:
         try:
             write.value = write.operation(session)
             session.flush()

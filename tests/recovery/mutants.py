@@ -35,9 +35,9 @@ class EarlyDatabase:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._database, name)
 
-    async def write(self, operation: Callable[[Session], Any], *, urgent: bool = False) -> Any:
+    async def write(self, operation: Callable[[Session], Any], **options: Any) -> Any:
         if not isinstance(operation, partial) or operation.func is not operations.raise_alert:
-            return await self._database.write(operation, urgent=urgent)
+            return await self._database.write(operation, **options)
         task = asyncio.create_task(self._write_late(operation))
         self._late.add(task)
         task.add_done_callback(self._late.discard)

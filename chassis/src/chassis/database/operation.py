@@ -22,22 +22,31 @@ _log = logging.getLogger(__name__)
 
 
 class OperationSession(Session):
-    """A session inside a transaction that the database begins and ends: it need not keep account of one itself."""
+    """The session of one connection, for one operation after the other, each in a transaction that the database begins and
+    ends: it need not keep account of one itself.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection, expire_on_commit=False)
 
     def connection(self, bind_arguments: Any = None, execution_options: Any = None) -> Connection:  # noqa: ANN401  # SQLAlchemy's signature
         assert isinstance(self.bind, Connection)
         return self.bind
 
 
-def run_operation(connection: Connection, operation: Callable[[Session], T], before_commit: Callable[[Session], None] | None = None) -> T:
+def run_operation(session: OperationSession, operation: Callable[[Session], T], before_commit: Callable[[Session], None] | None) -> T:
     try:
-        with OperationSession(connection, expire_on_commit=False) as session:
-            value = operation(session)
-            if before_commit:
-                session.flush()
-                before_commit(session)
-            return value
+        value = operation(session)
+        if before_commit:
+            session.flush()
+            before_commit(session)
+        return value
     finally:
+        session.info.clear()
+        if session.in_transaction():
+            # It has entities, which go on without it.
+            session.close()
+        connection = session.connection()
         if connection.in_transaction():
             # What SQLAlchemy has begun of itself, which is no transaction of the database's.
             connection.rollback()

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
-from chassis.database.operation import RETRY_SECONDS, Answers, run_operation
+from chassis.database.operation import RETRY_SECONDS, Answers, OperationSession, run_operation
 from chassis.errors import ServiceUnavailable
 
 T = TypeVar("T")
@@ -19,7 +19,8 @@ T = TypeVar("T")
 _CONNECTIONS = 8
 # A database that is away is noticed before a caller in danger has waited for a second.
 _CONNECT_SECONDS = 0.8
-_COMMAND_SECONDS = 5.0
+# An operation for which a server takes longer than this is given up with its connection.
+_SECONDS = 5.0
 _SNAPSHOT = {"isolation": "repeatable_read", "readonly": True}
 # SQLSTATE classes and codes: connection, resources, operator's intervention, a lock or a transaction's place not to be had.
 _UNAVAILABLE = {"08", "53", "57", "55P03", "40001", "40P01"}
@@ -33,7 +34,7 @@ class PostgresDatabase:
     def __init__(self, url: URL, before_commit: Callable[[Session], None], committed: Callable[[], None]) -> None:
         self._before_commit, self._committed = before_commit, committed
         settings = {"statement_timeout": "5000", "lock_timeout": "3000", "idle_in_transaction_session_timeout": "10000", "jit": "off"}
-        options = {"server_settings": settings, "timeout": _CONNECT_SECONDS, "command_timeout": _COMMAND_SECONDS}
+        options = {"server_settings": settings, "timeout": _CONNECT_SECONDS}
         # Transactions are the driver's own, and connections are kept here: SQLAlchemy's cost a write a fifth more.
         self._engine = create_async_engine(
             url, hide_parameters=True, poolclass=NullPool, connect_args=options, isolation_level="AUTOCOMMIT"
@@ -41,6 +42,7 @@ class PostgresDatabase:
         self._idle: asyncio.LifoQueue[_Line | None] = asyncio.LifoQueue(_CONNECTIONS)
         for _ in range(_CONNECTIONS):
             self._idle.put_nowait(None)
+        self._loop = asyncio.get_running_loop()
         self._answers = Answers()
         self._running: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -49,8 +51,8 @@ class PostgresDatabase:
     def pending(self) -> int:
         return len(self._running)
 
-    async def write(self, operation: Callable[[Session], T], *, urgent: bool = False) -> T:
-        return await self._accept(self._write(operation), urgent=urgent)
+    async def write(self, operation: Callable[[Session], T], *, urgent: bool = False, seconds: float = _SECONDS) -> T:
+        return await self._accept(self._write(operation, seconds), urgent=urgent)
 
     async def read(self, operation: Callable[[Session], T]) -> T:
         return await self._accept(self._read(operation))
@@ -63,13 +65,13 @@ class PostgresDatabase:
             if line := self._idle.get_nowait():
                 await line.connection.close()
 
-    async def _write(self, operation: Callable[[Session], T]) -> T:
-        value = await self._transact(lambda connection: run_operation(connection, operation, self._before_commit))
+    async def _write(self, operation: Callable[[Session], T], seconds: float) -> T:
+        value = await self._transact(operation, self._before_commit, seconds)
         self._committed()
         return value
 
     async def _read(self, operation: Callable[[Session], T]) -> T:
-        return await self._transact(lambda connection: run_operation(connection, operation), **_SNAPSHOT)
+        return await self._transact(operation, None, _SECONDS, **_SNAPSHOT)
 
     async def _accept(self, work: Coroutine[Any, Any, Any], *, urgent: bool = False) -> Any:  # noqa: ANN401  # whatever the operation returns
         if self._closed:
@@ -87,14 +89,24 @@ class PostgresDatabase:
         except BaseException as error:  # noqa: BLE001  # an operation may raise anything, and its caller gets it
             self._answers.settle(future, None, error)
 
-    async def _transact(self, work: Callable[[Connection], T], **options: Any) -> T:  # noqa: ANN401  # asyncpg's own
-        line = await self._take()
+    async def _transact(
+        self,
+        operation: Callable[[Session], T],
+        before_commit: Callable[[Session], None] | None,
+        seconds: float,
+        **options: Any,  # noqa: ANN401  # asyncpg's own
+    ) -> T:
+        # One that is idle, or the right to make one.
+        line = await self._idle.get()
+        limit = None
         try:
             line = line or await self._connect()
+            # One for all, because a limit to each command costs an SOS a thirtieth.
+            limit = self._loop.call_later(seconds, line.driver.terminate)
             transaction = line.driver.transaction(**options)
             await transaction.start()
             try:
-                value = await line.connection.run_sync(work)
+                value = await line.connection.run_sync(line.run, operation, before_commit)
             except _ERRORS:
                 raise
             except BaseException:
@@ -114,21 +126,15 @@ class PostgresDatabase:
                 raise ServiceUnavailable(retry_seconds=RETRY_SECONDS) from error
             raise
         finally:
+            if limit:
+                limit.cancel()
             self._idle.put_nowait(line)
         return value
 
-    async def _take(self) -> "_Line | None":
-        """One that waits, or the right to make one."""
-        if not self._idle.empty():
-            return self._idle.get_nowait()
-        try:
-            return await asyncio.wait_for(self._idle.get(), _COMMAND_SECONDS)
-        except TimeoutError:
-            raise ServiceUnavailable(retry_seconds=RETRY_SECONDS) from None
-
     async def _connect(self) -> "_Line":
         connection = await self._engine.connect()
-        return _Line(connection, (await connection.get_raw_connection()).driver_connection)
+        driver = (await connection.get_raw_connection()).driver_connection
+        return _Line(connection, driver, await connection.run_sync(OperationSession))
 
     def _drop_idle(self) -> None:
         lines = [self._idle.get_nowait() for _ in range(self._idle.qsize())]
@@ -139,10 +145,14 @@ class PostgresDatabase:
 
 
 class _Line(NamedTuple):
-    """A connection, and the driver's own beneath it."""
+    """A connection, the driver's own beneath it, and its session."""
 
     connection: AsyncConnection
     driver: Any
+    session: OperationSession
+
+    def run(self, _: Connection, operation: Callable[[Session], T], before_commit: Callable[[Session], None] | None) -> T:
+        return run_operation(self.session, operation, before_commit)
 
     def drop(self) -> None:
         # Outside of a greenlet SQLAlchemy does not wait for the other side.

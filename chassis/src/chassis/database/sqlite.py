@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from chassis.database.operation import RETRY_SECONDS, Answers, run_operation
+from chassis.database.operation import RETRY_SECONDS, Answers, OperationSession, run_operation
 from chassis.errors import ServiceUnavailable
 
 T = TypeVar("T")
@@ -119,7 +119,7 @@ class SqliteDatabase:
         self._write_thread = threading.Thread(target=self._write_groups, name="writer")
         self._write_thread.start()
 
-    async def write(self, operation: Callable[[Session], T], *, urgent: bool = False) -> T:
+    async def write(self, operation: Callable[[Session], T], *, urgent: bool = False, seconds: float = 0.0) -> T:
         """A disk that is slow is waited for, by urgent ones too: it is not a server that may have gone."""
         if self._closed:
             raise ServiceUnavailable(retry_seconds=RETRY_SECONDS)
@@ -154,17 +154,17 @@ class SqliteDatabase:
             return operation(session)
 
     def _write_groups(self) -> None:
-        connection = None
+        session = None
         while group := self._next_group():
             try:
-                connection = connection or self._writer.connect()
-                self._commit(connection, group)
+                session = session or OperationSession(self._writer.connect())
+                self._commit(session, group)
             except BaseException as error:  # noqa: BLE001  # whoever waits is told, and the thread goes on
                 for write in group:
                     write.error = error
             self._loop.call_soon_threadsafe(self._settle, group)
-        if connection:
-            connection.close()
+        if session:
+            session.connection().close()
 
     def _next_group(self) -> list[_Write]:
         """Everything that waits, at least one; empty when the database is closing."""
@@ -181,13 +181,13 @@ class SqliteDatabase:
             group.append(write)
         return group
 
-    def _commit(self, connection: Connection, group: list[_Write]) -> None:
-        driver = connection.connection.driver_connection
+    def _commit(self, session: OperationSession, group: list[_Write]) -> None:
+        driver = session.connection().connection.driver_connection
         assert isinstance(driver, _GroupConnection)
         try:
             driver.execute("BEGIN IMMEDIATE")
             for write in group:
-                self._attempt(connection, driver, write)
+                self._attempt(session, driver, write)
             driver.commit_group()
         except BaseException as error:  # noqa: BLE001  # an operation may raise anything, and its caller gets it
             driver.rollback_group()
@@ -196,13 +196,13 @@ class SqliteDatabase:
                 return
             # One of them ended the whole transaction (ON CONFLICT ROLLBACK, a full disk): it shall fail alone.
             for write in group:
-                self._commit(connection, [write])
+                self._commit(session, [write])
 
-    def _attempt(self, connection: Connection, driver: _GroupConnection, write: _Write) -> None:
+    def _attempt(self, session: OperationSession, driver: _GroupConnection, write: _Write) -> None:
         write.error = None
         driver.execute("SAVEPOINT operation")
         try:
-            write.value = write.context.run(run_operation, connection, write.operation, self._before_commit)
+            write.value = write.context.run(run_operation, session, write.operation, self._before_commit)
         except BaseException as error:
             # Where SQLite has rolled back by itself, a later SAVEPOINT would open a transaction of its own.
             if not driver.in_transaction:

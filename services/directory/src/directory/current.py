@@ -28,6 +28,8 @@ T = TypeVar("T")
 _CHECK_SECONDS = 2.0
 # A database that takes longer to say which edition it holds counts as away.
 _PATIENCE_SECONDS = 2.0
+# An import of a whole country is one transaction.
+_CHANGE_SECONDS = 600.0
 _log = logging.getLogger(__name__)
 
 
@@ -66,7 +68,7 @@ class CurrentDirectory:
             await self._refresh()
             if self.stale:
                 raise ServiceUnavailable(retry_seconds=_CHECK_SECONDS)
-            result = await self._database.write(operation)
+            result = await self._database.write(operation, seconds=_CHANGE_SECONDS)
             await self._refresh()
         return result
 
