@@ -20,7 +20,9 @@ class _Compiled(NamedTuple):
     def bind(self, row: Row) -> tuple[Any, ...]:
         values = list(self.pick(row))
         for place, convert in self.converts:
-            values[place] = convert(values[place])
+            # No type here makes anything else of NULL.
+            if values[place] is not None:
+                values[place] = convert(values[place])
         return tuple(values)
 
 
