@@ -4,10 +4,24 @@ from collections.abc import Iterator
 
 import pytest
 
+from contract.rpcs import Services
 from harness import RunningPlatform, run_platform
+from security.tokens import Signer
 
 
 @pytest.fixture(scope="session")
 def platform() -> Iterator[RunningPlatform]:
     with run_platform() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def services(platform: RunningPlatform) -> Iterator[Services]:
+    services = Services(platform)
+    yield services
+    services.close()
+
+
+@pytest.fixture(scope="session")
+def signer(platform: RunningPlatform) -> Signer:
+    return Signer(platform)

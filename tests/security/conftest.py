@@ -1,24 +1,8 @@
 """Callers for the tests of what must stay shut."""
 
-from collections.abc import Iterator
-
 import pytest
 
-from contract.rpcs import Services
-from harness import RunningPlatform
 from security.tokens import POLICE, ROOM, Signer
-
-
-@pytest.fixture(scope="session")
-def signer(platform: RunningPlatform) -> Signer:
-    return Signer(platform)
-
-
-@pytest.fixture(scope="session")
-def services(platform: RunningPlatform) -> Iterator[Services]:
-    services = Services(platform)
-    yield services
-    services.close()
 
 
 @pytest.fixture(scope="session")
