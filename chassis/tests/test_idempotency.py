@@ -15,7 +15,7 @@ from tiny_service import NIGHTLY, SECRET, Model, Thing, add_thing, find_names, k
 from chassis.clock import new_uuid, now
 from chassis.database import Database
 from chassis.errors import RequestIdReused
-from chassis.idempotency import RequestKeys, keep_swept
+from chassis.idempotency import RequestKeys
 from siaga.alerts.v1.alert_service_pb2 import AddNoteRequest
 
 KEYS = Model.metadata.tables["request_keys"]
@@ -145,7 +145,7 @@ async def test_sweeping_removes_what_has_expired_and_nothing_else(database_url: 
         await expire_keys(database)
         kept = new_uuid()
         name = await make(database, kept)
-        sweeping = asyncio.create_task(keep_swept(database, keys))
+        sweeping = asyncio.create_task(keys.keep_swept(database))
         async with asyncio.timeout(10):
             while await count_keys(database) > 2:
                 await asyncio.sleep(0.01)
@@ -159,7 +159,7 @@ async def test_sweeping_removes_what_has_expired_and_nothing_else(database_url: 
 async def test_sweeping_outlives_the_database_being_away(database_url: str) -> None:
     async with open_things(database_url) as database:
         pass
-    sweeping = asyncio.create_task(keep_swept(database, keys))
+    sweeping = asyncio.create_task(keys.keep_swept(database))
     _, pending = await asyncio.wait([sweeping], timeout=0.1)
     assert pending
     sweeping.cancel()

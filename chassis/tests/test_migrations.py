@@ -178,14 +178,17 @@ def test_two_jobs_at_once_migrate_once(postgres_url: str, folder: Path, locked: 
 
 def test_the_commands_are_migrate_and_revision(tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     url = f"sqlite:///{tmp_path / 'test.db'}"
-    assert not migrations.run_command([], url, folder, make_metadata())
-    assert not migrations.run_command(["elsewhere"], url, folder, make_metadata())
+    with pytest.raises(SystemExit, match="elsewhere: the commands are `migrate`, `revision MESSAGE`, or none, to serve"):
+        migrations.run_command(["elsewhere"], url, folder, make_metadata())
     assert migrations.run_command(["revision", "things"], url, folder, make_metadata())
     assert migrations.run_command(["migrate"], url, folder, make_metadata())
     assert "tiny: the schema is up to date" in capsys.readouterr().err
     [revision] = (folder / "versions").glob("*.py")
     assert "op.create_table('things'" in revision.read_text()
     migrations.check_models(url, folder, make_metadata())
+    assert not migrations.run_command([], url, folder, make_metadata())
+    with pytest.raises(SystemExit, match="the schema is empty"):
+        migrations.run_command([], f"sqlite:///{tmp_path / 'other.db'}", folder, make_metadata())
 
 
 def test_a_migration_beside_a_running_service_is_refused(tmp_path: Path, folder: Path) -> None:

@@ -85,6 +85,16 @@ class RequestKeys:
         session.execute(delete(table).where(table.c.key.in_(found)))
         return len(found)
 
+    async def keep_swept(self, database: Database) -> None:
+        """Until cancelled."""
+        while True:
+            try:
+                while await database.write(self.sweep) == _SWEPT_AT_ONCE:
+                    pass
+            except ServiceUnavailable:
+                pass
+            await asyncio.sleep(_SWEEP_SECONDS)
+
 
 def _describe(request: Message) -> str:
     """All that the request says but its id, which has been compared already."""
@@ -92,17 +102,6 @@ def _describe(request: Message) -> str:
     said.CopyFrom(request)
     said.ClearField("request_id")
     return f"{said.DESCRIPTOR.full_name} {said.SerializeToString(deterministic=True).hex()}"
-
-
-async def keep_swept(database: Database, keys: RequestKeys) -> None:
-    """Until cancelled."""
-    while True:
-        try:
-            while await database.write(keys.sweep) == _SWEPT_AT_ONCE:
-                pass
-        except ServiceUnavailable:
-            pass
-        await asyncio.sleep(_SWEEP_SECONDS)
 
 
 def _claim(table: Table, insert: Any) -> Prepared:  # noqa: ANN401  # the two dialects' inserts share no type

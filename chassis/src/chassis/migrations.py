@@ -26,15 +26,19 @@ _LOCK = text("SELECT pg_advisory_xact_lock(358444844866)")
 
 
 def run_command(arguments: list[str], url: str, folder: Path, metadata: MetaData) -> bool:
-    """`migrate` or `revision MESSAGE`; False where it is neither, which is not this module's to say."""
+    """`migrate` or `revision MESSAGE`; False where the service shall serve, and its database has the schema for it."""
     match arguments:
         case ["migrate"]:
             migrate(url, folder, metadata)
             sys.stderr.write(f"{folder.parent.name}: the schema is up to date\n")
         case ["revision", message]:
             make_revision(url, folder, metadata, message)
-        case _:
+        case []:
+            require_schema(url, folder)
             return False
+        case _:
+            message = f"{' '.join(arguments)}: the commands are `migrate`, `revision MESSAGE`, or none, to serve"
+            raise SystemExit(message)
     return True
 
 

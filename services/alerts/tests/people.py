@@ -11,7 +11,7 @@ import pytest
 from google.protobuf.json_format import ParseDict
 from google.rpc import error_details_pb2, status_pb2
 
-from alerts.__main__ import SERVICE, serve
+from alerts.__main__ import serve
 from alerts.settings import Settings
 from chassis.errors import STATUS_DETAILS
 from chassis.testing import Issuer, is_listening
@@ -138,7 +138,7 @@ class People:
 
 
 def to_request(rpc: str, **fields: Any) -> Any:
-    return ParseDict(fields, getattr(alert_service_pb2, SERVICE.methods_by_name[rpc].input_type.name)())
+    return ParseDict(fields, getattr(alert_service_pb2, f"{rpc}Request")())
 
 
 async def refusal_of(call: Awaitable[object]) -> Refusal:

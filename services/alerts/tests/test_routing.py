@@ -206,10 +206,11 @@ class TestFollowingTheDirectory:
                 await until(lambda: router.route(*monas).routing is Routing.NEAREST, 5)
                 found = router.route(*monas)
                 assert found.agency == DEFAULT_ROOM
-                assert kept.exists()
+                await until(kept.exists, 5)
                 await import_square(stub, issuer, found.area, box(106.82, -6.18, 106.83, -6.17))
-                await until(lambda: router.route(*monas).routing is Routing.AREA, 15)
-            # With the directory gone again, and after a restart.
+                # What a restart would find.
+                await until(lambda: make_router(kept).route(*monas).routing is Routing.AREA, 15)
+            # With the directory gone again.
             assert make_router(kept).route(*monas) == router.route(*monas) == Route(found.area, DEFAULT_ROOM, Routing.AREA)
         assert caplog.text.count("is in use") == 2
 

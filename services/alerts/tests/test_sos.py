@@ -12,7 +12,6 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from people import MONAS, Party, People, new_alert_token, new_id, refusal_of, to_request
 
-from alerts.__main__ import SERVICE
 from chassis.testing import Issuer
 from siaga.alerts.v1 import alert_pb2
 from siaga.alerts.v1.alert_service_pb2 import RaiseAlertRequest, RaiseAlertResponse
@@ -310,7 +309,9 @@ async def test_more_than_64_kilobytes_are_refused_with_a_number_to_dial(people: 
 
 @pytest.mark.parametrize("body", [b"\xff\xff\xff", b'{"kind": "FIRE"}', b"\x08", b"\x12\x02\xff\xfe"])
 async def test_what_cannot_be_read_is_refused_with_a_number_to_dial(people: People, body: bytes) -> None:
-    raise_alert = people.channel.unary_unary(f"/{SERVICE.full_name}/RaiseAlert", response_deserializer=RaiseAlertResponse.FromString)
+    raise_alert = people.channel.unary_unary(
+        "/siaga.alerts.v1.AlertService/RaiseAlert", response_deserializer=RaiseAlertResponse.FromString
+    )
 
     async def call() -> grpc.aio.UnaryUnaryCall[Any, Any]:
         return await raise_alert(body, timeout=5)
@@ -320,6 +321,8 @@ async def test_what_cannot_be_read_is_refused_with_a_number_to_dial(people: Peop
 
 
 async def test_fields_of_a_newer_app_are_no_fault(people: People) -> None:
-    raise_alert = people.channel.unary_unary(f"/{SERVICE.full_name}/RaiseAlert", response_deserializer=RaiseAlertResponse.FromString)
+    raise_alert = people.channel.unary_unary(
+        "/siaga.alerts.v1.AlertService/RaiseAlert", response_deserializer=RaiseAlertResponse.FromString
+    )
     reply: Any = await raise_alert(make_sos().SerializeToString() + b"\xfa\x7f\x03new", timeout=5)
     assert (reply.alert.kind, list(reply.ignored_fields)) == (alert_pb2.Alert.FIRE, [])

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from chassis.errors import ServiceUnavailable
@@ -68,11 +69,7 @@ class Answers:
         return future
 
     def settle(self, future: "asyncio.Future[Any]", value: Any, error: BaseException | None) -> None:  # noqa: ANN401
-        if isinstance(error, ServiceUnavailable):
-            self._report(away=True)
-        else:
-            self._latest = self._loop.time()
-            self._report(away=False)
+        self.report(error)
         if future.done():
             return
         if isinstance(error, StopIteration):  # A future refuses it, and the caller would wait for ever.
@@ -81,6 +78,17 @@ class Answers:
             future.set_result(value)
         else:
             future.set_exception(error)
+
+    def report(self, error: BaseException | None) -> None:
+        """How an operation ended; logged where the database has gone or come back with it."""
+        away = isinstance(error, ServiceUnavailable)
+        if away and not self._away:
+            _log.warning("the database does not answer (%s): calls are refused until it does", _name(error.__cause__))
+        if self._away and not away:
+            _log.warning("the database answers again")
+        self._away = away
+        if not away:
+            self._latest = self._loop.time()
 
     def _give_up(self, future: "asyncio.Future[Any]", *, looked: bool = False) -> None:
         if future.done():
@@ -91,12 +99,12 @@ class Answers:
         elif not looked:
             self._loop.call_later(SECOND_LOOK_SECONDS, partial(self._give_up, future, looked=True))
         else:
-            self._report(away=True)
-            future.set_exception(ServiceUnavailable(retry_seconds=RETRY_SECONDS))
+            unavailable = ServiceUnavailable(retry_seconds=RETRY_SECONDS)
+            self.report(unavailable)
+            future.set_exception(unavailable)
 
-    def _report(self, *, away: bool) -> None:
-        if away and not self._away:
-            _log.warning("the database does not answer: calls are refused until it does")
-        if self._away and not away:
-            _log.warning("the database answers again")
-        self._away = away
+
+def _name(cause: BaseException | None) -> str:
+    """SQLite's or PostgreSQL's own name for it; no text, which may quote a row."""
+    origin = cause.orig if isinstance(cause, DBAPIError) and cause.orig else cause
+    return getattr(origin, "sqlite_errorname", None) or (type(origin).__name__ if origin else "it is slow")

@@ -2,7 +2,6 @@
 
 import asyncio
 import fcntl
-import logging
 import queue
 import sqlite3
 import threading
@@ -29,7 +28,6 @@ _BUSY_MILLISECONDS = 700
 _GROUP = 64
 # What waiting, another disk or a backup mends; everything else is a mistake of ours.
 _UNAVAILABLE = ("BUSY", "LOCKED", "READONLY", "IOERR", "CORRUPT", "NOTADB", "FULL", "CANTOPEN", "PROTOCOL", "NOMEM")
-_log = logging.getLogger(__name__)
 
 
 def create_sqlite_engine(
@@ -135,7 +133,9 @@ class SqliteDatabase:
         try:
             return await self._loop.run_in_executor(self._read_thread, copy_context().run, lambda: self._read(operation))
         except (sqlite3.DatabaseError, DBAPIError) as error:
-            raise _translate(error) from error
+            translated = _translate(error)
+            self._answers.report(translated)
+            raise translated from error
 
     async def close(self) -> None:
         """Finishes what was accepted before it."""
@@ -224,7 +224,6 @@ def _translate(error: BaseException) -> BaseException:
     name: str = getattr(origin, "sqlite_errorname", "").removeprefix("SQLITE_")
     if not name.startswith(_UNAVAILABLE):
         return error
-    _log.warning("SQLite cannot: %s", name)
     unavailable = ServiceUnavailable(retry_seconds=RETRY_SECONDS)
     unavailable.__cause__ = error
     return unavailable

@@ -12,14 +12,13 @@ from alerts.settings import Settings
 from chassis import migrations, telemetry
 from chassis.bell import Bell
 from chassis.database import open_database
-from chassis.idempotency import keep_swept
 from chassis.server import Server, Servicer
 from chassis.settings import read_secret, read_settings
 from chassis.tail import Tail
 from chassis.watch import Watches
-from siaga.alerts.v1 import alert_service_pb2, alert_service_pb2_grpc
+from siaga.alerts.v1.alert_service_pb2 import DESCRIPTOR
+from siaga.alerts.v1.alert_service_pb2_grpc import add_AlertServiceServicer_to_server
 
-SERVICE = alert_service_pb2.DESCRIPTOR.services_by_name["AlertService"]
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
 
 
@@ -30,17 +29,15 @@ async def serve(settings: Settings) -> None:
         tail = Tail(database, log, bell, load_shown)
         router = Router(settings.directory, settings.snapshot_file, settings.default_agency)
         methods = AlertServicer(database, Watches(database, log, tail), router)
-        servicer = Servicer(SERVICE, alert_service_pb2_grpc.add_AlertServiceServicer_to_server, methods)
-        background = [bell.run, tail.run, router.run, partial(keep_swept, database, keys)]
+        servicer = Servicer(DESCRIPTOR.services_by_name["AlertService"], add_AlertServiceServicer_to_server, methods)
+        background = [bell.run, tail.run, router.run, partial(keys.keep_swept, database)]
         await Server(settings.listen, settings.platform, database, [servicer], background, tail.stop, settings.max_watches).run()
 
 
 def main() -> None:
     settings = read_settings(Settings)
     end_telemetry = telemetry.start("alerts", settings.platform)
-    url = settings.database_url.get_secret_value()
-    if not migrations.run_command(sys.argv[1:], url, MIGRATIONS, Model.metadata):
-        migrations.require_schema(url, MIGRATIONS)
+    if not migrations.run_command(sys.argv[1:], settings.database_url.get_secret_value(), MIGRATIONS, Model.metadata):
         asyncio.run(serve(settings))
     end_telemetry()
 
