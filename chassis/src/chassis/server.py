@@ -77,6 +77,9 @@ class Server:
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
+        # Before anybody can see that the port is open, and end the process without its drain.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self.stop)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         for each in self._servicers:
             each.add(each.methods, self._server)
@@ -87,8 +90,6 @@ class Server:
         except RuntimeError:
             message = f"{self._listen} cannot be listened on: another process has the port"
             raise SystemExit(message) from None
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, self.stop)
         async with AsyncExitStack() as leaving, asyncio.TaskGroup() as tasks:
             working = [tasks.create_task(self._work(each)) for each in self._background]
             await self._tokens.wait_for_keys()
