@@ -1,11 +1,9 @@
 """The edge before the real services: what it does itself, what it passes on, and what it tells nobody."""
 
-import base64
 import json
 import os
 import re
 import secrets
-import struct
 import subprocess
 import sys
 import time
@@ -16,7 +14,6 @@ import grpc
 import httpx
 import jwt
 import pytest
-from google.rpc import error_details_pb2, status_pb2
 
 from chassis.testing import free_port, wait_until
 from contract.rpcs import read_error
@@ -202,41 +199,6 @@ def test_a_stream_of_requests_passes_whole(channel: grpc.Channel, platform: Runn
         directory.ImportDirectory(iter(requests), metadata=list(bearer(platform, "admin").items()))
     told = read_error(refused.value)
     assert (told.reason, told.fields) == ("INVALID_IMPORT", ["line 300001"])
-
-
-def test_grpc_web_passes_on_the_same_port(client: httpx.Client) -> None:
-    message = alert_service_pb2.RaiseAlertRequest(alert_token="web" * 10).SerializeToString()
-    headers = {"content-type": "application/grpc-web+proto", "x-grpc-web": "1"}
-    answer = client.post(f"/{RAISE_RPC}", content=struct.pack(">BI", 0, len(message)) + message, headers=headers)
-    assert answer.headers["content-type"] == "application/grpc-web+proto"
-    size = struct.unpack_from(">BI", answer.content)[1]
-    assert alert_service_pb2.RaiseAlertResponse.FromString(answer.content[5 : 5 + size]).alert_token == "web" * 10
-    assert b"grpc-status:0" in answer.content[5 + size :]
-
-
-@pytest.mark.parametrize("content_type", ["application/grpc-web+proto", "application/grpc-web-text"])
-def test_envoys_own_errors_reach_a_page_over_grpc_web_whole(platform: RunningPlatform, client: httpx.Client, content_type: str) -> None:
-    def ask(path: str, **headers: str) -> tuple[int, str, str, dict[str, str]]:
-        frame = struct.pack(">BI", 0, 0)
-        content = base64.b64encode(frame) if "text" in content_type else frame
-        answer = client.post(path, content=content, headers={"content-type": content_type, "x-grpc-web": "1", **headers}, timeout=20)
-        assert answer.headers["content-type"].startswith("application/grpc-web")
-        assert answer.content == b""
-        assert answer.headers["grpc-message"]
-        details = answer.headers["grpc-status-details-bin"]
-        status = status_pb2.Status.FromString(base64.b64decode(details + "=" * (-len(details) % 4)))
-        info = error_details_pb2.ErrorInfo()
-        assert status.details[0].Unpack(info)
-        assert int(answer.headers["grpc-status"]) == status.code
-        return answer.status_code, answer.headers["grpc-status"], info.reason, dict(info.metadata)
-
-    assert ask("/siaga.alerts.v1.AlertService/ListAlerts") == (200, "16", "INVALID_TOKEN", {})
-    assert ask("/siaga.alerts.v1.AlertService/Nope") == (200, "5", "METHOD_NOT_FOUND", {})
-    platform.pause("alerts")
-    try:
-        assert ask(f"/{RAISE_RPC}", **{"grpc-timeout": "300m"}) == (200, "4", "DEADLINE_PASSED", DIAL)
-    finally:
-        platform.resume("alerts")
 
 
 # --- Parts that are away

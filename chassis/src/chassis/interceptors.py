@@ -193,8 +193,10 @@ def field_names(violation: Violation) -> list[str]:
 
 
 def json_path(violation: Violation) -> str:
-    """The field as JSON spells it, such as `location.accuracyMeters`; list positions are left out."""
-    names = field_names(violation)
+    """The field as JSON spells it, such as `locations[2].point.latitude`."""
+    elements = violation.proto.field.elements if violation.proto.field else []
+    places = [f"[{each.subscript.value}]" if each.subscript and each.subscript.field == "index" else "" for each in elements]
+    names = [each.field_name + place for each, place in zip(elements, places, strict=True)]
     return ".".join(first + "".join(word.capitalize() for word in rest) for first, *rest in (name.split("_") for name in names))
 
 

@@ -50,7 +50,7 @@ ERROR_SCHEMA: Json = {
         "details": {
             "type": "array",
             "description": "google.rpc.ErrorInfo with `reason`, `domain` and `metadata`, and as the reason has it BadRequest or RetryInfo.",
-            "items": {"type": "object", "required": ["@type"]},
+            "items": {"type": "object", "required": ["@type"], "properties": {"@type": {"type": "string"}}},
         },
     },
 }
@@ -76,8 +76,10 @@ def write_openapi(contract: Contract) -> Json:
         "info": {
             "title": "Siaga",
             "version": "1",
+            "license": {"name": "Apache License 2.0", "identifier": "Apache-2.0"},
             "description": "Over JSON. The same RPCs are open to gRPC and gRPC-Web on the same port.",
         },
+        "servers": [{"url": "/"}],
         "paths": paths,
         "components": {"schemas": dict(sorted(writer.schemas.items())), "securitySchemes": SECURITY_SCHEMES},
     }

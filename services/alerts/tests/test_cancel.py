@@ -178,9 +178,9 @@ class TestTrackingAfterIt:
     async def test_a_broken_position_is_an_error_that_names_the_field(self, people: People) -> None:
         name, caller = await people.raise_alert()
         for location, field in (
-            ({"point": {"latitude": 91, "longitude": 106}}, "locations.point.latitude"),
-            ({"point": {"latitude": -6}}, "locations.point.longitude"),
-            ({"accuracyMeters": 5}, "locations.point"),
+            ({"point": {"latitude": 91, "longitude": 106}}, "locations[0].point.latitude"),
+            ({"point": {"latitude": -6}}, "locations[0].point.longitude"),
+            ({"accuracyMeters": 5}, "locations[0].point"),
         ):
             refused = await refusal_of(caller("TrackAlert", name=name, locations=[location]))
             assert (*refused[:2], refused.fields) == ("INVALID_ARGUMENT", "INVALID_REQUEST", [field])

@@ -695,7 +695,9 @@ class Alert(_message.Message):
     drill: _builtins.bool
     """An exercise: no emergency."""
     area: _builtins.str
-    """The area in which help is needed, `areas/{area}`; empty when unknown."""
+    """The area in which help was needed when the alert was raised, `areas/{area}`; empty when unknown. A position that comes
+    later does not move it.
+    """
     routing: Global___Alert.Routing.ValueType
     """How the agency was found."""
     agency: _builtins.str

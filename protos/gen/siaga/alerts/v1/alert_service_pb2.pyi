@@ -64,8 +64,8 @@ class RaiseAlertRequest(_message.Message):
     DRILL_FIELD_NUMBER: _builtins.int
     EXTERNAL_IDS_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """A UUID made by the client, the same for every repetition. Absent: the service makes one, and a repetition is a
-    new alert.
+    """A UUID made by the client, the same for every repetition, which has the `alert_token` of the first one, too, where
+    that had any. Absent: the service makes one, and a repetition is a new alert.
     """
     alert_token: _builtins.str
     """A secret of at least 128 random bits made by the client, in 22 to 128 characters of `A-Z a-z 0-9 - _ . ~ + / =`.

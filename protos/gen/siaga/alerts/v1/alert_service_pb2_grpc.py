@@ -197,8 +197,8 @@ class AlertServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReleaseAlert(self, request, context):
-        """Gives the alert back to the agency's room. By the one who holds it, or a supervisor. The caller goes on being
-        shown that it was acknowledged.
+        """Gives the alert back to the agency's room. By the one who holds it, or a supervisor; an agency's system holds it for
+        all of its operators. The caller goes on being shown that it was acknowledged.
 
         Errors: `ALERT_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
         """
@@ -207,8 +207,8 @@ class AlertServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ResolveAlert(self, request, context):
-        """Closes the alert with its outcome. By the one who holds it, or a supervisor. Resolving a resolved alert with the
-        same outcome changes nothing.
+        """Closes the alert with its outcome. By the one who holds it, or a supervisor; an agency's system holds it for all of
+        its operators. Resolving a resolved alert with the same outcome changes nothing.
 
         Errors: `ALERT_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
         """

@@ -89,14 +89,14 @@ class AlertServiceStub:
     Errors: `ALERT_NOT_FOUND`, `ALREADY_ACKNOWLEDGED`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
     """
     ReleaseAlert: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.ReleaseAlertRequest, _alert_pb2.Alert]
-    """Gives the alert back to the agency's room. By the one who holds it, or a supervisor. The caller goes on being
-    shown that it was acknowledged.
+    """Gives the alert back to the agency's room. By the one who holds it, or a supervisor; an agency's system holds it for
+    all of its operators. The caller goes on being shown that it was acknowledged.
 
     Errors: `ALERT_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
     """
     ResolveAlert: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.ResolveAlertRequest, _alert_pb2.Alert]
-    """Closes the alert with its outcome. By the one who holds it, or a supervisor. Resolving a resolved alert with the
-    same outcome changes nothing.
+    """Closes the alert with its outcome. By the one who holds it, or a supervisor; an agency's system holds it for all of
+    its operators. Resolving a resolved alert with the same outcome changes nothing.
 
     Errors: `ALERT_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
     """
@@ -179,14 +179,14 @@ class AlertServiceAsyncStub(AlertServiceStub):
     Errors: `ALERT_NOT_FOUND`, `ALREADY_ACKNOWLEDGED`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
     """
     ReleaseAlert: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.ReleaseAlertRequest, _alert_pb2.Alert]  # type: ignore[assignment]
-    """Gives the alert back to the agency's room. By the one who holds it, or a supervisor. The caller goes on being
-    shown that it was acknowledged.
+    """Gives the alert back to the agency's room. By the one who holds it, or a supervisor; an agency's system holds it for
+    all of its operators. The caller goes on being shown that it was acknowledged.
 
     Errors: `ALERT_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
     """
     ResolveAlert: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.ResolveAlertRequest, _alert_pb2.Alert]  # type: ignore[assignment]
-    """Closes the alert with its outcome. By the one who holds it, or a supervisor. Resolving a resolved alert with the
-    same outcome changes nothing.
+    """Closes the alert with its outcome. By the one who holds it, or a supervisor; an agency's system holds it for all of
+    its operators. Resolving a resolved alert with the same outcome changes nothing.
 
     Errors: `ALERT_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
     """
@@ -320,8 +320,8 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _alert_service_pb2.ReleaseAlertRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_alert_pb2.Alert, _abc.Awaitable[_alert_pb2.Alert]]:
-        """Gives the alert back to the agency's room. By the one who holds it, or a supervisor. The caller goes on being
-        shown that it was acknowledged.
+        """Gives the alert back to the agency's room. By the one who holds it, or a supervisor; an agency's system holds it for
+        all of its operators. The caller goes on being shown that it was acknowledged.
 
         Errors: `ALERT_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
         """
@@ -332,8 +332,8 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _alert_service_pb2.ResolveAlertRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_alert_pb2.Alert, _abc.Awaitable[_alert_pb2.Alert]]:
-        """Closes the alert with its outcome. By the one who holds it, or a supervisor. Resolving a resolved alert with the
-        same outcome changes nothing.
+        """Closes the alert with its outcome. By the one who holds it, or a supervisor; an agency's system holds it for all of
+        its operators. Resolving a resolved alert with the same outcome changes nothing.
 
         Errors: `ALERT_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
         """
