@@ -1,6 +1,7 @@
 """One platform for all tests that leave it as it is; those that break parts run their own."""
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -17,9 +18,8 @@ def platform() -> Iterator[RunningPlatform]:
 
 @pytest.fixture(scope="session")
 def services(platform: RunningPlatform) -> Iterator[Services]:
-    services = Services(platform)
-    yield services
-    services.close()
+    with closing(Services(platform)) as services:
+        yield services
 
 
 @pytest.fixture(scope="session")

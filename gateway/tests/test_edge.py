@@ -147,6 +147,12 @@ def test_no_proxy_on_the_way_may_keep_a_watch(platform: RunningPlatform, client:
 # --- Tokens
 
 
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+def test_the_scheme_of_a_token_is_read_in_either_case(platform: RunningPlatform, client: httpx.Client, scheme: str) -> None:
+    headers = {"authorization": f"{scheme} {platform.token('dispatcher-112')}"}
+    assert client.get("/v1/alerts", headers=headers).status_code == 200
+
+
 def test_what_needs_a_token_is_refused_here_without_a_good_one(alone: Any, platform: RunningPlatform) -> None:
     good = platform.token("citizen-1")
     claims = jwt.decode(good, options={"verify_signature": False})

@@ -4,6 +4,7 @@ import itertools
 import os
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import grpc
@@ -24,9 +25,8 @@ OUR_FAULT = {"INTERNAL", "UNKNOWN", "UNAVAILABLE", "DEADLINE_EXCEEDED", "DATA_LO
 
 @pytest.fixture(scope="module")
 def target(spare_platform: RunningPlatform) -> Iterator[Services]:
-    services = Services(spare_platform)
-    yield services
-    services.close()
+    with closing(Services(spare_platform)) as services:
+        yield services
 
 
 @pytest.fixture(scope="module")
