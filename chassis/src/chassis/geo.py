@@ -1,7 +1,7 @@
 """Which of many areas holds a point, from memory."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,9 +44,10 @@ class AreaIndex:
             else:
                 bounded.append((place.name, place.boundary))
         # Where boundaries overlap or lie within each other, the smaller one comes first.
-        bounded.sort(key=lambda each: (each[1].area, each[0]))
-        self._names = [name for name, _ in bounded]
-        self._boundaries = [boundary for _, boundary in bounded]
+        sizes = shapely.area([boundary for _, boundary in bounded])
+        order = sorted(range(len(bounded)), key=lambda index: (sizes[index], bounded[index][0]))
+        self._names = [bounded[index][0] for index in order]
+        self._boundaries = [bounded[index][1] for index in order]
         shapely.prepare(self._boundaries)
         self._tree = STRtree(self._boundaries)
         self._point_names = [place.name for place in pointed]
@@ -54,34 +55,53 @@ class AreaIndex:
 
     def find(self, latitude: float, longitude: float) -> tuple[str, bool] | None:
         """The area's name, and whether its boundary holds the point; None where no area is near enough."""
+        found, _ = self.find_with_near(latitude, longitude, 0.0)
+        return found
+
+    def find_with_near(
+        self, latitude: float, longitude: float, meters: float
+    ) -> tuple[tuple[str, bool] | None, Sequence[tuple[str, float]]]:
+        """As find; and the areas whose boundary is within `meters`, the nearest first, with their distance: 0 where it holds the
+        point.
+        """
         if not self._names:
-            near = self._find_nearest_point(latitude, longitude)
-            return (near, False) if near else None
+            return self._find_nearest_point(latitude, longitude), []
         point = Point(longitude, latitude)
-        indexes: list[int] = self._tree.query(point).tolist()
-        for index in sorted(indexes):
-            if self._boundaries[index].covers(point):
-                return self._names[index], True
-        near = self._find_nearest_boundary(point) or self._find_nearest_point(latitude, longitude)
-        return (near, False) if near else None
+        # A degree of longitude is shorter than one of latitude: what is within the wider of the two is measured.
+        stretch = math.cos(math.radians(latitude))
+        indexes = self._query(point, meters, stretch)
+        holding = [index for index in indexes if self._boundaries[index].covers(point)]
+        found = (self._names[holding[0]], True) if holding else None
+        near: Sequence[tuple[str, float]] = []
+        if meters:
+            near = [(self._names[index], 0.0) for index in holding]
+            near += self._measure(point, [index for index in indexes if index not in holding], meters, stretch)
+        if found is None:
+            gap = self._measure(point, self._query(point, self._gap, stretch), self._gap, stretch)
+            found = (gap[0][0], False) if gap else self._find_nearest_point(latitude, longitude)
+        return found, near
 
-    def _find_nearest_boundary(self, point: Point) -> str | None:
-        # A degree of longitude is shorter than one of latitude: candidates within the wider of the two are measured.
-        stretch = math.cos(math.radians(point.y))
-        reach = self._gap / METERS_PER_DEGREE / max(stretch, 0.01)
-        best, best_meters = None, self._gap
-        indexes: list[int] = self._tree.query(point, predicate="dwithin", distance=reach).tolist()
-        for index in sorted(indexes):
+    def _query(self, point: Point, meters: float, stretch: float) -> Sequence[int]:
+        """The smaller ones first."""
+        if not meters:
+            return sorted(self._tree.query(point).tolist())
+        reach = meters / METERS_PER_DEGREE / max(stretch, 0.01)
+        return sorted(self._tree.query(point, predicate="dwithin", distance=reach).tolist())
+
+    def _measure(self, point: Point, indexes: Sequence[int], meters: float, stretch: float) -> list[tuple[str, float]]:
+        found: list[tuple[float, int]] = []
+        for index in indexes:
             near, _ = nearest_points(self._boundaries[index], point)
-            meters = METERS_PER_DEGREE * math.hypot((near.x - point.x) * stretch, near.y - point.y)
-            if meters < best_meters:
-                best, best_meters = self._names[index], meters
-        return best
+            away = METERS_PER_DEGREE * math.hypot((near.x - point.x) * stretch, near.y - point.y)
+            if away <= meters:
+                found.append((away, index))
+        # The smaller one of those at one distance comes first.
+        return [(self._names[index], away) for away, index in sorted(found)]
 
-    def _find_nearest_point(self, latitude: float, longitude: float) -> str | None:
+    def _find_nearest_point(self, latitude: float, longitude: float) -> tuple[str, bool] | None:
         if not len(self._points):
             return None
         east = (self._points[:, 0] - longitude) * math.cos(math.radians(latitude))
         squares = east**2 + (self._points[:, 1] - latitude) ** 2
         index = int(np.argmin(squares))
-        return self._point_names[index] if METERS_PER_DEGREE * math.sqrt(squares[index]) <= self._reach else None
+        return (self._point_names[index], False) if METERS_PER_DEGREE * math.sqrt(squares[index]) <= self._reach else None

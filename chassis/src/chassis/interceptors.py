@@ -9,7 +9,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import grpc
@@ -30,6 +30,7 @@ from chassis.errors import (
     UnreadableRequest,
 )
 from chassis.identity import TokenVerifier, caller
+from chassis.masks import json_name
 
 Metadata = Mapping[str, str]
 Behaviour = Callable[[Any, grpc.aio.ServicerContext], Any]
@@ -79,23 +80,26 @@ class Surround(grpc.aio.ServerInterceptor):
 
     def _surround(self, method: Method, handler: Any) -> grpc.RpcMethodHandler[Any, Any]:  # noqa: ANN401
         read = _reading(handler.request_deserializer)
+        if handler.request_streaming and handler.response_streaming:
+            return grpc.stream_stream_rpc_method_handler(self._around_stream(method, handler.stream_stream), read, _serialize)
         if handler.response_streaming:
             return grpc.unary_stream_rpc_method_handler(self._around_stream(method, handler.unary_stream), read, _serialize)
         if handler.request_streaming:
-            return grpc.stream_unary_rpc_method_handler(self._around_call(method, handler.stream_unary), read, handler.response_serializer)
-        return grpc.unary_unary_rpc_method_handler(self._around_call(method, handler.unary_unary), read, handler.response_serializer)
+            return grpc.stream_unary_rpc_method_handler(self._around_call(method, handler.stream_unary), read, _serialize)
+        return grpc.unary_unary_rpc_method_handler(self._around_call(method, handler.unary_unary), read, _serialize)
 
     def _around_call(self, method: Method, behaviour: Behaviour) -> Behaviour:
         async def call(request: Any, context: grpc.aio.ServicerContext) -> Any:  # noqa: ANN401
             metadata = read_metadata(context)
             with telemetry.call_span(method.path, metadata) as span:
+                deadline = asyncio.timeout(_seconds_left(method, context))
                 try:
                     self._admit(method)
-                    async with _deadline(method, context):
+                    async with deadline:
                         request = await self._check(method, request, metadata)
                         return await behaviour(request, context)
                 except Exception as error:  # noqa: BLE001  # everything is turned into a documented status here
-                    await self._abort(method, context, error, span)
+                    await self._abort(method, context, DeadlinePassed() if deadline.expired() else error, span)
 
         return call
 
@@ -197,7 +201,7 @@ def json_path(violation: Violation) -> str:
     elements = violation.proto.field.elements if violation.proto.field else []
     places = [f"[{each.subscript.value}]" if each.subscript and each.subscript.field == "index" else "" for each in elements]
     names = [each.field_name + place for each, place in zip(elements, places, strict=True)]
-    return ".".join(first + "".join(word.capitalize() for word in rest) for first, *rest in (name.split("_") for name in names))
+    return ".".join(json_name(name) for name in names)
 
 
 async def _checked(requests: AsyncIterator[Message | None]) -> AsyncIterator[Message]:
@@ -210,20 +214,10 @@ async def _checked(requests: AsyncIterator[Message | None]) -> AsyncIterator[Mes
         yield request
 
 
-def _deadline(method: Method, context: grpc.aio.ServicerContext) -> AbstractAsyncContextManager[object]:
-    # Where the caller named one, grpc itself ends the call.
-    if context.time_remaining() is not None or method.client_streams:  # pyright: ignore[reportUnnecessaryComparison]  # the stub is wrong
-        return nullcontext()
-    return _default_deadline()
-
-
-@asynccontextmanager
-async def _default_deadline() -> AsyncGenerator[None, None]:
-    try:
-        async with asyncio.timeout(DEADLINE_SECONDS):
-            yield
-    except TimeoutError:
-        raise DeadlinePassed from None
+def _seconds_left(method: Method, context: grpc.aio.ServicerContext) -> float | None:
+    """None where the caller named a deadline, at which grpc itself ends the call, or sends for as long as it takes."""
+    named = context.time_remaining() is not None  # pyright: ignore[reportUnnecessaryComparison]  # the stub is wrong
+    return None if named or method.client_streams else DEADLINE_SECONDS
 
 
 def _reading(deserialize: Callable[[bytes], Message]) -> Callable[[bytes], Message | None]:
@@ -239,5 +233,5 @@ def _reading(deserialize: Callable[[bytes], Message]) -> Callable[[bytes], Messa
 
 
 def _serialize(message: Message | bytes) -> bytes:
-    """A message to many watchers arrives here serialized once for all."""
+    """A message to many, whether watchers or callers, arrives here serialized once for all."""
     return message if isinstance(message, bytes) else message.SerializeToString()
