@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
@@ -16,11 +17,21 @@ from chassis.testing import AUDIENCE, ISSUER, Issuer, create_database, free_port
 from directory.__main__ import serve
 from directory.commands import migrate_database
 from directory.settings import Settings
+from siaga.directory.v1.directory_admin_service_pb2_grpc import DirectoryAdminServiceStub
 from siaga.directory.v1.directory_service_pb2_grpc import DirectoryServiceStub
 
+sys.path.append(str(Path(__file__).parent))
 SHARED = Path(__file__).parents[4] / "shared" / "data" / "jakarta"
 
-Run = Callable[[Settings], AbstractAsyncContextManager[DirectoryServiceStub]]
+Run = Callable[[Settings], AbstractAsyncContextManager["Stub"]]
+
+
+class Stub(DirectoryServiceStub, DirectoryAdminServiceStub):
+    """Both services of the directory."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        DirectoryServiceStub.__init__(self, channel)
+        DirectoryAdminServiceStub.__init__(self, channel)
 
 
 @pytest.fixture(scope="session")
@@ -90,7 +101,7 @@ def run() -> Run:
     """Runs the service and gives a client of it."""
 
     @asynccontextmanager
-    async def run(settings: Settings) -> AsyncIterator[DirectoryServiceStub]:
+    async def run(settings: Settings) -> AsyncIterator[Stub]:
         serving = asyncio.create_task(serve(settings))
         port = int(settings.listen.rpartition(":")[2])
         try:
@@ -101,7 +112,7 @@ def run() -> Run:
             # The limit is that of any client that reads a snapshot.
             options = [("grpc.max_receive_message_length", 256 * 1024 * 1024)]
             async with grpc.aio.insecure_channel(settings.listen, options) as channel:
-                yield DirectoryServiceStub(channel)
+                yield Stub(channel)
         finally:
             serving.cancel()
             with suppress(asyncio.CancelledError):
@@ -111,7 +122,7 @@ def run() -> Run:
 
 
 @pytest.fixture
-async def stub(settings: Settings, run: Run) -> AsyncIterator[DirectoryServiceStub]:
+async def stub(settings: Settings, run: Run) -> AsyncIterator[Stub]:
     async with run(settings) as stub:
         yield stub
 

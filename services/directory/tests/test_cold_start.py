@@ -6,43 +6,43 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
+from administering import Metadata, cut_file, import_file, refuse
 from pydantic import SecretStr
 
 from chassis import migrations
 from chassis.testing import Postgres, free_port
 from directory import current, store
 from directory.commands import MIGRATIONS, migrate_database
+from directory.kept import KeptCopy
 from directory.model import Model
-from directory.servicer import DirectoryServicer
+from directory.servicer.directory import DirectoryServicer
 from directory.settings import Settings
 from siaga.directory.v1 import directory_service_pb2 as pb
-from siaga.directory.v1.directory_service_pb2_grpc import DirectoryServiceStub
+from siaga.directory.v1.directory_admin_service_pb2 import CreateFacilityRequest
 
 GAMBIR = {"latitude": -6.1745, "longitude": 106.8227}
 SECONDS = 8.0
 
-Run = Callable[[Settings], AbstractAsyncContextManager[DirectoryServiceStub]]
-Metadata = tuple[tuple[str, str]]
+Run = Callable[[Settings], AbstractAsyncContextManager[Any]]
 sqlite_only = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 
 
-async def resolve(stub: DirectoryServiceStub) -> pb.ResolveLocationResponse:
+async def resolve(stub: Any) -> pb.ResolveLocationResponse:
     return await stub.ResolveLocation(pb.ResolveLocationRequest(point=GAMBIR))
 
 
-async def wait_for_stale(stub: DirectoryServiceStub, stale: bool, seconds: float = SECONDS) -> None:  # noqa: FBT001
+async def wait_for_stale(stub: Any, stale: bool, seconds: float = SECONDS) -> None:  # noqa: FBT001
     async with asyncio.timeout(seconds):
         while (await resolve(stub)).stale is not stale:
             await asyncio.sleep(0.05)
 
 
-async def read_file(path: Path) -> list[pb.ImportDirectoryRequest]:
-    content = await asyncio.to_thread(path.read_bytes)
-    chunks = [pb.ImportDirectoryRequest(chunk=content[start : start + 60_000]) for start in range(0, len(content), 60_000)]
-    return [pb.ImportDirectoryRequest(scope="areas/31"), *chunks]
+async def read_file(path: Path) -> bytes:
+    return await asyncio.to_thread(path.read_bytes)
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ async def test_a_server_that_refuses_or_never_answers_is_not_needed(
 
 async def check_polygons_after_a_cold_start(settings: Settings, run: Run, admin: Metadata, polygons: Path, database: Path) -> None:
     async with run(settings) as stub:
-        await stub.ImportDirectory(iter(await read_file(polygons)), metadata=admin)
+        await import_file(stub, admin, await read_file(polygons))
         before = await stub.GetSnapshot(pb.GetSnapshotRequest())
     database.unlink()
     async with run(at(settings, settings.database_url.get_secret_value())) as stub:
@@ -140,7 +140,7 @@ async def test_a_cold_start_still_has_the_polygons_of_the_last_import(
 async def test_mutant_without_a_copy_on_disk_a_cold_start_would_not(
     settings: Settings, run: Run, admin: Metadata, kelurahan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(current, "_keep_directory", lambda *_: None)
+    monkeypatch.setattr(KeptCopy, "keep", lambda *_: None)
     with pytest.raises(AssertionError):
         await check_polygons_after_a_cold_start(settings, run, admin, kelurahan, tmp_path / "test.db")
 
@@ -165,6 +165,34 @@ async def test_a_damaged_copy_is_not_believed(
     assert await asyncio.to_thread(kept.read_bytes) == content
 
 
+HOSPITAL = {
+    "display_name": "RS Uji",
+    "categories": ["HOSPITAL"],
+    "point": GAMBIR,
+    "numbers": [{"number": "0213441008", "use": "CALL"}],
+}
+
+
+@sqlite_only
+@pytest.mark.parametrize("damage", [None, b"", b"nonsense\n\x0a\xff"])
+async def test_a_cold_start_has_the_facilities_too_and_the_rest_without_them(
+    settings: Settings, run: Run, admin: Metadata, tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: bytes | None
+) -> None:
+    async with run(settings) as stub:
+        await stub.CreateFacility(CreateFacilityRequest(facility_id="rs", facility=HOSPITAL), metadata=admin)
+        snapshot = await stub.GetSnapshot(pb.GetSnapshotRequest())
+    (tmp_path / "test.db").unlink()
+    kept = settings.platform.data / "facilities.snapshot"
+    if damage is not None:
+        await asyncio.to_thread(kept.write_bytes, damage)
+    async with run(at(settings, settings.database_url.get_secret_value())) as stub:
+        found = await stub.SearchNearby(pb.SearchNearbyRequest(point=GAMBIR, categories=["HOSPITAL"]))
+        assert [contact.name for contact in found.contacts] == ([] if damage is not None else ["facilities/rs"])
+        assert (found.stale, found.HasField("load_time")) == (True, True)
+        assert await stub.GetSnapshot(pb.GetSnapshotRequest()) == snapshot
+    assert (f"{kept} cannot be read (it is damaged)" in caplog.text) == (damage is not None)
+
+
 @sqlite_only
 async def test_a_copy_that_can_be_neither_read_nor_written_is_not_needed(
     settings: Settings, run: Run, caplog: pytest.LogCaptureFixture
@@ -175,7 +203,7 @@ async def test_a_copy_that_can_be_neither_read_nor_written_is_not_needed(
         assert not (await resolve(stub)).stale
     assert f"{kept} cannot be read (Is a directory)" in caplog.text
     assert f"{kept} cannot be written (Is a directory)" in caplog.text
-    assert {path.name for path in settings.platform.data.iterdir()} == {"directory.snapshot", "jwks.json"}
+    assert {path.name for path in settings.platform.data.iterdir()} == {"directory.snapshot", "facilities.snapshot", "jwks.json"}
 
 
 @sqlite_only
@@ -237,9 +265,7 @@ async def test_a_file_that_is_spoilt_is_noticed(settings: Settings, run: Run, ad
         assert not (await resolve(stub)).stale
         await asyncio.to_thread((tmp_path / "test.db").write_bytes, b"spoilt " * 5000)
         await wait_for_stale(stub, stale=True)
-        with pytest.raises(grpc.RpcError) as refused:
-            await stub.ImportDirectory(iter([pb.ImportDirectoryRequest(scope="areas/31")]), metadata=admin)
-        assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
+        assert (await refuse(stub.ImportDirectory(cut_file(b""), metadata=admin))).code == grpc.StatusCode.UNAVAILABLE
 
 
 @sqlite_only
@@ -270,12 +296,10 @@ async def check_outage(settings: Settings, run: Run, admin: Metadata, polygons: 
         await asyncio.gather(*(ask() for _ in range(8)))
         assert sorted(seconds)[990] < 0.05
         file = await read_file(polygons)
-        with pytest.raises(grpc.RpcError) as refused:
-            await stub.ImportDirectory(iter(file), metadata=admin)
-        assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
+        assert (await refuse(stub.ImportDirectory(cut_file(file), metadata=admin))).code == grpc.StatusCode.UNAVAILABLE
         await asyncio.to_thread(own_postgres.start)
         await wait_for_stale(stub, stale=False)
-        assert (await stub.ImportDirectory(iter(file), metadata=admin)).changed == 267
+        assert (await import_file(stub, admin, file)).counts == {"changed": 267}
 
 
 @sqlite_only
@@ -296,7 +320,7 @@ async def test_mutant_answers_that_ask_the_database_would_be_lost(
 ) -> None:
     answer = DirectoryServicer.ResolveLocation
 
-    async def ask_first(self: DirectoryServicer, request: pb.ResolveLocationRequest, context: object) -> pb.ResolveLocationResponse:
+    async def ask_first(self: DirectoryServicer, request: pb.ResolveLocationRequest, context: object) -> bytes:
         await self._current._database.read(store.find_edition)
         return await answer(self, request, context)
 
@@ -309,7 +333,7 @@ async def test_mutant_answers_that_ask_the_database_would_be_lost(
 @pytest.mark.parametrize("engine", ["postgres"], indirect=True)
 async def test_another_replica_takes_up_an_import_within_seconds(settings: Settings, run: Run, admin: Metadata, kelurahan: Path) -> None:
     async with run(settings) as one, run(at(settings, settings.database_url.get_secret_value())) as other:
-        await one.ImportDirectory(iter(await read_file(kelurahan)), metadata=admin)
+        await import_file(one, admin, await read_file(kelurahan))
         mine = await one.GetSnapshot(pb.GetSnapshotRequest())
 
         async def agree() -> bool:

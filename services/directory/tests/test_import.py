@@ -2,89 +2,64 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 import shapely
+from administering import Metadata, cut_file, import_file, refuse
 from google.protobuf.json_format import MessageToDict
-from google.rpc import error_details_pb2, status_pb2
 
-from chassis.errors import STATUS_DETAILS
 from chassis.testing import Issuer
-from directory import servicer
+from directory import importing
+from siaga.directory.v1 import directory_admin_service_pb2 as admin_pb
 from siaga.directory.v1 import directory_service_pb2 as pb
-from siaga.directory.v1.directory_service_pb2_grpc import DirectoryServiceStub
-
-Metadata = tuple[tuple[str, str]]
 
 # What is refused before the database is asked is refused alike with either.
 sqlite_only = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 
 
-def cut_file(content: bytes, scope: str = "areas/31") -> Iterator[pb.ImportDirectoryRequest]:
-    yield pb.ImportDirectoryRequest(scope=scope)
-    for start in range(0, len(content), 60_000):
-        yield pb.ImportDirectoryRequest(chunk=content[start : start + 60_000])
-
-
-async def refuse(call: Any) -> tuple[grpc.StatusCode, error_details_pb2.ErrorInfo, list[tuple[str, str]]]:
-    """The status, the reason and the fields at fault."""
-    with pytest.raises(grpc.RpcError) as refused:
-        await call
-    status = status_pb2.Status.FromString(dict(refused.value.trailing_metadata())[STATUS_DETAILS])
-    info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
-    for detail in status.details:
-        assert detail.Unpack(info) or detail.Unpack(bad) or detail.Is(error_details_pb2.RetryInfo.DESCRIPTOR)
-    return refused.value.code(), info, [(each.field, each.description) for each in bad.field_violations]
-
-
-async def resolve(stub: DirectoryServiceStub, point: shapely.Point) -> pb.ResolveLocationResponse:
-    return await stub.ResolveLocation(pb.ResolveLocationRequest(point={"latitude": point.y, "longitude": point.x}))
-
-
-async def test_every_village_resolves_by_its_polygon_and_gaps_by_the_nearest(
-    stub: DirectoryServiceStub, admin: Metadata, kelurahan: Path
-) -> None:
+async def test_the_polygons_become_the_areas_boundaries_once(stub: Any, admin: Metadata, kelurahan: Path) -> None:
     content = kelurahan.read_bytes()
+    shapes = {f"areas/{each['properties']['code']}": shapely.geometry.shape(each["geometry"]) for each in json.loads(content)["features"]}
     before = await stub.GetSnapshot(pb.GetSnapshotRequest())
-    assert await stub.ImportDirectory(cut_file(content), metadata=admin) == pb.ImportDirectoryResponse(changed=267)
-    features = json.loads(content)["features"]
-    shapes = {f"areas/{each['properties']['code']}": shapely.geometry.shape(each["geometry"]) for each in features}
-    for name, shape in shapes.items():
-        reply = await resolve(stub, shape.representative_point())
-        assert (reply.areas[0].name, reply.match) == (name, pb.ResolveLocationResponse.BOUNDARY)
-        assert [area.level for area in reply.areas] == [4, 3, 2, 1]
-
-    whole = shapely.union_all(list(shapes.values()))
-    gaps = [shapely.Polygon(ring) for part in whole.geoms for ring in part.interiors]
-    # A sliver may be narrower than the precision of its own middle.
-    middles = [gap.representative_point() for gap in sorted(gaps, key=lambda gap: -gap.area)]
-    outside = [point for point in middles if not whole.covers(point)]
-    assert len(outside) > 700
-    for point in outside[::6]:
-        reply = await resolve(stub, point)
-        assert reply.match == pb.ResolveLocationResponse.NEAREST
-        assert shapes[reply.areas[0].name].distance(point) == pytest.approx(whole.distance(point), rel=0.02)
-
-    for sea in (shapely.Point(106.75, -5.9), shapely.Point(107.5, -5.0), shapely.Point(106.8166, -6.595)):
-        reply = await resolve(stub, sea)
-        assert (list(reply.areas), reply.emergency_number) == ([], "112")
-
+    imported = await import_file(stub, admin, content)
+    assert imported.counts == {"changed": 267}
+    assert [change.name for change in imported.changes] == sorted(shapes)
+    assert {field.path for change in imported.changes for field in change.fields} <= {"boundary", "latitude", "longitude"}
     after = await stub.GetSnapshot(pb.GetSnapshotRequest(etag=before.etag))
     assert after.etag != before.etag
     kept = {record.area.name: record.boundary for record in after.snapshot.areas if record.boundary}
     assert all(shapely.from_wkb(kept[name]).equals(shape) for name, shape in shapes.items())
     assert set(kept) == set(shapes)
-
-    assert await stub.ImportDirectory(cut_file(content), metadata=admin) == pb.ImportDirectoryResponse(unchanged=267)
+    again = await import_file(stub, admin, content)
+    assert (again.counts, again.changes) == ({"unchanged": 267}, [])
     assert (await stub.GetSnapshot(pb.GetSnapshotRequest(etag=after.etag))).HasField("snapshot") is False
 
 
-async def test_a_boundary_comes_as_geojson(stub: DirectoryServiceStub, admin: Metadata, kelurahan: Path) -> None:
-    await stub.ImportDirectory(cut_file(kelurahan.read_bytes()), metadata=admin)
+async def test_a_dry_run_says_what_it_would_change_and_changes_nothing(stub: Any, admin: Metadata, kelurahan: Path) -> None:
+    content = kelurahan.read_bytes()
+    before = await stub.GetSnapshot(pb.GetSnapshotRequest())
+    shown = await import_file(stub, admin, content, dry_run=True)
+    assert shown.counts == {"changed": 267, "dry_run": True}
+    assert await stub.GetSnapshot(pb.GetSnapshotRequest()) == before
+    done = await import_file(stub, admin, content)
+    assert done.changes == shown.changes
+
+
+async def test_a_long_import_says_how_far_it_is(stub: Any, admin: Metadata, kelurahan: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importing, "_TELL_SECONDS", 0.0)
+    imported = await import_file(stub, admin, kelurahan.read_bytes())
+    phases = [each.phase for each in imported.progress]
+    assert phases == sorted(phases)
+    assert set(phases) == {1, 2, 3}
+    assert all(0 <= each.done <= each.total for each in imported.progress)
+    assert {each.total for each in imported.progress if each.phase == 1} == {len(kelurahan.read_bytes())}
+
+
+async def test_a_boundary_comes_as_geojson(stub: Any, admin: Metadata, kelurahan: Path) -> None:
+    await import_file(stub, admin, kelurahan.read_bytes())
     # The one with the most islands.
     request = pb.GetAreaBoundaryRequest(name="areas/31.01.01.1003")
     feature = MessageToDict((await stub.GetAreaBoundary(request)).feature)
@@ -93,8 +68,22 @@ async def test_a_boundary_comes_as_geojson(stub: DirectoryServiceStub, admin: Me
     [own] = [each for each in json.loads(kelurahan.read_bytes())["features"] if each["id"] == "31.01.01.1003"]
     assert shapely.geometry.shape(feature["geometry"]).equals(shapely.geometry.shape(own["geometry"]))
     assert (await stub.GetArea(pb.GetAreaRequest(name="areas/31.01.01.1003"))).has_boundary
-    status, info, _ = await refuse(stub.GetAreaBoundary(pb.GetAreaBoundaryRequest(name="areas/31.01.01")))
-    assert (status, info.reason) == (grpc.StatusCode.NOT_FOUND, "BOUNDARY_UNKNOWN")
+
+
+async def test_an_area_without_a_boundary_has_that_of_what_lies_within_it(stub: Any, admin: Metadata, kelurahan: Path) -> None:
+    refusal = await refuse(stub.GetAreaBoundary(pb.GetAreaBoundaryRequest(name="areas/31.71")))
+    assert refusal[:2] == (grpc.StatusCode.NOT_FOUND, "BOUNDARY_UNKNOWN")
+    await import_file(stub, admin, kelurahan.read_bytes())
+    feature = MessageToDict((await stub.GetAreaBoundary(pb.GetAreaBoundaryRequest(name="areas/31.71"))).feature)
+    whole = shapely.geometry.shape(feature["geometry"])
+    features = json.loads(kelurahan.read_bytes())["features"]
+    parts = shapely.union_all([shapely.geometry.shape(each["geometry"]) for each in features if each["id"].startswith("31.71.")])
+    assert whole.is_valid
+    assert whole.covers(parts)
+    # The slivers between the villages belong to it; there is no lake or other city in it.
+    assert whole.area == pytest.approx(parts.area, rel=0.001)
+    assert sum(len(part.interiors) for part in whole.geoms) == 0
+    assert not (await stub.GetArea(pb.GetAreaRequest(name="areas/31.71"))).has_boundary
 
 
 def make_file(*changes: tuple[int, dict[str, Any]], path: Path) -> bytes:
@@ -108,7 +97,7 @@ def make_file(*changes: tuple[int, dict[str, Any]], path: Path) -> bytes:
     return f'{{"type": "FeatureCollection", "features": [\n{rows}\n]}}'.encode()
 
 
-async def test_one_bad_feature_refuses_the_whole_file(stub: DirectoryServiceStub, admin: Metadata, kelurahan: Path) -> None:
+async def test_one_bad_feature_refuses_the_whole_file(stub: Any, admin: Metadata, kelurahan: Path) -> None:
     before = await stub.GetSnapshot(pb.GetSnapshotRequest())
     file = make_file(
         (
@@ -119,53 +108,52 @@ async def test_one_bad_feature_refuses_the_whole_file(stub: DirectoryServiceStub
         (200, {"properties": {"code": "32.01.01.1001"}}),
         path=kelurahan,
     )
-    status, info, fields = await refuse(stub.ImportDirectory(cut_file(file), metadata=admin))
-    assert (status, info.reason, dict(info.metadata)) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_IMPORT", {"badLines": "3"})
-    assert [line for line, _ in fields] == ["line 6", "line 102", "line 202"]
-    assert [words in text for words, (_, text) in zip(("itself", "its parent is", "outside"), fields, strict=True)] == [True] * 3
+    refusal = await refuse(stub.ImportDirectory(cut_file(file), metadata=admin))
+    assert (refusal.code, refusal.reason, refusal.metadata) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_IMPORT", {"badLines": "3"})
+    assert [line for line, _ in refusal.fields] == ["line 6", "line 102", "line 202"]
+    assert [words in text for words, (_, text) in zip(("itself", "its parent is", "outside"), refusal.fields, strict=True)] == [True] * 3
     assert await stub.GetSnapshot(pb.GetSnapshotRequest()) == before
 
 
 @sqlite_only
-async def test_any_client_can_read_the_error_of_a_file_that_is_all_wrong(
-    stub: DirectoryServiceStub, admin: Metadata, kelurahan: Path
-) -> None:
+async def test_any_client_can_read_the_error_of_a_file_that_is_all_wrong(stub: Any, admin: Metadata, kelurahan: Path) -> None:
     file = make_file(*((index, {"geometry": {"type": "Polygon", "coordinates": []}}) for index in range(267)), path=kelurahan)
     for _ in range(20):  # gRPC drops what is too long only now and then.
-        status, info, fields = await refuse(stub.ImportDirectory(cut_file(file), metadata=admin))
-        assert (status, info.metadata["badLines"]) == (grpc.StatusCode.INVALID_ARGUMENT, "267")
-        assert 80 <= len(fields) <= 100
+        refusal = await refuse(stub.ImportDirectory(cut_file(file), metadata=admin))
+        assert (refusal.code, refusal.metadata["badLines"]) == (grpc.StatusCode.INVALID_ARGUMENT, "267")
+        assert 80 <= len(refusal.fields) <= 100
 
 
-async def test_an_import_changes_nothing_outside_its_scope(stub: DirectoryServiceStub, admin: Metadata, kelurahan: Path) -> None:
+async def test_an_import_changes_nothing_outside_its_scope(stub: Any, admin: Metadata, kelurahan: Path) -> None:
     content = kelurahan.read_bytes()
-    _, info, fields = await refuse(stub.ImportDirectory(cut_file(content, "areas/31.71"), metadata=admin))
-    assert (info.reason, info.metadata["badLines"]) == ("INVALID_IMPORT", str(267 - 44))
-    assert all("lies outside areas/31.71" in text for _, text in fields)
-    await stub.ImportDirectory(cut_file(content), metadata=admin)
+    refusal = await refuse(stub.ImportDirectory(cut_file(content, "areas/31.71"), metadata=admin))
+    assert (refusal.reason, refusal.metadata["badLines"]) == ("INVALID_IMPORT", str(267 - 44))
+    assert all("lies outside areas/31.71" in text for _, text in refusal.fields)
+    await import_file(stub, admin, content)
     collection = json.loads(content)
     collection["features"] = [each for each in collection["features"] if each["id"].startswith("31.71.01.")]
     smaller = json.dumps(collection).encode()
-    assert await stub.ImportDirectory(cut_file(smaller, "areas/31.71.01"), metadata=admin) == pb.ImportDirectoryResponse(unchanged=6)
+    assert (await import_file(stub, admin, smaller, "areas/31.71.01")).counts == {"unchanged": 6}
     # Within its scope it is the whole truth.
-    assert await stub.ImportDirectory(cut_file(smaller, "areas/31.71"), metadata=admin) == pb.ImportDirectoryResponse(
-        unchanged=6, changed=38
-    )
+    assert (await import_file(stub, admin, smaller, "areas/31.71")).counts == {"unchanged": 6, "removed": 38}
     snapshot = (await stub.GetSnapshot(pb.GetSnapshotRequest())).snapshot
     assert sum(record.area.has_boundary for record in snapshot.areas) == 267 - 38
 
 
 @sqlite_only
-async def test_only_an_administrator_imports(stub: DirectoryServiceStub, issuer: Issuer, kelurahan: Path) -> None:
-    file = kelurahan.read_bytes()
-    status, info, _ = await refuse(stub.ImportDirectory(cut_file(file)))
-    assert (status, info.reason) == (grpc.StatusCode.UNAUTHENTICATED, "INVALID_TOKEN")
+async def test_only_an_administrator_imports(stub: Any, issuer: Issuer) -> None:
+    refusal = await refuse(stub.ImportDirectory(cut_file(b"")))
+    assert refusal[:2] == (grpc.StatusCode.UNAUTHENTICATED, "INVALID_TOKEN")
     citizen = (("authorization", f"Bearer {issuer.sign('ayu', 'citizen')}"),)
-    status, info, _ = await refuse(stub.ImportDirectory(cut_file(file), metadata=citizen))
-    assert (status, info.reason) == (grpc.StatusCode.PERMISSION_DENIED, "ACCESS_DENIED")
+    refusal = await refuse(stub.ImportDirectory(cut_file(b""), metadata=citizen))
+    assert refusal[:2] == (grpc.StatusCode.PERMISSION_DENIED, "ACCESS_DENIED")
 
 
-SCOPE, CHUNK = pb.ImportDirectoryRequest(scope="areas/31"), pb.ImportDirectoryRequest(chunk=b"{}")
+def make_head(scope: str = "areas/31", **more: Any) -> admin_pb.ImportDirectoryRequest:
+    return admin_pb.ImportDirectoryRequest(head={"scope": scope, "format": "AREAS_GEOJSON", **more})
+
+
+HEAD, CHUNK = make_head(), admin_pb.ImportDirectoryRequest(chunk=b"{}")
 
 
 @sqlite_only
@@ -173,37 +161,39 @@ SCOPE, CHUNK = pb.ImportDirectoryRequest(scope="areas/31"), pb.ImportDirectoryRe
     ("requests", "reason"),
     [
         ([], "INVALID_REQUEST"),
-        ([CHUNK, SCOPE], "INVALID_REQUEST"),
-        ([SCOPE, CHUNK, SCOPE], "INVALID_REQUEST"),
-        ([pb.ImportDirectoryRequest()], "INVALID_REQUEST"),
-        ([pb.ImportDirectoryRequest(scope="31")], "INVALID_REQUEST"),
-        ([SCOPE, pb.ImportDirectoryRequest(chunk=b"x" * 65_001)], "INVALID_REQUEST"),
-        ([SCOPE, *[pb.ImportDirectoryRequest(chunk=b"x" * 50_000)] * 3], "REQUEST_TOO_LARGE"),
-        ([SCOPE], "INVALID_IMPORT"),
-        ([SCOPE, CHUNK], "INVALID_IMPORT"),
-        ([pb.ImportDirectoryRequest(scope="areas/32"), CHUNK], "AREA_NOT_FOUND"),
+        ([CHUNK, HEAD], "INVALID_REQUEST"),
+        ([HEAD, CHUNK, HEAD], "INVALID_REQUEST"),
+        ([admin_pb.ImportDirectoryRequest()], "INVALID_REQUEST"),
+        ([make_head("31")], "INVALID_REQUEST"),
+        ([make_head(format=0)], "INVALID_REQUEST"),
+        ([make_head(source="Not A Word")], "INVALID_REQUEST"),
+        ([HEAD, admin_pb.ImportDirectoryRequest(chunk=b"x" * 65_001)], "INVALID_REQUEST"),
+        ([HEAD, *[admin_pb.ImportDirectoryRequest(chunk=b"x" * 50_000)] * 3], "REQUEST_TOO_LARGE"),
+        ([HEAD], "INVALID_IMPORT"),
+        ([HEAD, CHUNK], "INVALID_IMPORT"),
+        ([make_head("areas/32"), CHUNK], "AREA_NOT_FOUND"),
     ],
 )
 async def test_a_stream_that_is_no_import_is_refused(
-    stub: DirectoryServiceStub, admin: Metadata, monkeypatch: pytest.MonkeyPatch, requests: list[Any], reason: str
+    stub: Any, admin: Metadata, monkeypatch: pytest.MonkeyPatch, requests: list[Any], reason: str
 ) -> None:
-    monkeypatch.setattr(servicer, "_MAX_IMPORT_BYTES", 100_000)
-    status, info, _ = await refuse(stub.ImportDirectory(iter(requests), metadata=admin))
-    assert info.reason == reason
-    assert status == (grpc.StatusCode.NOT_FOUND if reason == "AREA_NOT_FOUND" else grpc.StatusCode.INVALID_ARGUMENT)
+    monkeypatch.setattr(importing, "_MAX_BYTES", 100_000)
+    refusal = await refuse(stub.ImportDirectory(iter(requests), metadata=admin))
+    assert refusal.reason == reason
+    assert refusal.code == (grpc.StatusCode.NOT_FOUND if reason == "AREA_NOT_FOUND" else grpc.StatusCode.INVALID_ARGUMENT)
 
 
 @sqlite_only
-async def test_everybody_is_answered_while_a_large_file_is_checked(stub: DirectoryServiceStub, admin: Metadata, kelurahan: Path) -> None:
+async def test_everybody_is_answered_while_a_large_file_is_checked(stub: Any, admin: Metadata, kelurahan: Path) -> None:
     collection = json.loads(kelurahan.read_bytes())
     # Ten times the file; all but the first copy are refused as duplicates, and are checked before.
     collection["features"] *= 10
-    importing = asyncio.ensure_future(refuse(stub.ImportDirectory(cut_file(json.dumps(collection).encode()), metadata=admin)))
+    running = asyncio.ensure_future(refuse(stub.ImportDirectory(cut_file(json.dumps(collection).encode()), metadata=admin)))
     slowest, loop = 0.0, asyncio.get_running_loop()
-    while not importing.done():
+    while not running.done():
         began = loop.time()
         await stub.GetArea(pb.GetAreaRequest(name="areas/31"))
         slowest = max(slowest, loop.time() - began)
-    _, info, _ = await importing
-    assert info.metadata["badLines"] == str(9 * 267)
+    refusal = await running
+    assert refusal.metadata["badLines"] == str(9 * 267)
     assert slowest < 0.5

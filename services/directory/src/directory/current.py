@@ -2,14 +2,12 @@
 
 import asyncio
 import logging
-import os
+import time
 from collections.abc import Callable
-from contextlib import suppress
-from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from google.protobuf.message import DecodeError
 from sqlalchemy import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
@@ -18,10 +16,12 @@ from chassis import telemetry
 from chassis.clock import now
 from chassis.database import Database
 from chassis.errors import ServiceUnavailable
-from directory import store, wire
+from chassis.settings import read_secret
+from directory import loading, store
 from directory.builtin import read_jakarta
-from directory.snapshot import Directory, make_etag
-from siaga.directory.v1.directory_service_pb2 import GetSnapshotResponse
+from directory.kept import KeptCopy
+from directory.model import keys
+from directory.wire import Writer, to_timestamp
 
 T = TypeVar("T")
 
@@ -30,30 +30,40 @@ _CHECK_SECONDS = 2.0
 _PATIENCE_SECONDS = 2.0
 # An import of a whole country is one transaction.
 _CHANGE_SECONDS = 600.0
+_SWEEP_SECONDS = 3600.0
+# Above as many changes everything is loaded anew.
+_MAX_CHANGES = 5000
 _log = logging.getLogger(__name__)
 
 
 class CurrentDirectory:
-    """Begins with what was kept in the file `kept`, else with what came with the program.
+    """Begins with what was kept in `folder`, else with what came with the program.
 
-    `stale` while the database does not say that this is what it holds. `load_time` is when that was loaded from it;
-    None for what came with the program.
+    `stale` while the database does not say that this is what it holds. `load_stamp` is when that was loaded from it;
+    None for what came with the program. `secret_file` holds the key of the request ids.
     """
 
-    def __init__(self, database: Database, database_url: str, kept: Path) -> None:
+    def __init__(self, database: Database, database_url: str, folder: Path, writer: Writer, secret_file: Path) -> None:
         url = make_url(database_url)
-        self._database, self._kept = database, kept
+        self._database, self._kept, self._writer, self._secret_file = database, KeptCopy(folder), writer, secret_file
         self._file = Path(url.database or "") if url.get_backend_name() == "sqlite" else None
         self._turn = asyncio.Lock()
-        self._edition = ""
+        self._edition, self._position = "", 0
         self._said = ""
+        self._unlocked = False
+        self._news = asyncio.Event()
         self.stale = True
-        self.directory, self.load_time = _recall_directory(kept)
+        self.directory, self._load_time = self._kept.recall() or (loading.make_directory_of(read_jakarta(), writer), None)
+        self.load_stamp = to_timestamp(self._load_time)
 
     async def run(self) -> None:
-        """Follows the database, and so the imports of other replicas, until it is cancelled."""
+        """Follows the database, and so the changes of other replicas, until it is cancelled."""
+        swept = -_SWEEP_SECONDS
         while True:
             await self.refresh()
+            if not self.stale and time.monotonic() - swept > _SWEEP_SECONDS:
+                await self._database.write(keys.sweep)
+                swept = time.monotonic()
             await asyncio.sleep(_CHECK_SECONDS)
 
     async def refresh(self) -> None:
@@ -68,9 +78,35 @@ class CurrentDirectory:
             await self._refresh()
             if self.stale:
                 raise ServiceUnavailable(retry_seconds=_CHECK_SECONDS)
+            await self._unlock()
             result = await self._database.write(operation, seconds=_CHANGE_SECONDS)
             await self._refresh()
         return result
+
+    async def read(self, question: Callable[[Session], T]) -> T:
+        """Asks the database itself. Raises ServiceUnavailable when it is away."""
+        if self.stale:
+            raise ServiceUnavailable(retry_seconds=_CHECK_SECONDS)
+        return await self._database.read(question)
+
+    async def wait_for_news(self, stop: asyncio.Event, seconds: float) -> None:
+        """Returns when another directory is here, when `stop` is set, or after `seconds`."""
+        waiting = [asyncio.create_task(each.wait()) for each in (self._news, stop)]
+        try:
+            await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in waiting:
+                each.cancel()
+
+    async def _unlock(self) -> None:
+        if not self._unlocked:
+            try:
+                await self._database.write(partial(keys.unlock, secret=read_secret(self._secret_file)))
+            except (SystemExit, OSError) as wrong:
+                # Answers do not need it, and go on.
+                _log.error("nothing can be changed: %s", wrong)
+                raise ServiceUnavailable from None
+            self._unlocked = True
 
     async def _refresh(self) -> None:
         try:
@@ -78,7 +114,7 @@ class CurrentDirectory:
         except Exception as error:  # noqa: BLE001  # whatever it is, there is something to answer from
             problem = _explain(error)
         if problem and problem != self._said:
-            known = f"was loaded at {self.load_time:%Y-%m-%d %H:%M} UTC" if self.load_time else "came with the program"
+            known = f"was loaded at {self._load_time:%Y-%m-%d %H:%M} UTC" if self._load_time else "came with the program"
             _log.warning("the database cannot be used, answers come from what %s: %s", known, problem)
         elif self._said and not problem:
             _log.info("the database is read again")
@@ -95,11 +131,15 @@ class CurrentDirectory:
         if seen is not None and seen != edition:
             return "another file lies in the place of the one that is open, start again to use it"
         if edition != self._edition:
-            edition, contents = await self._database.read(store.read_contents)
-            # In a thread, because the boundaries of a whole country take a while.
-            self.directory = await asyncio.to_thread(lambda: Directory(wire.to_snapshot(contents)))
-            self.load_time, self._edition = now(), edition
-            await asyncio.to_thread(_keep_directory, self.directory, self._kept)
+            find = partial(loading.find_news, edition=self._edition, position=self._position, limit=_MAX_CHANGES)
+            news = await self._database.read(find)
+            # In a thread, because a whole country takes a while.
+            self.directory = await asyncio.to_thread(loading.load_directory, news, self.directory, self._writer)
+            self._load_time, self._edition, self._position = now(), news.edition, news.position
+            self.load_stamp = to_timestamp(self._load_time)
+            self._news.set()
+            self._news = asyncio.Event()
+            await asyncio.to_thread(self._kept.keep, self.directory)
         return ""
 
 
@@ -118,32 +158,3 @@ def _explain(error: Exception) -> str:
             return "its tables are missing or too old, `python -m directory migrate` makes them"
         case _:
             return telemetry.describe(error)
-
-
-def _keep_directory(directory: Directory, kept: Path) -> None:
-    new = kept.with_suffix(f".{os.getpid()}")
-    try:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        new.write_bytes(directory.reply.SerializeToString())
-        new.replace(kept)
-    except OSError as error:
-        _log.warning(
-            "%s cannot be written (%s), so that a start without the database would know less: make it writable", kept, error.strerror
-        )
-        with suppress(OSError):
-            new.unlink()
-
-
-def _recall_directory(kept: Path) -> tuple[Directory, datetime | None]:
-    try:
-        reply = GetSnapshotResponse.FromString(kept.read_bytes())
-        if reply.etag != make_etag(reply.snapshot):
-            raise DecodeError
-        return Directory(reply.snapshot), datetime.fromtimestamp(kept.stat().st_mtime, UTC)
-    except FileNotFoundError:
-        # As at every first start.
-        pass
-    except (OSError, DecodeError) as error:
-        problem = error.strerror if isinstance(error, OSError) else "it is damaged"
-        _log.warning("%s cannot be read (%s): it is written anew once the database was read, delete it if this comes again", kept, problem)
-    return Directory(wire.to_snapshot(read_jakarta())), None

@@ -28,3 +28,33 @@ class BoundaryUnknown(Problem):
 class InvalidImport(Problem):
     reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.INVALID_IMPORT)
     text = "The import was refused as a whole; the lines at fault are named."
+
+
+class FacilityNotFound(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.FACILITY_NOT_FOUND)
+    text = "There is no such facility."
+
+
+class CoverageNotFound(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.COVERAGE_NOT_FOUND)
+    text = "No agency is named for this category in this area."
+
+
+class EntryExists(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.ENTRY_EXISTS)
+    text = "An entry of this name exists already."
+
+
+class EntryChanged(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.ENTRY_CHANGED)
+    text = "Somebody else has changed the entry since it was read: read it again."
+
+
+class EntryInUse(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.ENTRY_IN_USE)
+    text = "Other entries need this one."
+
+
+class InvalidEntry(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.INVALID_ENTRY)
+    text = "The entry would break a rule of the directory; the fields at fault are named."

@@ -39,7 +39,15 @@ class _CategoryEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Category.Val
     SEARCH_AND_RESCUE: _Category.ValueType  # 5
     """Search and rescue."""
     WOMEN_AND_CHILDREN: _Category.ValueType  # 6
-    """Violence against women and children."""
+    """Violence against women and children: the service centre, its counselling, its complaints."""
+    HOSPITAL: _Category.ValueType  # 7
+    """A hospital."""
+    HEALTH_CENTRE: _Category.ValueType  # 8
+    """A health centre (puskesmas) or clinic."""
+    COMPLAINT_POST: _Category.ValueType  # 9
+    """A post that takes complaints of violence in a district."""
+    SHELTER_INTAKE: _Category.ValueType  # 10
+    """Takes in whoever needs a safe house. It is reached by telephone alone and has no place."""
 
 class Category(_Category, metaclass=_CategoryEnumTypeWrapper):
     """What somebody can be called for."""
@@ -57,7 +65,15 @@ AMBULANCE: Category.ValueType  # 4
 SEARCH_AND_RESCUE: Category.ValueType  # 5
 """Search and rescue."""
 WOMEN_AND_CHILDREN: Category.ValueType  # 6
-"""Violence against women and children."""
+"""Violence against women and children: the service centre, its counselling, its complaints."""
+HOSPITAL: Category.ValueType  # 7
+"""A hospital."""
+HEALTH_CENTRE: Category.ValueType  # 8
+"""A health centre (puskesmas) or clinic."""
+COMPLAINT_POST: Category.ValueType  # 9
+"""A post that takes complaints of violence in a district."""
+SHELTER_INTAKE: Category.ValueType  # 10
+"""Takes in whoever needs a safe house. It is reached by telephone alone and has no place."""
 Global___Category: _TypeAlias = Category  # noqa: Y015
 
 @_typing.final
@@ -91,51 +107,29 @@ class PhoneNumber(_message.Message):
 
     NUMBER_FIELD_NUMBER: _builtins.int
     USE_FIELD_NUMBER: _builtins.int
+    URI_FIELD_NUMBER: _builtins.int
     number: _builtins.str
-    """As it is dialled within the country, digits alone, such as `112` or `081317617622`."""
+    """As it is dialled within the country, digits alone, 2 to 15 of them, such as `112` or `081317617622`."""
     use: Global___PhoneNumber.Use.ValueType
     """What reaches it."""
+    uri: _builtins.str
+    """Opens the telephone or the messenger of a device: `tel:` (RFC 3966), such as `tel:+62-813-1761-7622` or
+    `tel:112;phone-context=+62`, or WhatsApp's `https://wa.me/…`. Output alone.
+    """
     def __init__(
         self,
         *,
         number: _builtins.str = ...,
         use: Global___PhoneNumber.Use.ValueType = ...,
+        uri: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["number", b"number", "use", b"use"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["number", b"number", "uri", b"uri", "use", b"use"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PhoneNumber: _TypeAlias = PhoneNumber  # noqa: Y015
-
-@_typing.final
-class Assurance(_message.Message):
-    """Who vouches for an entry."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    ASSURED_BY_FIELD_NUMBER: _builtins.int
-    ASSURED_TIME_FIELD_NUMBER: _builtins.int
-    assured_by: _builtins.str
-    """The person or office that confirmed it; `unconfirmed` for what nobody has."""
-    @_builtins.property
-    def assured_time(self) -> _timestamp_pb2.Timestamp:
-        """When. Absent for what nobody has confirmed."""
-
-    def __init__(
-        self,
-        *,
-        assured_by: _builtins.str = ...,
-        assured_time: _timestamp_pb2.Timestamp | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["assured_time", b"assured_time"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assured_by", b"assured_by", "assured_time", b"assured_time"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Assurance: _TypeAlias = Assurance  # noqa: Y015
 
 @_typing.final
 class Agency(_message.Message):
@@ -147,20 +141,42 @@ class Agency(_message.Message):
     DISPLAY_NAME_FIELD_NUMBER: _builtins.int
     PARENT_FIELD_NUMBER: _builtins.int
     NUMBERS_FIELD_NUMBER: _builtins.int
-    ASSURANCE_FIELD_NUMBER: _builtins.int
+    SIP_URI_FIELD_NUMBER: _builtins.int
+    ASSURED_BY_FIELD_NUMBER: _builtins.int
+    ASSURED_TIME_FIELD_NUMBER: _builtins.int
+    UNASSURED_FIELD_NUMBER: _builtins.int
+    UID_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """`agencies/{agency}`."""
+    """`agencies/{agency}`, letters, digits, points and hyphens. Output alone when it is created."""
     display_name: _builtins.str
-    """Its name."""
+    """Its name, 1 to 200 characters."""
     parent: _builtins.str
     """The agency above it, `agencies/{agency}`, which is asked when this one does not answer; empty for the topmost."""
+    sip_uri: _builtins.str
+    """Its address for calls over the internet (RFC 3261), `sip:` or `sips:`, such as `sip:112@room.example`; empty
+    where it has none.
+    """
+    assured_by: _builtins.str
+    """The person or office that confirmed the entry, at most 200 characters; `unconfirmed` for what nobody has."""
+    unassured: _builtins.bool
+    """Nobody has confirmed the entry within the time that the deployment sets (a year by default). Output alone."""
+    uid: _builtins.str
+    """A UUID that follows from the name; stands for `{agency}` wherever an agency is asked for. Output alone."""
+    etag: _builtins.str
+    """Changes whenever the entry does. Output; in an update or removal it must be the entry's, where it is given."""
     @_builtins.property
     def numbers(self) -> _containers.RepeatedCompositeFieldContainer[Global___PhoneNumber]:
-        """Its numbers, the best first."""
+        """Its numbers, the best first; at most 20."""
 
     @_builtins.property
-    def assurance(self) -> Global___Assurance:
-        """Who vouches for the entry."""
+    def assured_time(self) -> _timestamp_pb2.Timestamp:
+        """When. Absent for what nobody has confirmed."""
+
+    @_builtins.property
+    def update_time(self) -> _timestamp_pb2.Timestamp:
+        """When the entry last changed. Absent for what came with the program. Output alone."""
 
     def __init__(
         self,
@@ -169,11 +185,17 @@ class Agency(_message.Message):
         display_name: _builtins.str = ...,
         parent: _builtins.str = ...,
         numbers: _abc.Iterable[Global___PhoneNumber] | None = ...,
-        assurance: Global___Assurance | None = ...,
+        sip_uri: _builtins.str = ...,
+        assured_by: _builtins.str = ...,
+        assured_time: _timestamp_pb2.Timestamp | None = ...,
+        unassured: _builtins.bool = ...,
+        uid: _builtins.str = ...,
+        etag: _builtins.str = ...,
+        update_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["assurance", b"assurance"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["assured_time", b"assured_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assurance", b"assurance", "display_name", b"display_name", "name", b"name", "numbers", b"numbers", "parent", b"parent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assured_by", b"assured_by", "assured_time", b"assured_time", "display_name", b"display_name", "etag", b"etag", "name", b"name", "numbers", b"numbers", "parent", b"parent", "sip_uri", b"sip_uri", "uid", b"uid", "unassured", b"unassured", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -190,24 +212,41 @@ class Hotline(_message.Message):
     CATEGORIES_FIELD_NUMBER: _builtins.int
     NUMBERS_FIELD_NUMBER: _builtins.int
     AREA_FIELD_NUMBER: _builtins.int
-    ASSURANCE_FIELD_NUMBER: _builtins.int
+    ASSURED_BY_FIELD_NUMBER: _builtins.int
+    ASSURED_TIME_FIELD_NUMBER: _builtins.int
+    UNASSURED_FIELD_NUMBER: _builtins.int
+    UID_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """`hotlines/{hotline}`."""
+    """`hotlines/{hotline}`, letters, digits, points and hyphens. Output alone when it is created."""
     display_name: _builtins.str
-    """Whose it is."""
+    """Whose it is, 1 to 200 characters."""
     area: _builtins.str
     """The area that it serves, `areas/{code}`; empty for the whole country."""
+    assured_by: _builtins.str
+    """The person or office that confirmed the entry, at most 200 characters; `unconfirmed` for what nobody has."""
+    unassured: _builtins.bool
+    """Nobody has confirmed the entry within the time that the deployment sets (a year by default). Output alone."""
+    uid: _builtins.str
+    """A UUID that follows from the name; stands for `{hotline}` wherever a hotline is asked for. Output alone."""
+    etag: _builtins.str
+    """Changes whenever the entry does. Output; in an update or removal it must be the entry's, where it is given."""
     @_builtins.property
     def categories(self) -> _containers.RepeatedScalarFieldContainer[Global___Category.ValueType]:
-        """What it can be called for."""
+        """What it can be called for, at least one."""
 
     @_builtins.property
     def numbers(self) -> _containers.RepeatedCompositeFieldContainer[Global___PhoneNumber]:
-        """Its numbers, the best first."""
+        """Its numbers, the best first, at least one and at most 20."""
 
     @_builtins.property
-    def assurance(self) -> Global___Assurance:
-        """Who vouches for the entry."""
+    def assured_time(self) -> _timestamp_pb2.Timestamp:
+        """When. Absent for what nobody has confirmed."""
+
+    @_builtins.property
+    def update_time(self) -> _timestamp_pb2.Timestamp:
+        """When the entry last changed. Absent for what came with the program. Output alone."""
 
     def __init__(
         self,
@@ -217,11 +256,16 @@ class Hotline(_message.Message):
         categories: _abc.Iterable[Global___Category.ValueType] | None = ...,
         numbers: _abc.Iterable[Global___PhoneNumber] | None = ...,
         area: _builtins.str = ...,
-        assurance: Global___Assurance | None = ...,
+        assured_by: _builtins.str = ...,
+        assured_time: _timestamp_pb2.Timestamp | None = ...,
+        unassured: _builtins.bool = ...,
+        uid: _builtins.str = ...,
+        etag: _builtins.str = ...,
+        update_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["assurance", b"assurance"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["assured_time", b"assured_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["area", b"area", "assurance", b"assurance", "categories", b"categories", "display_name", b"display_name", "name", b"name", "numbers", b"numbers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["area", b"area", "assured_by", b"assured_by", "assured_time", b"assured_time", "categories", b"categories", "display_name", b"display_name", "etag", b"etag", "name", b"name", "numbers", b"numbers", "uid", b"uid", "unassured", b"unassured", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

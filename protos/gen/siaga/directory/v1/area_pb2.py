@@ -22,18 +22,34 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from siaga.type.v1 import point_pb2 as siaga_dot_type_dot_v1_dot_point__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dsiaga/directory/v1/area.proto\x12\x12siaga.directory.v1\x1a\x19siaga/type/v1/point.proto\"\xa7\x02\n\x04\x41rea\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12-\n\x05level\x18\x03 \x01(\x0e\x32\x1e.siaga.directory.v1.Area.Level\x12\x0e\n\x06parent\x18\x04 \x01(\t\x12#\n\x05point\x18\x05 \x01(\x0b\x32\x14.siaga.type.v1.Point\x12\x14\n\x0chas_boundary\x18\x06 \x01(\x08\x12\x11\n\ttime_zone\x18\x07 \x01(\t\x12\x18\n\x10\x65mergency_number\x18\x08 \x01(\t\"T\n\x05Level\x12\x15\n\x11LEVEL_UNSPECIFIED\x10\x00\x12\x0c\n\x08PROVINCE\x10\x01\x12\x0b\n\x07REGENCY\x10\x02\x12\x0c\n\x08\x44ISTRICT\x10\x03\x12\x0b\n\x07VILLAGE\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dsiaga/directory/v1/area.proto\x12\x12siaga.directory.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19siaga/type/v1/point.proto\"\xf3\x03\n\x04\x41rea\x12\x33\n\x04name\x18\x01 \x01(\tB%\xbaH\"r\x1d\x32\x1b^areas/[A-Za-z0-9.-]{1,60}$\xd8\x01\x01\x12\x1e\n\x0c\x64isplay_name\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x37\n\x05level\x18\x03 \x01(\x0e\x32\x1e.siaga.directory.v1.Area.LevelB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x35\n\x06parent\x18\x04 \x01(\tB%\xbaH\"r\x1d\x32\x1b^areas/[A-Za-z0-9.-]{1,60}$\xd8\x01\x01\x12#\n\x05point\x18\x05 \x01(\x0b\x32\x14.siaga.type.v1.Point\x12\x14\n\x0chas_boundary\x18\x06 \x01(\x08\x12\x1a\n\ttime_zone\x18\x07 \x01(\tB\x07\xbaH\x04r\x02\x18<\x12\x31\n\x10\x65mergency_number\x18\x08 \x01(\tB\x17\xbaH\x14r\x0f\x32\r^[0-9]{2,15}$\xd8\x01\x01\x12\x15\n\x04\x65tag\x18\t \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12/\n\x0bupdate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"T\n\x05Level\x12\x15\n\x11LEVEL_UNSPECIFIED\x10\x00\x12\x0c\n\x08PROVINCE\x10\x01\x12\x0b\n\x07REGENCY\x10\x02\x12\x0c\n\x08\x44ISTRICT\x10\x03\x12\x0b\n\x07VILLAGE\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'siaga.directory.v1.area_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_AREA']._serialized_start=81
-  _globals['_AREA']._serialized_end=376
-  _globals['_AREA_LEVEL']._serialized_start=292
-  _globals['_AREA_LEVEL']._serialized_end=376
+  _globals['_AREA'].fields_by_name['name']._loaded_options = None
+  _globals['_AREA'].fields_by_name['name']._serialized_options = b'\272H\"r\0352\033^areas/[A-Za-z0-9.-]{1,60}$\330\001\001'
+  _globals['_AREA'].fields_by_name['display_name']._loaded_options = None
+  _globals['_AREA'].fields_by_name['display_name']._serialized_options = b'\272H\005r\003\030\310\001'
+  _globals['_AREA'].fields_by_name['level']._loaded_options = None
+  _globals['_AREA'].fields_by_name['level']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_AREA'].fields_by_name['parent']._loaded_options = None
+  _globals['_AREA'].fields_by_name['parent']._serialized_options = b'\272H\"r\0352\033^areas/[A-Za-z0-9.-]{1,60}$\330\001\001'
+  _globals['_AREA'].fields_by_name['time_zone']._loaded_options = None
+  _globals['_AREA'].fields_by_name['time_zone']._serialized_options = b'\272H\004r\002\030<'
+  _globals['_AREA'].fields_by_name['emergency_number']._loaded_options = None
+  _globals['_AREA'].fields_by_name['emergency_number']._serialized_options = b'\272H\024r\0172\r^[0-9]{2,15}$\330\001\001'
+  _globals['_AREA'].fields_by_name['etag']._loaded_options = None
+  _globals['_AREA'].fields_by_name['etag']._serialized_options = b'\272H\004r\002\030d'
+  _globals['_AREA']._serialized_start=143
+  _globals['_AREA']._serialized_end=642
+  _globals['_AREA_LEVEL']._serialized_start=558
+  _globals['_AREA_LEVEL']._serialized_end=642
 # @@protoc_insertion_point(module_scope)

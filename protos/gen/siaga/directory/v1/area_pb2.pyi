@@ -5,6 +5,7 @@ isort:skip_file
 
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from siaga.type.v1 import point_pb2 as _point_pb2
 import builtins as _builtins
@@ -63,23 +64,33 @@ class Area(_message.Message):
     HAS_BOUNDARY_FIELD_NUMBER: _builtins.int
     TIME_ZONE_FIELD_NUMBER: _builtins.int
     EMERGENCY_NUMBER_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """`areas/{code}` with the official code, such as `areas/31.71.01.1001`."""
+    """`areas/{code}` with the official code, such as `areas/31.71.01.1001`. A code begins with its parent's and a point.
+    Output alone when it is created.
+    """
     display_name: _builtins.str
-    """Its name, such as `Gambir`."""
+    """Its name, 1 to 200 characters, such as `Gambir`."""
     level: Global___Area.Level.ValueType
-    """How large it is."""
+    """How large it is; below its parent's. Does not change."""
     parent: _builtins.str
-    """The area that holds it, `areas/{code}`; empty for a province."""
+    """The area that holds it, `areas/{code}`; empty for a province. Does not change."""
     has_boundary: _builtins.bool
-    """Whether its boundary is known."""
+    """Whether its own boundary is known. Output alone: boundaries are imported."""
     time_zone: _builtins.str
-    """Its time zone, an IANA name such as `Asia/Jakarta`."""
+    """Its time zone, an IANA name such as `Asia/Jakarta`. Absent at its creation: its parent's."""
     emergency_number: _builtins.str
-    """The number to dial in any emergency there."""
+    """The number to dial in any emergency there, 2 to 15 digits. Absent at its creation: its parent's."""
+    etag: _builtins.str
+    """Changes whenever the entry does. Output; in an update or removal it must be the entry's, where it is given."""
     @_builtins.property
     def point(self) -> _point_pb2.Point:
         """A place within it, for a map or where there is no boundary."""
+
+    @_builtins.property
+    def update_time(self) -> _timestamp_pb2.Timestamp:
+        """When the entry last changed. Absent for what came with the program. Output alone."""
 
     def __init__(
         self,
@@ -92,10 +103,12 @@ class Area(_message.Message):
         has_boundary: _builtins.bool = ...,
         time_zone: _builtins.str = ...,
         emergency_number: _builtins.str = ...,
+        etag: _builtins.str = ...,
+        update_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["point", b"point"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["point", b"point", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["display_name", b"display_name", "emergency_number", b"emergency_number", "has_boundary", b"has_boundary", "level", b"level", "name", b"name", "parent", b"parent", "point", b"point", "time_zone", b"time_zone"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["display_name", b"display_name", "emergency_number", b"emergency_number", "etag", b"etag", "has_boundary", b"has_boundary", "level", b"level", "name", b"name", "parent", b"parent", "point", b"point", "time_zone", b"time_zone", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

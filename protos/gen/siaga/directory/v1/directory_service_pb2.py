@@ -29,11 +29,12 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from siaga.access.v1 import access_pb2 as siaga_dot_access_dot_v1_dot_access__pb2
 from siaga.directory.v1 import agency_pb2 as siaga_dot_directory_dot_v1_dot_agency__pb2
 from siaga.directory.v1 import area_pb2 as siaga_dot_directory_dot_v1_dot_area__pb2
+from siaga.directory.v1 import facility_pb2 as siaga_dot_directory_dot_v1_dot_facility__pb2
 from siaga.directory.v1 import snapshot_pb2 as siaga_dot_directory_dot_v1_dot_snapshot__pb2
 from siaga.type.v1 import point_pb2 as siaga_dot_type_dot_v1_dot_point__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*siaga/directory/v1/directory_service.proto\x12\x12siaga.directory.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1csiaga/access/v1/access.proto\x1a\x1fsiaga/directory/v1/agency.proto\x1a\x1dsiaga/directory/v1/area.proto\x1a!siaga/directory/v1/snapshot.proto\x1a\x19siaga/type/v1/point.proto\"\xc2\x01\n\x13SearchNearbyRequest\x12+\n\x05point\x18\x01 \x01(\x0b\x32\x14.siaga.type.v1.PointB\x06\xbaH\x03\xc8\x01\x01\x12\x41\n\ncategories\x18\x02 \x03(\x0e\x32\x1c.siaga.directory.v1.CategoryB\x0f\xbaH\x0c\x92\x01\t\"\x07\x82\x01\x04\x10\x01 \x00\x12\x1d\n\tpage_size\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\"\xc3\x01\n\x07\x43ontact\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x30\n\ncategories\x18\x03 \x03(\x0e\x32\x1c.siaga.directory.v1.Category\x12\x30\n\x07numbers\x18\x04 \x03(\x0b\x32\x1f.siaga.directory.v1.PhoneNumber\x12\x30\n\tassurance\x18\x05 \x01(\x0b\x32\x1d.siaga.directory.v1.Assurance\"\x9c\x01\n\x14SearchNearbyResponse\x12-\n\x08\x63ontacts\x18\x01 \x03(\x0b\x32\x1b.siaga.directory.v1.Contact\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\r\n\x05stale\x18\x03 \x01(\x08\x12-\n\tload_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"E\n\x16ResolveLocationRequest\x12+\n\x05point\x18\x01 \x01(\x0b\x32\x14.siaga.type.v1.PointB\x06\xbaH\x03\xc8\x01\x01\"\xdb\x03\n\x17ResolveLocationResponse\x12\'\n\x05\x61reas\x18\x01 \x03(\x0b\x32\x18.siaga.directory.v1.Area\x12@\n\x05match\x18\x02 \x01(\x0e\x32\x31.siaga.directory.v1.ResolveLocationResponse.Match\x12T\n\x10responsibilities\x18\x03 \x03(\x0b\x32:.siaga.directory.v1.ResolveLocationResponse.Responsibility\x12\x18\n\x10\x65mergency_number\x18\x04 \x01(\t\x12\r\n\x05stale\x18\x05 \x01(\x08\x12-\n\tload_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1al\n\x0eResponsibility\x12.\n\x08\x63\x61tegory\x18\x01 \x01(\x0e\x32\x1c.siaga.directory.v1.Category\x12*\n\x06\x61gency\x18\x02 \x01(\x0b\x32\x1a.siaga.directory.v1.Agency\"9\n\x05Match\x12\x15\n\x11MATCH_UNSPECIFIED\x10\x00\x12\x0c\n\x08\x42OUNDARY\x10\x01\x12\x0b\n\x07NEAREST\x10\x02\"B\n\x0eGetAreaRequest\x12\x30\n\x04name\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^areas/[A-Za-z0-9.-]{1,60}$\"\xbf\x01\n\x10ListAreasRequest\x12\x1d\n\tpage_size\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\x12\x35\n\x06parent\x18\x03 \x01(\tB%\xbaH\"r\x1d\x32\x1b^areas/[A-Za-z0-9.-]{1,60}$\xd8\x01\x01\x12\x37\n\x05level\x18\x04 \x01(\x0e\x32\x1e.siaga.directory.v1.Area.LevelB\x08\xbaH\x05\x82\x01\x02\x10\x01\"U\n\x11ListAreasResponse\x12\'\n\x05\x61reas\x18\x01 \x03(\x0b\x32\x18.siaga.directory.v1.Area\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"J\n\x16GetAreaBoundaryRequest\x12\x30\n\x04name\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^areas/[A-Za-z0-9.-]{1,60}$\"C\n\x17GetAreaBoundaryResponse\x12(\n\x07\x66\x65\x61ture\x18\x01 \x01(\x0b\x32\x17.google.protobuf.Struct\"G\n\x10GetAgencyRequest\x12\x33\n\x04name\x18\x01 \x01(\tB%\xbaH\"r 2\x1e^agencies/[A-Za-z0-9.-]{1,60}$\"R\n\x13ListAgenciesRequest\x12\x1d\n\tpage_size\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\"]\n\x14ListAgenciesResponse\x12,\n\x08\x61gencies\x18\x01 \x03(\x0b\x32\x1a.siaga.directory.v1.Agency\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"H\n\x11GetHotlineRequest\x12\x33\n\x04name\x18\x01 \x01(\tB%\xbaH\"r 2\x1e^hotlines/[A-Za-z0-9.-]{1,60}$\"R\n\x13ListHotlinesRequest\x12\x1d\n\tpage_size\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\"^\n\x14ListHotlinesResponse\x12-\n\x08hotlines\x18\x01 \x03(\x0b\x32\x1b.siaga.directory.v1.Hotline\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"+\n\x12GetSnapshotRequest\x12\x15\n\x04\x65tag\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\"S\n\x13GetSnapshotResponse\x12\x0c\n\x04\x65tag\x18\x01 \x01(\t\x12.\n\x08snapshot\x18\x02 \x01(\x0b\x32\x1c.siaga.directory.v1.Snapshot\"{\n\x16ImportDirectoryRequest\x12\x33\n\x05scope\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^areas/[A-Za-z0-9.-]{1,60}$H\x00\x12\x1a\n\x05\x63hunk\x18\x02 \x01(\x0c\x42\t\xbaH\x06z\x04\x18\xe8\xfb\x03H\x00\x42\x10\n\x07\x63ontent\x12\x05\xbaH\x02\x08\x01\"L\n\x17ImportDirectoryResponse\x12\r\n\x05\x61\x64\x64\x65\x64\x18\x01 \x01(\x05\x12\x0f\n\x07\x63hanged\x18\x02 \x01(\x05\x12\x11\n\tunchanged\x18\x03 \x01(\x05\x32\xa5\x0b\n\x10\x44irectoryService\x12\x9e\x01\n\x0cSearchNearby\x12\'.siaga.directory.v1.SearchNearbyRequest\x1a(.siaga.directory.v1.SearchNearbyResponse\";\x8a\xb5\x18\x02\x10\x02\x82\xd3\xe4\x93\x02/\x12\x13/v1/contacts:nearbyZ\x18\"\x13/v1/contacts:nearby:\x01*\x12\xab\x01\n\x0fResolveLocation\x12*.siaga.directory.v1.ResolveLocationRequest\x1a+.siaga.directory.v1.ResolveLocationResponse\"?\x8a\xb5\x18\x02\x10\x02\x82\xd3\xe4\x93\x02\x33\x12\x15/v1/locations:resolveZ\x1a\"\x15/v1/locations:resolve:\x01*\x12i\n\x07GetArea\x12\".siaga.directory.v1.GetAreaRequest\x1a\x18.siaga.directory.v1.Area\" \x8a\xb5\x18\x02\x10\x02\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/{name=areas/*}\x12q\n\tListAreas\x12$.siaga.directory.v1.ListAreasRequest\x1a%.siaga.directory.v1.ListAreasResponse\"\x17\x8a\xb5\x18\x02\x10\x02\x82\xd3\xe4\x93\x02\x0b\x12\t/v1/areas\x12\x95\x01\n\x0fGetAreaBoundary\x12*.siaga.directory.v1.GetAreaBoundaryRequest\x1a+.siaga.directory.v1.GetAreaBoundaryResponse\")\x8a\xb5\x18\x02\x10\x02\x82\xd3\xe4\x93\x02\x1d\x12\x1b/v1/{name=areas/*}:boundary\x12r\n\tGetAgency\x12$.siaga.directory.v1.GetAgencyRequest\x1a\x1a.siaga.directory.v1.Agency\"#\x8a\xb5\x18\x02\x10\x02\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/{name=agencies/*}\x12}\n\x0cListAgencies\x12\'.siaga.directory.v1.ListAgenciesRequest\x1a(.siaga.directory.v1.ListAgenciesResponse\"\x1a\x8a\xb5\x18\x02\x10\x02\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/agencies\x12u\n\nGetHotline\x12%.siaga.directory.v1.GetHotlineRequest\x1a\x1b.siaga.directory.v1.Hotline\"#\x8a\xb5\x18\x02\x10\x02\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/{name=hotlines/*}\x12}\n\x0cListHotlines\x12\'.siaga.directory.v1.ListHotlinesRequest\x1a(.siaga.directory.v1.ListHotlinesResponse\"\x1a\x8a\xb5\x18\x02\x10\x02\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/hotlines\x12h\n\x0bGetSnapshot\x12&.siaga.directory.v1.GetSnapshotRequest\x1a\'.siaga.directory.v1.GetSnapshotResponse\"\x08\x8a\xb5\x18\x04\x10\x02(\x01\x12y\n\x0fImportDirectory\x12*.siaga.directory.v1.ImportDirectoryRequest\x1a+.siaga.directory.v1.ImportDirectoryResponse\"\x0b\x8a\xb5\x18\x07\n\x01\x07\x10\x01(\x01(\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*siaga/directory/v1/directory_service.proto\x12\x12siaga.directory.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1csiaga/access/v1/access.proto\x1a\x1fsiaga/directory/v1/agency.proto\x1a\x1dsiaga/directory/v1/area.proto\x1a!siaga/directory/v1/facility.proto\x1a!siaga/directory/v1/snapshot.proto\x1a\x19siaga/type/v1/point.proto\"\xa7\x02\n\x13SearchNearbyRequest\x12+\n\x05point\x18\x01 \x01(\x0b\x32\x14.siaga.type.v1.PointB\x06\xbaH\x03\xc8\x01\x01\x12\x41\n\ncategories\x18\x02 \x03(\x0e\x32\x1c.siaga.directory.v1.CategoryB\x0f\xbaH\x0c\x92\x01\t\"\x07\x82\x01\x04\x10\x01 \x00\x12\x1d\n\tpage_size\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\x12\x10\n\x08open_now\x18\x05 \x01(\x08\x12\x39\n\x13max_distance_meters\x18\x06 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x80\x84\x1e\x41!\x00\x00\x00\x00\x00\x00\x00\x00H\x00\x88\x01\x01\x42\x16\n\x14_max_distance_meters\"\xdc\x04\n\x07\x43ontact\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x30\n\ncategories\x18\x03 \x03(\x0e\x32\x1c.siaga.directory.v1.Category\x12\x30\n\x07numbers\x18\x04 \x03(\x0b\x32\x1f.siaga.directory.v1.PhoneNumber\x12\x12\n\nassured_by\x18\x05 \x01(\t\x12\x30\n\x0c\x61ssured_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tunassured\x18\x07 \x01(\x08\x12#\n\x05point\x18\x08 \x01(\x0b\x32\x14.siaga.type.v1.Point\x12\x0f\n\x07\x61\x64\x64ress\x18\t \x01(\t\x12\x1c\n\x0f\x64istance_meters\x18\n \x01(\x01H\x00\x88\x01\x01\x12\x15\n\x08open_now\x18\x0b \x01(\x08H\x01\x88\x01\x01\x12\x34\n\x10open_change_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\ropening_hours\x18\r \x01(\t\x12\x11\n\tlanguages\x18\x0e \x03(\t\x12;\n\nwheelchair\x18\x0f \x01(\x0e\x32\'.siaga.directory.v1.Facility.Wheelchair\x12\x33\n\x06status\x18\x10 \x01(\x0e\x32#.siaga.directory.v1.Facility.Status\x12\x12\n\nalert_text\x18\x11 \x01(\tB\x12\n\x10_distance_metersB\x0b\n\t_open_now\"\x9c\x01\n\x14SearchNearbyResponse\x12-\n\x08\x63ontacts\x18\x01 \x03(\x0b\x32\x1b.siaga.directory.v1.Contact\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\r\n\x05stale\x18\x03 \x01(\x08\x12-\n\tload_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8c\x01\n\x16ResolveLocationRequest\x12+\n\x05point\x18\x01 \x01(\x0b\x32\x14.siaga.type.v1.PointB\x06\xbaH\x03\xc8\x01\x01\x12\x33\n\rborder_meters\x18\x02 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x88\xb3@)\x00\x00\x00\x00\x00\x00\x00\x00H\x00\x88\x01\x01\x42\x10\n\x0e_border_meters\"\xfc\x05\n\x17ResolveLocationResponse\x12\'\n\x05\x61reas\x18\x01 \x03(\x0b\x32\x18.siaga.directory.v1.Area\x12@\n\x05match\x18\x02 \x01(\x0e\x32\x31.siaga.directory.v1.ResolveLocationResponse.Match\x12T\n\x10responsibilities\x18\x03 \x03(\x0b\x32:.siaga.directory.v1.ResolveLocationResponse.Responsibility\x12\x18\n\x10\x65mergency_number\x18\x04 \x01(\t\x12\r\n\x05stale\x18\x05 \x01(\x08\x12-\n\tload_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12G\n\tneighbors\x18\x07 \x03(\x0b\x32\x34.siaga.directory.v1.ResolveLocationResponse.Neighbor\x1a\x9e\x01\n\x0eResponsibility\x12.\n\x08\x63\x61tegory\x18\x01 \x01(\x0e\x32\x1c.siaga.directory.v1.Category\x12*\n\x06\x61gency\x18\x02 \x01(\x0b\x32\x1a.siaga.directory.v1.Agency\x12\x0e\n\x06number\x18\x03 \x01(\t\x12\x0c\n\x04\x61rea\x18\x04 \x01(\t\x12\x12\n\nby_default\x18\x05 \x01(\x08\x1a\xa2\x01\n\x08Neighbor\x12\'\n\x05\x61reas\x18\x01 \x03(\x0b\x32\x18.siaga.directory.v1.Area\x12\x17\n\x0f\x64istance_meters\x18\x02 \x01(\x01\x12T\n\x10responsibilities\x18\x03 \x03(\x0b\x32:.siaga.directory.v1.ResolveLocationResponse.Responsibility\"9\n\x05Match\x12\x15\n\x11MATCH_UNSPECIFIED\x10\x00\x12\x0c\n\x08\x42OUNDARY\x10\x01\x12\x0b\n\x07NEAREST\x10\x02\"B\n\x0eGetAreaRequest\x12\x30\n\x04name\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^areas/[A-Za-z0-9.-]{1,60}$\"\xbf\x01\n\x10ListAreasRequest\x12\x1d\n\tpage_size\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\x12\x35\n\x06parent\x18\x03 \x01(\tB%\xbaH\"r\x1d\x32\x1b^areas/[A-Za-z0-9.-]{1,60}$\xd8\x01\x01\x12\x37\n\x05level\x18\x04 \x01(\x0e\x32\x1e.siaga.directory.v1.Area.LevelB\x08\xbaH\x05\x82\x01\x02\x10\x01\"U\n\x11ListAreasResponse\x12\'\n\x05\x61reas\x18\x01 \x03(\x0b\x32\x18.siaga.directory.v1.Area\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"J\n\x16GetAreaBoundaryRequest\x12\x30\n\x04name\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^areas/[A-Za-z0-9.-]{1,60}$\"C\n\x17GetAreaBoundaryResponse\x12(\n\x07\x66\x65\x61ture\x18\x01 \x01(\x0b\x32\x17.google.protobuf.Struct\"G\n\x10GetAgencyRequest\x12\x33\n\x04name\x18\x01 \x01(\tB%\xbaH\"r 2\x1e^agencies/[A-Za-z0-9.-]{1,60}$\"m\n\x13ListAgenciesRequest\x12\x1d\n\tpage_size\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\x12\x19\n\x04skip\x18\x03 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xc0\x84=(\x00\"q\n\x14ListAgenciesResponse\x12,\n\x08\x61gencies\x18\x01 \x03(\x0b\x32\x1a.siaga.directory.v1.Agency\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x05\"H\n\x11GetHotlineRequest\x12\x33\n\x04name\x18\x01 \x01(\tB%\xbaH\"r 2\x1e^hotlines/[A-Za-z0-9.-]{1,60}$\"m\n\x13ListHotlinesRequest\x12\x1d\n\tpage_size\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\x12\x19\n\x04skip\x18\x03 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xc0\x84=(\x00\"r\n\x14ListHotlinesResponse\x12-\n\x08hotlines\x18\x01 \x03(\x0b\x32\x1b.siaga.directory.v1.Hotline\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x05\"+\n\x12GetSnapshotRequest\x12\x15\n\x04\x65tag\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\"S\n\x13GetSnapshotResponse\x12\x0c\n\x04\x65tag\x18\x01 \x01(\t\x12.\n\x08snapshot\x18\x02 \x01(\x0b\x32\x1c.siaga.directory.v1.Snapshot\"1\n\x15WatchDirectoryRequest\x12\x18\n\x06\x63ursor\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\"\xbb\x06\n\x16WatchDirectoryResponse\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12\x41\n\x05\x65vent\x18\x02 \x01(\x0b\x32\x30.siaga.directory.v1.WatchDirectoryResponse.EventH\x00\x12N\n\x0csnapshot_end\x18\x03 \x01(\x0b\x32\x36.siaga.directory.v1.WatchDirectoryResponse.SnapshotEndH\x00\x12I\n\theartbeat\x18\x04 \x01(\x0b\x32\x34.siaga.directory.v1.WatchDirectoryResponse.HeartbeatH\x00\x12=\n\x03\x65nd\x18\x05 \x01(\x0b\x32..siaga.directory.v1.WatchDirectoryResponse.EndH\x00\x1a\x8d\x01\n\x05\x45vent\x12\x0c\n\x04type\x18\x01 \x01(\t\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x45\n\tdirectory\x18\x03 \x01(\x0b\x32\x32.siaga.directory.v1.WatchDirectoryResponse.Edition\x1a\x91\x01\n\x07\x45\x64ition\x12\x0c\n\x04\x65tag\x18\x01 \x01(\t\x12\x17\n\x0f\x66\x61\x63ilities_etag\x18\x02 \x01(\t\x12\r\n\x05\x61reas\x18\x03 \x01(\x05\x12\x12\n\nfacilities\x18\x04 \x01(\x05\x12\r\n\x05stale\x18\x05 \x01(\x08\x12-\n\tload_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a\r\n\x0bSnapshotEnd\x1a\x0b\n\tHeartbeat\x1a\xa8\x01\n\x03\x45nd\x12\x45\n\x06reason\x18\x01 \x01(\x0e\x32\x35.siaga.directory.v1.WatchDirectoryResponse.End.Reason\"Z\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x0f\n\x0bSLOW_READER\x10\x01\x12\x14\n\x10SERVICE_STOPPING\x10\x02\x12\x11\n\rTOKEN_EXPIRED\x10\x03\x42\t\n\x07\x63ontent\"K\n\x12GetFacilityRequest\x12\x35\n\x04name\x18\x01 \x01(\tB\'\xbaH$r\"2 ^facilities/[A-Za-z0-9.-]{1,60}$\"\xa1\x02\n\x15ListFacilitiesRequest\x12\x1d\n\tpage_size\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\x12\x19\n\x04skip\x18\x03 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xc0\x84=(\x00\x12\x41\n\ncategories\x18\x04 \x03(\x0e\x32\x1c.siaga.directory.v1.CategoryB\x0f\xbaH\x0c\x92\x01\t\"\x07\x82\x01\x04\x10\x01 \x00\x12\x33\n\x04\x61rea\x18\x05 \x01(\tB%\xbaH\"r\x1d\x32\x1b^areas/[A-Za-z0-9.-]{1,60}$\xd8\x01\x01\x12\x38\n\x06\x61gency\x18\x06 \x01(\tB(\xbaH%r 2\x1e^agencies/[A-Za-z0-9.-]{1,60}$\xd8\x01\x01\"w\n\x16ListFacilitiesResponse\x12\x30\n\nfacilities\x18\x01 \x03(\x0b\x32\x1c.siaga.directory.v1.Facility\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x05\"\x87\x01\n\x13ListCoverageRequest\x12\x1d\n\tpage_size\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\x12\x33\n\x04\x61rea\x18\x03 \x01(\tB%\xbaH\"r\x1d\x32\x1b^areas/[A-Za-z0-9.-]{1,60}$\xd8\x01\x01\"_\n\x14ListCoverageResponse\x12.\n\x08\x63overage\x18\x01 \x03(\x0b\x32\x1c.siaga.directory.v1.Coverage\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"b\n\x17GetNumbersBundleRequest\x12\x30\n\x04\x61rea\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^areas/[A-Za-z0-9.-]{1,60}$\x12\x15\n\x04\x65tag\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\"q\n\x18GetNumbersBundleResponse\x12\x0c\n\x04\x65tag\x18\x01 \x01(\t\x12\x18\n\x10\x65mergency_number\x18\x02 \x01(\t\x12-\n\x08\x63ontacts\x18\x03 \x03(\x0b\x32\x1b.siaga.directory.v1.Contact2\xb5\x0f\n\x10\x44irectoryService\x12\x9e\x01\n\x0cSearchNearby\x12\'.siaga.directory.v1.SearchNearbyRequest\x1a(.siaga.directory.v1.SearchNearbyResponse\";\x8a\xb5\x18\x02\x10\x02\x82\xd3\xe4\x93\x02/\x12\x13/v1/contacts:nearbyZ\x18\"\x13/v1/contacts:nearby:\x01*\x12\xab\x01\n\x0fResolveLocation\x12*.siaga.directory.v1.ResolveLocationRequest\x1a+.siaga.directory.v1.ResolveLocationResponse\"?\x8a\xb5\x18\x02\x10\x02\x82\xd3\xe4\x93\x02\x33\x12\x15/v1/locations:resolveZ\x1a\"\x15/v1/locations:resolve:\x01*\x12i\n\x07GetArea\x12\".siaga.directory.v1.GetAreaRequest\x1a\x18.siaga.directory.v1.Area\" \x8a\xb5\x18\x02\x10\x02\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/{name=areas/*}\x12q\n\tListAreas\x12$.siaga.directory.v1.ListAreasRequest\x1a%.siaga.directory.v1.ListAreasResponse\"\x17\x8a\xb5\x18\x02\x10\x02\x82\xd3\xe4\x93\x02\x0b\x12\t/v1/areas\x12\x95\x01\n\x0fGetAreaBoundary\x12*.siaga.directory.v1.GetAreaBoundaryRequest\x1a+.siaga.directory.v1.GetAreaBoundaryResponse\")\x8a\xb5\x18\x02\x10\x02\x82\xd3\xe4\x93\x02\x1d\x12\x1b/v1/{name=areas/*}:boundary\x12r\n\tGetAgency\x12$.siaga.directory.v1.GetAgencyRequest\x1a\x1a.siaga.directory.v1.Agency\"#\x8a\xb5\x18\x02\x10\x02\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/{name=agencies/*}\x12}\n\x0cListAgencies\x12\'.siaga.directory.v1.ListAgenciesRequest\x1a(.siaga.directory.v1.ListAgenciesResponse\"\x1a\x8a\xb5\x18\x02\x10\x02\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/agencies\x12u\n\nGetHotline\x12%.siaga.directory.v1.GetHotlineRequest\x1a\x1b.siaga.directory.v1.Hotline\"#\x8a\xb5\x18\x02\x10\x02\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/{name=hotlines/*}\x12}\n\x0cListHotlines\x12\'.siaga.directory.v1.ListHotlinesRequest\x1a(.siaga.directory.v1.ListHotlinesResponse\"\x1a\x8a\xb5\x18\x02\x10\x02\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/hotlines\x12z\n\x0bGetFacility\x12&.siaga.directory.v1.GetFacilityRequest\x1a\x1c.siaga.directory.v1.Facility\"%\x8a\xb5\x18\x02\x10\x02\x82\xd3\xe4\x93\x02\x19\x12\x17/v1/{name=facilities/*}\x12\x85\x01\n\x0eListFacilities\x12).siaga.directory.v1.ListFacilitiesRequest\x1a*.siaga.directory.v1.ListFacilitiesResponse\"\x1c\x8a\xb5\x18\x02\x10\x02\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/facilities\x12}\n\x0cListCoverage\x12\'.siaga.directory.v1.ListCoverageRequest\x1a(.siaga.directory.v1.ListCoverageResponse\"\x1a\x8a\xb5\x18\x02\x10\x02\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/coverage\x12\x90\x01\n\x10GetNumbersBundle\x12+.siaga.directory.v1.GetNumbersBundleRequest\x1a,.siaga.directory.v1.GetNumbersBundleResponse\"!\x8a\xb5\x18\x02\x10\x02\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/contacts:bundle\x12h\n\x0bGetSnapshot\x12&.siaga.directory.v1.GetSnapshotRequest\x1a\'.siaga.directory.v1.GetSnapshotResponse\"\x08\x8a\xb5\x18\x04\x10\x02(\x01\x12s\n\x0eWatchDirectory\x12).siaga.directory.v1.WatchDirectoryRequest\x1a*.siaga.directory.v1.WatchDirectoryResponse\"\x08\x8a\xb5\x18\x04\x10\x02(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -48,8 +49,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SEARCHNEARBYREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\007\032\005\030\350\007(\000'
   _globals['_SEARCHNEARBYREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_SEARCHNEARBYREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\364\003'
+  _globals['_SEARCHNEARBYREQUEST'].fields_by_name['max_distance_meters']._loaded_options = None
+  _globals['_SEARCHNEARBYREQUEST'].fields_by_name['max_distance_meters']._serialized_options = b'\272H\024\022\022\031\000\000\000\000\200\204\036A!\000\000\000\000\000\000\000\000'
   _globals['_RESOLVELOCATIONREQUEST'].fields_by_name['point']._loaded_options = None
   _globals['_RESOLVELOCATIONREQUEST'].fields_by_name['point']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_RESOLVELOCATIONREQUEST'].fields_by_name['border_meters']._loaded_options = None
+  _globals['_RESOLVELOCATIONREQUEST'].fields_by_name['border_meters']._serialized_options = b'\272H\024\022\022\031\000\000\000\000\000\210\263@)\000\000\000\000\000\000\000\000'
   _globals['_GETAREAREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_GETAREAREQUEST'].fields_by_name['name']._serialized_options = b'\272H\037r\0352\033^areas/[A-Za-z0-9.-]{1,60}$'
   _globals['_LISTAREASREQUEST'].fields_by_name['page_size']._loaded_options = None
@@ -68,20 +73,44 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTAGENCIESREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\007\032\005\030\350\007(\000'
   _globals['_LISTAGENCIESREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTAGENCIESREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\364\003'
+  _globals['_LISTAGENCIESREQUEST'].fields_by_name['skip']._loaded_options = None
+  _globals['_LISTAGENCIESREQUEST'].fields_by_name['skip']._serialized_options = b'\272H\010\032\006\030\300\204=(\000'
   _globals['_GETHOTLINEREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_GETHOTLINEREQUEST'].fields_by_name['name']._serialized_options = b'\272H\"r 2\036^hotlines/[A-Za-z0-9.-]{1,60}$'
   _globals['_LISTHOTLINESREQUEST'].fields_by_name['page_size']._loaded_options = None
   _globals['_LISTHOTLINESREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\007\032\005\030\350\007(\000'
   _globals['_LISTHOTLINESREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTHOTLINESREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\364\003'
+  _globals['_LISTHOTLINESREQUEST'].fields_by_name['skip']._loaded_options = None
+  _globals['_LISTHOTLINESREQUEST'].fields_by_name['skip']._serialized_options = b'\272H\010\032\006\030\300\204=(\000'
   _globals['_GETSNAPSHOTREQUEST'].fields_by_name['etag']._loaded_options = None
   _globals['_GETSNAPSHOTREQUEST'].fields_by_name['etag']._serialized_options = b'\272H\004r\002\030d'
-  _globals['_IMPORTDIRECTORYREQUEST'].oneofs_by_name['content']._loaded_options = None
-  _globals['_IMPORTDIRECTORYREQUEST'].oneofs_by_name['content']._serialized_options = b'\272H\002\010\001'
-  _globals['_IMPORTDIRECTORYREQUEST'].fields_by_name['scope']._loaded_options = None
-  _globals['_IMPORTDIRECTORYREQUEST'].fields_by_name['scope']._serialized_options = b'\272H\037r\0352\033^areas/[A-Za-z0-9.-]{1,60}$'
-  _globals['_IMPORTDIRECTORYREQUEST'].fields_by_name['chunk']._loaded_options = None
-  _globals['_IMPORTDIRECTORYREQUEST'].fields_by_name['chunk']._serialized_options = b'\272H\006z\004\030\350\373\003'
+  _globals['_WATCHDIRECTORYREQUEST'].fields_by_name['cursor']._loaded_options = None
+  _globals['_WATCHDIRECTORYREQUEST'].fields_by_name['cursor']._serialized_options = b'\272H\005r\003\030\364\003'
+  _globals['_GETFACILITYREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_GETFACILITYREQUEST'].fields_by_name['name']._serialized_options = b'\272H$r\"2 ^facilities/[A-Za-z0-9.-]{1,60}$'
+  _globals['_LISTFACILITIESREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTFACILITIESREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\007\032\005\030\350\007(\000'
+  _globals['_LISTFACILITIESREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTFACILITIESREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\364\003'
+  _globals['_LISTFACILITIESREQUEST'].fields_by_name['skip']._loaded_options = None
+  _globals['_LISTFACILITIESREQUEST'].fields_by_name['skip']._serialized_options = b'\272H\010\032\006\030\300\204=(\000'
+  _globals['_LISTFACILITIESREQUEST'].fields_by_name['categories']._loaded_options = None
+  _globals['_LISTFACILITIESREQUEST'].fields_by_name['categories']._serialized_options = b'\272H\014\222\001\t\"\007\202\001\004\020\001 \000'
+  _globals['_LISTFACILITIESREQUEST'].fields_by_name['area']._loaded_options = None
+  _globals['_LISTFACILITIESREQUEST'].fields_by_name['area']._serialized_options = b'\272H\"r\0352\033^areas/[A-Za-z0-9.-]{1,60}$\330\001\001'
+  _globals['_LISTFACILITIESREQUEST'].fields_by_name['agency']._loaded_options = None
+  _globals['_LISTFACILITIESREQUEST'].fields_by_name['agency']._serialized_options = b'\272H%r 2\036^agencies/[A-Za-z0-9.-]{1,60}$\330\001\001'
+  _globals['_LISTCOVERAGEREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTCOVERAGEREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\007\032\005\030\350\007(\000'
+  _globals['_LISTCOVERAGEREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTCOVERAGEREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\364\003'
+  _globals['_LISTCOVERAGEREQUEST'].fields_by_name['area']._loaded_options = None
+  _globals['_LISTCOVERAGEREQUEST'].fields_by_name['area']._serialized_options = b'\272H\"r\0352\033^areas/[A-Za-z0-9.-]{1,60}$\330\001\001'
+  _globals['_GETNUMBERSBUNDLEREQUEST'].fields_by_name['area']._loaded_options = None
+  _globals['_GETNUMBERSBUNDLEREQUEST'].fields_by_name['area']._serialized_options = b'\272H\037r\0352\033^areas/[A-Za-z0-9.-]{1,60}$'
+  _globals['_GETNUMBERSBUNDLEREQUEST'].fields_by_name['etag']._loaded_options = None
+  _globals['_GETNUMBERSBUNDLEREQUEST'].fields_by_name['etag']._serialized_options = b'\272H\004r\002\030d'
   _globals['_DIRECTORYSERVICE'].methods_by_name['SearchNearby']._loaded_options = None
   _globals['_DIRECTORYSERVICE'].methods_by_name['SearchNearby']._serialized_options = b'\212\265\030\002\020\002\202\323\344\223\002/\022\023/v1/contacts:nearbyZ\030\"\023/v1/contacts:nearby:\001*'
   _globals['_DIRECTORYSERVICE'].methods_by_name['ResolveLocation']._loaded_options = None
@@ -100,54 +129,90 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DIRECTORYSERVICE'].methods_by_name['GetHotline']._serialized_options = b'\212\265\030\002\020\002\202\323\344\223\002\027\022\025/v1/{name=hotlines/*}'
   _globals['_DIRECTORYSERVICE'].methods_by_name['ListHotlines']._loaded_options = None
   _globals['_DIRECTORYSERVICE'].methods_by_name['ListHotlines']._serialized_options = b'\212\265\030\002\020\002\202\323\344\223\002\016\022\014/v1/hotlines'
+  _globals['_DIRECTORYSERVICE'].methods_by_name['GetFacility']._loaded_options = None
+  _globals['_DIRECTORYSERVICE'].methods_by_name['GetFacility']._serialized_options = b'\212\265\030\002\020\002\202\323\344\223\002\031\022\027/v1/{name=facilities/*}'
+  _globals['_DIRECTORYSERVICE'].methods_by_name['ListFacilities']._loaded_options = None
+  _globals['_DIRECTORYSERVICE'].methods_by_name['ListFacilities']._serialized_options = b'\212\265\030\002\020\002\202\323\344\223\002\020\022\016/v1/facilities'
+  _globals['_DIRECTORYSERVICE'].methods_by_name['ListCoverage']._loaded_options = None
+  _globals['_DIRECTORYSERVICE'].methods_by_name['ListCoverage']._serialized_options = b'\212\265\030\002\020\002\202\323\344\223\002\016\022\014/v1/coverage'
+  _globals['_DIRECTORYSERVICE'].methods_by_name['GetNumbersBundle']._loaded_options = None
+  _globals['_DIRECTORYSERVICE'].methods_by_name['GetNumbersBundle']._serialized_options = b'\212\265\030\002\020\002\202\323\344\223\002\025\022\023/v1/contacts:bundle'
   _globals['_DIRECTORYSERVICE'].methods_by_name['GetSnapshot']._loaded_options = None
   _globals['_DIRECTORYSERVICE'].methods_by_name['GetSnapshot']._serialized_options = b'\212\265\030\004\020\002(\001'
-  _globals['_DIRECTORYSERVICE'].methods_by_name['ImportDirectory']._loaded_options = None
-  _globals['_DIRECTORYSERVICE'].methods_by_name['ImportDirectory']._serialized_options = b'\212\265\030\007\n\001\007\020\001(\001'
-  _globals['_SEARCHNEARBYREQUEST']._serialized_start=345
-  _globals['_SEARCHNEARBYREQUEST']._serialized_end=539
-  _globals['_CONTACT']._serialized_start=542
-  _globals['_CONTACT']._serialized_end=737
-  _globals['_SEARCHNEARBYRESPONSE']._serialized_start=740
-  _globals['_SEARCHNEARBYRESPONSE']._serialized_end=896
-  _globals['_RESOLVELOCATIONREQUEST']._serialized_start=898
-  _globals['_RESOLVELOCATIONREQUEST']._serialized_end=967
-  _globals['_RESOLVELOCATIONRESPONSE']._serialized_start=970
-  _globals['_RESOLVELOCATIONRESPONSE']._serialized_end=1445
-  _globals['_RESOLVELOCATIONRESPONSE_RESPONSIBILITY']._serialized_start=1278
-  _globals['_RESOLVELOCATIONRESPONSE_RESPONSIBILITY']._serialized_end=1386
-  _globals['_RESOLVELOCATIONRESPONSE_MATCH']._serialized_start=1388
-  _globals['_RESOLVELOCATIONRESPONSE_MATCH']._serialized_end=1445
-  _globals['_GETAREAREQUEST']._serialized_start=1447
-  _globals['_GETAREAREQUEST']._serialized_end=1513
-  _globals['_LISTAREASREQUEST']._serialized_start=1516
-  _globals['_LISTAREASREQUEST']._serialized_end=1707
-  _globals['_LISTAREASRESPONSE']._serialized_start=1709
-  _globals['_LISTAREASRESPONSE']._serialized_end=1794
-  _globals['_GETAREABOUNDARYREQUEST']._serialized_start=1796
-  _globals['_GETAREABOUNDARYREQUEST']._serialized_end=1870
-  _globals['_GETAREABOUNDARYRESPONSE']._serialized_start=1872
-  _globals['_GETAREABOUNDARYRESPONSE']._serialized_end=1939
-  _globals['_GETAGENCYREQUEST']._serialized_start=1941
-  _globals['_GETAGENCYREQUEST']._serialized_end=2012
-  _globals['_LISTAGENCIESREQUEST']._serialized_start=2014
-  _globals['_LISTAGENCIESREQUEST']._serialized_end=2096
-  _globals['_LISTAGENCIESRESPONSE']._serialized_start=2098
-  _globals['_LISTAGENCIESRESPONSE']._serialized_end=2191
-  _globals['_GETHOTLINEREQUEST']._serialized_start=2193
-  _globals['_GETHOTLINEREQUEST']._serialized_end=2265
-  _globals['_LISTHOTLINESREQUEST']._serialized_start=2267
-  _globals['_LISTHOTLINESREQUEST']._serialized_end=2349
-  _globals['_LISTHOTLINESRESPONSE']._serialized_start=2351
-  _globals['_LISTHOTLINESRESPONSE']._serialized_end=2445
-  _globals['_GETSNAPSHOTREQUEST']._serialized_start=2447
-  _globals['_GETSNAPSHOTREQUEST']._serialized_end=2490
-  _globals['_GETSNAPSHOTRESPONSE']._serialized_start=2492
-  _globals['_GETSNAPSHOTRESPONSE']._serialized_end=2575
-  _globals['_IMPORTDIRECTORYREQUEST']._serialized_start=2577
-  _globals['_IMPORTDIRECTORYREQUEST']._serialized_end=2700
-  _globals['_IMPORTDIRECTORYRESPONSE']._serialized_start=2702
-  _globals['_IMPORTDIRECTORYRESPONSE']._serialized_end=2778
-  _globals['_DIRECTORYSERVICE']._serialized_start=2781
-  _globals['_DIRECTORYSERVICE']._serialized_end=4226
+  _globals['_DIRECTORYSERVICE'].methods_by_name['WatchDirectory']._loaded_options = None
+  _globals['_DIRECTORYSERVICE'].methods_by_name['WatchDirectory']._serialized_options = b'\212\265\030\004\020\002(\001'
+  _globals['_SEARCHNEARBYREQUEST']._serialized_start=380
+  _globals['_SEARCHNEARBYREQUEST']._serialized_end=675
+  _globals['_CONTACT']._serialized_start=678
+  _globals['_CONTACT']._serialized_end=1282
+  _globals['_SEARCHNEARBYRESPONSE']._serialized_start=1285
+  _globals['_SEARCHNEARBYRESPONSE']._serialized_end=1441
+  _globals['_RESOLVELOCATIONREQUEST']._serialized_start=1444
+  _globals['_RESOLVELOCATIONREQUEST']._serialized_end=1584
+  _globals['_RESOLVELOCATIONRESPONSE']._serialized_start=1587
+  _globals['_RESOLVELOCATIONRESPONSE']._serialized_end=2351
+  _globals['_RESOLVELOCATIONRESPONSE_RESPONSIBILITY']._serialized_start=1969
+  _globals['_RESOLVELOCATIONRESPONSE_RESPONSIBILITY']._serialized_end=2127
+  _globals['_RESOLVELOCATIONRESPONSE_NEIGHBOR']._serialized_start=2130
+  _globals['_RESOLVELOCATIONRESPONSE_NEIGHBOR']._serialized_end=2292
+  _globals['_RESOLVELOCATIONRESPONSE_MATCH']._serialized_start=2294
+  _globals['_RESOLVELOCATIONRESPONSE_MATCH']._serialized_end=2351
+  _globals['_GETAREAREQUEST']._serialized_start=2353
+  _globals['_GETAREAREQUEST']._serialized_end=2419
+  _globals['_LISTAREASREQUEST']._serialized_start=2422
+  _globals['_LISTAREASREQUEST']._serialized_end=2613
+  _globals['_LISTAREASRESPONSE']._serialized_start=2615
+  _globals['_LISTAREASRESPONSE']._serialized_end=2700
+  _globals['_GETAREABOUNDARYREQUEST']._serialized_start=2702
+  _globals['_GETAREABOUNDARYREQUEST']._serialized_end=2776
+  _globals['_GETAREABOUNDARYRESPONSE']._serialized_start=2778
+  _globals['_GETAREABOUNDARYRESPONSE']._serialized_end=2845
+  _globals['_GETAGENCYREQUEST']._serialized_start=2847
+  _globals['_GETAGENCYREQUEST']._serialized_end=2918
+  _globals['_LISTAGENCIESREQUEST']._serialized_start=2920
+  _globals['_LISTAGENCIESREQUEST']._serialized_end=3029
+  _globals['_LISTAGENCIESRESPONSE']._serialized_start=3031
+  _globals['_LISTAGENCIESRESPONSE']._serialized_end=3144
+  _globals['_GETHOTLINEREQUEST']._serialized_start=3146
+  _globals['_GETHOTLINEREQUEST']._serialized_end=3218
+  _globals['_LISTHOTLINESREQUEST']._serialized_start=3220
+  _globals['_LISTHOTLINESREQUEST']._serialized_end=3329
+  _globals['_LISTHOTLINESRESPONSE']._serialized_start=3331
+  _globals['_LISTHOTLINESRESPONSE']._serialized_end=3445
+  _globals['_GETSNAPSHOTREQUEST']._serialized_start=3447
+  _globals['_GETSNAPSHOTREQUEST']._serialized_end=3490
+  _globals['_GETSNAPSHOTRESPONSE']._serialized_start=3492
+  _globals['_GETSNAPSHOTRESPONSE']._serialized_end=3575
+  _globals['_WATCHDIRECTORYREQUEST']._serialized_start=3577
+  _globals['_WATCHDIRECTORYREQUEST']._serialized_end=3626
+  _globals['_WATCHDIRECTORYRESPONSE']._serialized_start=3629
+  _globals['_WATCHDIRECTORYRESPONSE']._serialized_end=4456
+  _globals['_WATCHDIRECTORYRESPONSE_EVENT']._serialized_start=3957
+  _globals['_WATCHDIRECTORYRESPONSE_EVENT']._serialized_end=4098
+  _globals['_WATCHDIRECTORYRESPONSE_EDITION']._serialized_start=4101
+  _globals['_WATCHDIRECTORYRESPONSE_EDITION']._serialized_end=4246
+  _globals['_WATCHDIRECTORYRESPONSE_SNAPSHOTEND']._serialized_start=4248
+  _globals['_WATCHDIRECTORYRESPONSE_SNAPSHOTEND']._serialized_end=4261
+  _globals['_WATCHDIRECTORYRESPONSE_HEARTBEAT']._serialized_start=4263
+  _globals['_WATCHDIRECTORYRESPONSE_HEARTBEAT']._serialized_end=4274
+  _globals['_WATCHDIRECTORYRESPONSE_END']._serialized_start=4277
+  _globals['_WATCHDIRECTORYRESPONSE_END']._serialized_end=4445
+  _globals['_WATCHDIRECTORYRESPONSE_END_REASON']._serialized_start=4355
+  _globals['_WATCHDIRECTORYRESPONSE_END_REASON']._serialized_end=4445
+  _globals['_GETFACILITYREQUEST']._serialized_start=4458
+  _globals['_GETFACILITYREQUEST']._serialized_end=4533
+  _globals['_LISTFACILITIESREQUEST']._serialized_start=4536
+  _globals['_LISTFACILITIESREQUEST']._serialized_end=4825
+  _globals['_LISTFACILITIESRESPONSE']._serialized_start=4827
+  _globals['_LISTFACILITIESRESPONSE']._serialized_end=4946
+  _globals['_LISTCOVERAGEREQUEST']._serialized_start=4949
+  _globals['_LISTCOVERAGEREQUEST']._serialized_end=5084
+  _globals['_LISTCOVERAGERESPONSE']._serialized_start=5086
+  _globals['_LISTCOVERAGERESPONSE']._serialized_end=5181
+  _globals['_GETNUMBERSBUNDLEREQUEST']._serialized_start=5183
+  _globals['_GETNUMBERSBUNDLEREQUEST']._serialized_end=5281
+  _globals['_GETNUMBERSBUNDLERESPONSE']._serialized_start=5283
+  _globals['_GETNUMBERSBUNDLERESPONSE']._serialized_end=5396
+  _globals['_DIRECTORYSERVICE']._serialized_start=5399
+  _globals['_DIRECTORYSERVICE']._serialized_end=7372
 # @@protoc_insertion_point(module_scope)

@@ -12,6 +12,7 @@ from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from siaga.directory.v1 import agency_pb2 as _agency_pb2
 from siaga.directory.v1 import area_pb2 as _area_pb2
+from siaga.directory.v1 import facility_pb2 as _facility_pb2
 from siaga.directory.v1 import snapshot_pb2 as _snapshot_pb2
 from siaga.type.v1 import point_pb2 as _point_pb2
 import builtins as _builtins
@@ -35,10 +36,16 @@ class SearchNearbyRequest(_message.Message):
     CATEGORIES_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    OPEN_NOW_FIELD_NUMBER: _builtins.int
+    MAX_DISTANCE_METERS_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """At most this many, 1 to 1,000. Absent: 50."""
     page_token: _builtins.str
     """`next_page_token` of the page before, with the same place and filters. Absent: the first page."""
+    open_now: _builtins.bool
+    """Leaves out the facilities that are not known to be open now; hotlines stay."""
+    max_distance_meters: _builtins.float
+    """Only facilities within this distance, above 0 and at most 500,000 metres. Absent: 50,000."""
     @_builtins.property
     def point(self) -> _point_pb2.Point:
         """The place."""
@@ -54,12 +61,16 @@ class SearchNearbyRequest(_message.Message):
         categories: _abc.Iterable[_agency_pb2.Category.ValueType] | None = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        open_now: _builtins.bool = ...,
+        max_distance_meters: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["point", b"point"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_distance_meters", b"_max_distance_meters", "max_distance_meters", b"max_distance_meters", "point", b"point"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["categories", b"categories", "page_size", b"page_size", "page_token", b"page_token", "point", b"point"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_distance_meters", b"_max_distance_meters", "categories", b"categories", "max_distance_meters", b"max_distance_meters", "open_now", b"open_now", "page_size", b"page_size", "page_token", b"page_token", "point", b"point"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__max_distance_meters: _TypeAlias = _typing.Literal["max_distance_meters"]  # noqa: Y015
+    _WhichOneofArgType__max_distance_meters: _TypeAlias = _typing.Literal["_max_distance_meters", b"_max_distance_meters"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_distance_meters) -> _WhichOneofReturnType__max_distance_meters | None: ...
 
 Global___SearchNearbyRequest: _TypeAlias = SearchNearbyRequest  # noqa: Y015
 
@@ -73,11 +84,41 @@ class Contact(_message.Message):
     DISPLAY_NAME_FIELD_NUMBER: _builtins.int
     CATEGORIES_FIELD_NUMBER: _builtins.int
     NUMBERS_FIELD_NUMBER: _builtins.int
-    ASSURANCE_FIELD_NUMBER: _builtins.int
+    ASSURED_BY_FIELD_NUMBER: _builtins.int
+    ASSURED_TIME_FIELD_NUMBER: _builtins.int
+    UNASSURED_FIELD_NUMBER: _builtins.int
+    POINT_FIELD_NUMBER: _builtins.int
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    DISTANCE_METERS_FIELD_NUMBER: _builtins.int
+    OPEN_NOW_FIELD_NUMBER: _builtins.int
+    OPEN_CHANGE_TIME_FIELD_NUMBER: _builtins.int
+    OPENING_HOURS_FIELD_NUMBER: _builtins.int
+    LANGUAGES_FIELD_NUMBER: _builtins.int
+    WHEELCHAIR_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    ALERT_TEXT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """The entry, `hotlines/{hotline}`."""
+    """The entry, `hotlines/{hotline}` or `facilities/{facility}`."""
     display_name: _builtins.str
     """Whose it is."""
+    assured_by: _builtins.str
+    """The person or office that confirmed the entry; `unconfirmed` for what nobody has."""
+    unassured: _builtins.bool
+    """Nobody has confirmed the entry within the time that the deployment sets (a year by default)."""
+    address: _builtins.str
+    """Its postal address; empty where that is not known."""
+    distance_meters: _builtins.float
+    """How far it is, in metres along a great circle. Absent where it has no point."""
+    open_now: _builtins.bool
+    """Whether it is open. Absent where its hours are not known."""
+    opening_hours: _builtins.str
+    """When it is open, as in `Facility`."""
+    wheelchair: _facility_pb2.Facility.Wheelchair.ValueType
+    """Whether somebody in a wheelchair gets in."""
+    status: _facility_pb2.Facility.Status.ValueType
+    """Whether it works. Absent for a hotline."""
+    alert_text: _builtins.str
+    """What everybody must know who would go there today; mostly empty."""
     @_builtins.property
     def categories(self) -> _containers.RepeatedScalarFieldContainer[_agency_pb2.Category.ValueType]:
         """What it can be called for."""
@@ -87,8 +128,20 @@ class Contact(_message.Message):
         """Its numbers, the best first."""
 
     @_builtins.property
-    def assurance(self) -> _agency_pb2.Assurance:
-        """Who vouches for the entry."""
+    def assured_time(self) -> _timestamp_pb2.Timestamp:
+        """When. Absent for what nobody has confirmed."""
+
+    @_builtins.property
+    def point(self) -> _point_pb2.Point:
+        """Where it is. Absent for a hotline and for what is reached by telephone alone."""
+
+    @_builtins.property
+    def open_change_time(self) -> _timestamp_pb2.Timestamp:
+        """When that changes next. Absent where it does not, or is not known."""
+
+    @_builtins.property
+    def languages(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The languages spoken there, BCP 47 tags."""
 
     def __init__(
         self,
@@ -97,13 +150,32 @@ class Contact(_message.Message):
         display_name: _builtins.str = ...,
         categories: _abc.Iterable[_agency_pb2.Category.ValueType] | None = ...,
         numbers: _abc.Iterable[_agency_pb2.PhoneNumber] | None = ...,
-        assurance: _agency_pb2.Assurance | None = ...,
+        assured_by: _builtins.str = ...,
+        assured_time: _timestamp_pb2.Timestamp | None = ...,
+        unassured: _builtins.bool = ...,
+        point: _point_pb2.Point | None = ...,
+        address: _builtins.str = ...,
+        distance_meters: _builtins.float | None = ...,
+        open_now: _builtins.bool | None = ...,
+        open_change_time: _timestamp_pb2.Timestamp | None = ...,
+        opening_hours: _builtins.str = ...,
+        languages: _abc.Iterable[_builtins.str] | None = ...,
+        wheelchair: _facility_pb2.Facility.Wheelchair.ValueType = ...,
+        status: _facility_pb2.Facility.Status.ValueType = ...,
+        alert_text: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["assurance", b"assurance"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_distance_meters", b"_distance_meters", "_open_now", b"_open_now", "assured_time", b"assured_time", "distance_meters", b"distance_meters", "open_change_time", b"open_change_time", "open_now", b"open_now", "point", b"point"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assurance", b"assurance", "categories", b"categories", "display_name", b"display_name", "name", b"name", "numbers", b"numbers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_distance_meters", b"_distance_meters", "_open_now", b"_open_now", "address", b"address", "alert_text", b"alert_text", "assured_by", b"assured_by", "assured_time", b"assured_time", "categories", b"categories", "display_name", b"display_name", "distance_meters", b"distance_meters", "languages", b"languages", "name", b"name", "numbers", b"numbers", "open_change_time", b"open_change_time", "open_now", b"open_now", "opening_hours", b"opening_hours", "point", b"point", "status", b"status", "unassured", b"unassured", "wheelchair", b"wheelchair"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__distance_meters: _TypeAlias = _typing.Literal["distance_meters"]  # noqa: Y015
+    _WhichOneofArgType__distance_meters: _TypeAlias = _typing.Literal["_distance_meters", b"_distance_meters"]  # noqa: Y015
+    _WhichOneofReturnType__open_now: _TypeAlias = _typing.Literal["open_now"]  # noqa: Y015
+    _WhichOneofArgType__open_now: _TypeAlias = _typing.Literal["_open_now", b"_open_now"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__distance_meters) -> _WhichOneofReturnType__distance_meters | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__open_now) -> _WhichOneofReturnType__open_now | None: ...
 
 Global___Contact: _TypeAlias = Contact  # noqa: Y015
 
@@ -152,6 +224,9 @@ class ResolveLocationRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     POINT_FIELD_NUMBER: _builtins.int
+    BORDER_METERS_FIELD_NUMBER: _builtins.int
+    border_meters: _builtins.float
+    """How near a border must be for those beyond it to be named, 0 to 5,000 metres. Absent: 250."""
     @_builtins.property
     def point(self) -> _point_pb2.Point:
         """The place."""
@@ -160,12 +235,15 @@ class ResolveLocationRequest(_message.Message):
         self,
         *,
         point: _point_pb2.Point | None = ...,
+        border_meters: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["point", b"point"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_border_meters", b"_border_meters", "border_meters", b"border_meters", "point", b"point"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["point", b"point"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_border_meters", b"_border_meters", "border_meters", b"border_meters", "point", b"point"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__border_meters: _TypeAlias = _typing.Literal["border_meters"]  # noqa: Y015
+    _WhichOneofArgType__border_meters: _TypeAlias = _typing.Literal["_border_meters", b"_border_meters"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__border_meters) -> _WhichOneofReturnType__border_meters | None: ...
 
 Global___ResolveLocationRequest: _TypeAlias = ResolveLocationRequest  # noqa: Y015
 
@@ -206,21 +284,65 @@ class ResolveLocationResponse(_message.Message):
 
         CATEGORY_FIELD_NUMBER: _builtins.int
         AGENCY_FIELD_NUMBER: _builtins.int
+        NUMBER_FIELD_NUMBER: _builtins.int
+        AREA_FIELD_NUMBER: _builtins.int
+        BY_DEFAULT_FIELD_NUMBER: _builtins.int
         category: _agency_pb2.Category.ValueType
         """For what."""
+        number: _builtins.str
+        """The number to dial for it: the agency's first one for calls, else the number for any emergency."""
+        area: _builtins.str
+        """The area, `areas/{code}`, that names the agency for all within it; empty where none does."""
+        by_default: _builtins.bool
+        """No area names an agency for this category: whoever answers for EMERGENCY does."""
         @_builtins.property
         def agency(self) -> _agency_pb2.Agency:
-            """Who."""
+            """Who. Absent where no agency is known: `number` is the one to dial."""
 
         def __init__(
             self,
             *,
             category: _agency_pb2.Category.ValueType = ...,
             agency: _agency_pb2.Agency | None = ...,
+            number: _builtins.str = ...,
+            area: _builtins.str = ...,
+            by_default: _builtins.bool = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "category", b"category"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "area", b"area", "by_default", b"by_default", "category", b"category", "number", b"number"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class Neighbor(_message.Message):
+        """An area beyond a border."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        AREAS_FIELD_NUMBER: _builtins.int
+        DISTANCE_METERS_FIELD_NUMBER: _builtins.int
+        RESPONSIBILITIES_FIELD_NUMBER: _builtins.int
+        distance_meters: _builtins.float
+        """How far its boundary is, in metres."""
+        @_builtins.property
+        def areas(self) -> _containers.RepeatedCompositeFieldContainer[_area_pb2.Area]:
+            """It and those that hold it, the smallest first."""
+
+        @_builtins.property
+        def responsibilities(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResolveLocationResponse.Responsibility]:
+            """Who answers there for each category."""
+
+        def __init__(
+            self,
+            *,
+            areas: _abc.Iterable[_area_pb2.Area] | None = ...,
+            distance_meters: _builtins.float = ...,
+            responsibilities: _abc.Iterable[Global___ResolveLocationResponse.Responsibility] | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["areas", b"areas", "distance_meters", b"distance_meters", "responsibilities", b"responsibilities"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -230,6 +352,7 @@ class ResolveLocationResponse(_message.Message):
     EMERGENCY_NUMBER_FIELD_NUMBER: _builtins.int
     STALE_FIELD_NUMBER: _builtins.int
     LOAD_TIME_FIELD_NUMBER: _builtins.int
+    NEIGHBORS_FIELD_NUMBER: _builtins.int
     match: Global___ResolveLocationResponse.Match.ValueType
     """How the smallest was found."""
     emergency_number: _builtins.str
@@ -242,11 +365,17 @@ class ResolveLocationResponse(_message.Message):
 
     @_builtins.property
     def responsibilities(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResolveLocationResponse.Responsibility]:
-        """Who answers for each category, EMERGENCY first."""
+        """Who answers for each category, EMERGENCY first; the six that need somebody everywhere (EMERGENCY to
+        WOMEN_AND_CHILDREN) are always named, the others where an area names an agency for them.
+        """
 
     @_builtins.property
     def load_time(self) -> _timestamp_pb2.Timestamp:
         """When what this answers from was loaded; absent for what came with the program."""
+
+    @_builtins.property
+    def neighbors(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResolveLocationResponse.Neighbor]:
+        """The areas beyond a border nearby, the nearest first, at most 10. Boundaries must be known for that."""
 
     def __init__(
         self,
@@ -257,10 +386,11 @@ class ResolveLocationResponse(_message.Message):
         emergency_number: _builtins.str = ...,
         stale: _builtins.bool = ...,
         load_time: _timestamp_pb2.Timestamp | None = ...,
+        neighbors: _abc.Iterable[Global___ResolveLocationResponse.Neighbor] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["load_time", b"load_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["areas", b"areas", "emergency_number", b"emergency_number", "load_time", b"load_time", "match", b"match", "responsibilities", b"responsibilities", "stale", b"stale"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["areas", b"areas", "emergency_number", b"emergency_number", "load_time", b"load_time", "match", b"match", "neighbors", b"neighbors", "responsibilities", b"responsibilities", "stale", b"stale"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -404,7 +534,7 @@ class GetAgencyRequest(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """`agencies/{agency}`."""
+    """`agencies/{agency}`, by its identifier or its `uid`."""
     def __init__(
         self,
         *,
@@ -426,19 +556,23 @@ class ListAgenciesRequest(_message.Message):
 
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    SKIP_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """At most this many, 1 to 1,000. Absent: 50."""
     page_token: _builtins.str
     """`next_page_token` of the page before. Absent: the first page."""
+    skip: _builtins.int
+    """How many entries to leave out first, 0 to 1,000,000; for numbered pages."""
     def __init__(
         self,
         *,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        skip: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "skip", b"skip"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -452,8 +586,11 @@ class ListAgenciesResponse(_message.Message):
 
     AGENCIES_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    TOTAL_SIZE_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Asks for the next page; empty on the last one."""
+    total_size: _builtins.int
+    """How many there are on all pages."""
     @_builtins.property
     def agencies(self) -> _containers.RepeatedCompositeFieldContainer[_agency_pb2.Agency]:
         """By name."""
@@ -463,10 +600,11 @@ class ListAgenciesResponse(_message.Message):
         *,
         agencies: _abc.Iterable[_agency_pb2.Agency] | None = ...,
         next_page_token: _builtins.str = ...,
+        total_size: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agencies", b"agencies", "next_page_token", b"next_page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agencies", b"agencies", "next_page_token", b"next_page_token", "total_size", b"total_size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -480,7 +618,7 @@ class GetHotlineRequest(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """`hotlines/{hotline}`."""
+    """`hotlines/{hotline}`, by its identifier or its `uid`."""
     def __init__(
         self,
         *,
@@ -502,19 +640,23 @@ class ListHotlinesRequest(_message.Message):
 
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    SKIP_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """At most this many, 1 to 1,000. Absent: 50."""
     page_token: _builtins.str
     """`next_page_token` of the page before. Absent: the first page."""
+    skip: _builtins.int
+    """How many entries to leave out first, 0 to 1,000,000; for numbered pages."""
     def __init__(
         self,
         *,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        skip: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "skip", b"skip"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -528,8 +670,11 @@ class ListHotlinesResponse(_message.Message):
 
     HOTLINES_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    TOTAL_SIZE_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Asks for the next page; empty on the last one."""
+    total_size: _builtins.int
+    """How many there are on all pages."""
     @_builtins.property
     def hotlines(self) -> _containers.RepeatedCompositeFieldContainer[_agency_pb2.Hotline]:
         """By name."""
@@ -539,10 +684,11 @@ class ListHotlinesResponse(_message.Message):
         *,
         hotlines: _abc.Iterable[_agency_pb2.Hotline] | None = ...,
         next_page_token: _builtins.str = ...,
+        total_size: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["hotlines", b"hotlines", "next_page_token", b"next_page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hotlines", b"hotlines", "next_page_token", b"next_page_token", "total_size", b"total_size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -599,59 +745,440 @@ class GetSnapshotResponse(_message.Message):
 Global___GetSnapshotResponse: _TypeAlias = GetSnapshotResponse  # noqa: Y015
 
 @_typing.final
-class ImportDirectoryRequest(_message.Message):
-    """A piece of an import: first `scope`, then the file in order."""
+class WatchDirectoryRequest(_message.Message):
+    """Asks to follow the directory."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    SCOPE_FIELD_NUMBER: _builtins.int
-    CHUNK_FIELD_NUMBER: _builtins.int
-    scope: _builtins.str
-    """The area, `areas/{code}`, within which boundaries are replaced; nothing outside it changes."""
-    chunk: _builtins.bytes
-    """The next bytes of the GeoJSON file, at most 64 kB; the whole file is at most 256 MB."""
+    CURSOR_FIELD_NUMBER: _builtins.int
+    cursor: _builtins.str
+    """The cursor of the last message that was read: nothing is told until the directory is another than it was there.
+    `now` starts at the present. Absent: it begins with what there is.
+    """
     def __init__(
         self,
         *,
-        scope: _builtins.str = ...,
-        chunk: _builtins.bytes = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "content", b"content", "scope", b"scope"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "content", b"content", "scope", b"scope"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["scope", "chunk"]  # noqa: Y015
-    _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
-
-Global___ImportDirectoryRequest: _TypeAlias = ImportDirectoryRequest  # noqa: Y015
-
-@_typing.final
-class ImportDirectoryResponse(_message.Message):
-    """What an import did."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    ADDED_FIELD_NUMBER: _builtins.int
-    CHANGED_FIELD_NUMBER: _builtins.int
-    UNCHANGED_FIELD_NUMBER: _builtins.int
-    added: _builtins.int
-    """How many areas are new."""
-    changed: _builtins.int
-    """How many boundaries changed."""
-    unchanged: _builtins.int
-    """How many stood already as the file has them."""
-    def __init__(
-        self,
-        *,
-        added: _builtins.int = ...,
-        changed: _builtins.int = ...,
-        unchanged: _builtins.int = ...,
+        cursor: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["added", b"added", "changed", b"changed", "unchanged", b"unchanged"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___ImportDirectoryResponse: _TypeAlias = ImportDirectoryResponse  # noqa: Y015
+Global___WatchDirectoryRequest: _TypeAlias = WatchDirectoryRequest  # noqa: Y015
+
+@_typing.final
+class WatchDirectoryResponse(_message.Message):
+    """A message of the watch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Event(_message.Message):
+        """What happened."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        TYPE_FIELD_NUMBER: _builtins.int
+        CREATE_TIME_FIELD_NUMBER: _builtins.int
+        DIRECTORY_FIELD_NUMBER: _builtins.int
+        type: _builtins.str
+        """`DirectoryOpen` for what there is when the watch begins, `DirectoryChanged` afterwards."""
+        @_builtins.property
+        def create_time(self) -> _timestamp_pb2.Timestamp:
+            """When the change was taken up here. Absent for DirectoryOpen."""
+
+        @_builtins.property
+        def directory(self) -> Global___WatchDirectoryResponse.Edition:
+            """The directory as it is now."""
+
+        def __init__(
+            self,
+            *,
+            type: _builtins.str = ...,
+            create_time: _timestamp_pb2.Timestamp | None = ...,
+            directory: Global___WatchDirectoryResponse.Edition | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "directory", b"directory"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "directory", b"directory", "type", b"type"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class Edition(_message.Message):
+        """The directory at a time."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        ETAG_FIELD_NUMBER: _builtins.int
+        FACILITIES_ETAG_FIELD_NUMBER: _builtins.int
+        AREAS_FIELD_NUMBER: _builtins.int
+        FACILITIES_FIELD_NUMBER: _builtins.int
+        STALE_FIELD_NUMBER: _builtins.int
+        LOAD_TIME_FIELD_NUMBER: _builtins.int
+        etag: _builtins.str
+        """The etag of GetSnapshot."""
+        facilities_etag: _builtins.str
+        """The etag of all facilities."""
+        areas: _builtins.int
+        """How many areas there are."""
+        facilities: _builtins.int
+        """How many facilities there are."""
+        stale: _builtins.bool
+        """The database is away: this is what was last loaded."""
+        @_builtins.property
+        def load_time(self) -> _timestamp_pb2.Timestamp:
+            """When it was loaded; absent for what came with the program."""
+
+        def __init__(
+            self,
+            *,
+            etag: _builtins.str = ...,
+            facilities_etag: _builtins.str = ...,
+            areas: _builtins.int = ...,
+            facilities: _builtins.int = ...,
+            stale: _builtins.bool = ...,
+            load_time: _timestamp_pb2.Timestamp | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["load_time", b"load_time"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["areas", b"areas", "etag", b"etag", "facilities", b"facilities", "facilities_etag", b"facilities_etag", "load_time", b"load_time", "stale", b"stale"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class SnapshotEnd(_message.Message):
+        """What there was is complete."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        def __init__(
+            self,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class Heartbeat(_message.Message):
+        """Nothing happened for 15 s."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        def __init__(
+            self,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class End(_message.Message):
+        """The watch ends; a new one goes on from the cursor."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        class _Reason:
+            ValueType = _typing.NewType("ValueType", _builtins.int)
+            V: _TypeAlias = ValueType  # noqa: Y015
+
+        class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[WatchDirectoryResponse.End._Reason.ValueType], _builtins.type):
+            DESCRIPTOR: _descriptor.EnumDescriptor
+            REASON_UNSPECIFIED: WatchDirectoryResponse.End._Reason.ValueType  # 0
+            """Never sent."""
+            SLOW_READER: WatchDirectoryResponse.End._Reason.ValueType  # 1
+            """Messages were not read fast enough."""
+            SERVICE_STOPPING: WatchDirectoryResponse.End._Reason.ValueType  # 2
+            """The service stops; another replica goes on."""
+            TOKEN_EXPIRED: WatchDirectoryResponse.End._Reason.ValueType  # 3
+            """The token has expired."""
+
+        class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
+            """Why."""
+
+        REASON_UNSPECIFIED: WatchDirectoryResponse.End.Reason.ValueType  # 0
+        """Never sent."""
+        SLOW_READER: WatchDirectoryResponse.End.Reason.ValueType  # 1
+        """Messages were not read fast enough."""
+        SERVICE_STOPPING: WatchDirectoryResponse.End.Reason.ValueType  # 2
+        """The service stops; another replica goes on."""
+        TOKEN_EXPIRED: WatchDirectoryResponse.End.Reason.ValueType  # 3
+        """The token has expired."""
+
+        REASON_FIELD_NUMBER: _builtins.int
+        reason: Global___WatchDirectoryResponse.End.Reason.ValueType
+        """Why."""
+        def __init__(
+            self,
+            *,
+            reason: Global___WatchDirectoryResponse.End.Reason.ValueType = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    CURSOR_FIELD_NUMBER: _builtins.int
+    EVENT_FIELD_NUMBER: _builtins.int
+    SNAPSHOT_END_FIELD_NUMBER: _builtins.int
+    HEARTBEAT_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    cursor: _builtins.str
+    """Where this message stands."""
+    @_builtins.property
+    def event(self) -> Global___WatchDirectoryResponse.Event:
+        """What happened."""
+
+    @_builtins.property
+    def snapshot_end(self) -> Global___WatchDirectoryResponse.SnapshotEnd:
+        """What there was is complete."""
+
+    @_builtins.property
+    def heartbeat(self) -> Global___WatchDirectoryResponse.Heartbeat:
+        """Nothing happened."""
+
+    @_builtins.property
+    def end(self) -> Global___WatchDirectoryResponse.End:
+        """The watch ends."""
+
+    def __init__(
+        self,
+        *,
+        cursor: _builtins.str = ...,
+        event: Global___WatchDirectoryResponse.Event | None = ...,
+        snapshot_end: Global___WatchDirectoryResponse.SnapshotEnd | None = ...,
+        heartbeat: Global___WatchDirectoryResponse.Heartbeat | None = ...,
+        end: Global___WatchDirectoryResponse.End | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "end", b"end", "event", b"event", "heartbeat", b"heartbeat", "snapshot_end", b"snapshot_end"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "cursor", b"cursor", "end", b"end", "event", b"event", "heartbeat", b"heartbeat", "snapshot_end", b"snapshot_end"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["event", "snapshot_end", "heartbeat", "end"]  # noqa: Y015
+    _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
+
+Global___WatchDirectoryResponse: _TypeAlias = WatchDirectoryResponse  # noqa: Y015
+
+@_typing.final
+class GetFacilityRequest(_message.Message):
+    """Asks for a facility."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`facilities/{facility}`, by its identifier or its `uid`."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetFacilityRequest: _TypeAlias = GetFacilityRequest  # noqa: Y015
+
+@_typing.final
+class ListFacilitiesRequest(_message.Message):
+    """Asks for a page of facilities."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    SKIP_FIELD_NUMBER: _builtins.int
+    CATEGORIES_FIELD_NUMBER: _builtins.int
+    AREA_FIELD_NUMBER: _builtins.int
+    AGENCY_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """At most this many, 1 to 1,000. Absent: 50."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before, with the same filters. Absent: the first page."""
+    skip: _builtins.int
+    """How many entries to leave out first, 0 to 1,000,000; for numbered pages."""
+    area: _builtins.str
+    """Only those in this area or within it, `areas/{code}`. Absent: everywhere."""
+    agency: _builtins.str
+    """Only those that this agency runs, `agencies/{agency}`, by its identifier or its `uid`. Absent: all."""
+    @_builtins.property
+    def categories(self) -> _containers.RepeatedScalarFieldContainer[_agency_pb2.Category.ValueType]:
+        """Only those with one of these categories. Absent: all."""
+
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        skip: _builtins.int = ...,
+        categories: _abc.Iterable[_agency_pb2.Category.ValueType] | None = ...,
+        area: _builtins.str = ...,
+        agency: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "area", b"area", "categories", b"categories", "page_size", b"page_size", "page_token", b"page_token", "skip", b"skip"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListFacilitiesRequest: _TypeAlias = ListFacilitiesRequest  # noqa: Y015
+
+@_typing.final
+class ListFacilitiesResponse(_message.Message):
+    """A page of facilities."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FACILITIES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    TOTAL_SIZE_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Asks for the next page; empty on the last one."""
+    total_size: _builtins.int
+    """How many there are on all pages."""
+    @_builtins.property
+    def facilities(self) -> _containers.RepeatedCompositeFieldContainer[_facility_pb2.Facility]:
+        """By name."""
+
+    def __init__(
+        self,
+        *,
+        facilities: _abc.Iterable[_facility_pb2.Facility] | None = ...,
+        next_page_token: _builtins.str = ...,
+        total_size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["facilities", b"facilities", "next_page_token", b"next_page_token", "total_size", b"total_size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListFacilitiesResponse: _TypeAlias = ListFacilitiesResponse  # noqa: Y015
+
+@_typing.final
+class ListCoverageRequest(_message.Message):
+    """Asks for a page of coverage."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    AREA_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """At most this many, 1 to 1,000. Absent: 50."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before, with the same filters. Absent: the first page."""
+    area: _builtins.str
+    """Only for this very area, `areas/{code}`. Absent: for all."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        area: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["area", b"area", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListCoverageRequest: _TypeAlias = ListCoverageRequest  # noqa: Y015
+
+@_typing.final
+class ListCoverageResponse(_message.Message):
+    """A page of coverage."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COVERAGE_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Asks for the next page; empty on the last one."""
+    @_builtins.property
+    def coverage(self) -> _containers.RepeatedCompositeFieldContainer[_agency_pb2.Coverage]:
+        """By area and category."""
+
+    def __init__(
+        self,
+        *,
+        coverage: _abc.Iterable[_agency_pb2.Coverage] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["coverage", b"coverage", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListCoverageResponse: _TypeAlias = ListCoverageResponse  # noqa: Y015
+
+@_typing.final
+class GetNumbersBundleRequest(_message.Message):
+    """Asks for the numbers of an area."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AREA_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    area: _builtins.str
+    """`areas/{code}`."""
+    etag: _builtins.str
+    """The etag of what the reader has. Absent: it has nothing."""
+    def __init__(
+        self,
+        *,
+        area: _builtins.str = ...,
+        etag: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["area", b"area", "etag", b"etag"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetNumbersBundleRequest: _TypeAlias = GetNumbersBundleRequest  # noqa: Y015
+
+@_typing.final
+class GetNumbersBundleResponse(_message.Message):
+    """The numbers of an area."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ETAG_FIELD_NUMBER: _builtins.int
+    EMERGENCY_NUMBER_FIELD_NUMBER: _builtins.int
+    CONTACTS_FIELD_NUMBER: _builtins.int
+    etag: _builtins.str
+    """Changes whenever the content does; opaque."""
+    emergency_number: _builtins.str
+    """The number to dial in any emergency there. This and what follows is absent when the reader's etag is this one."""
+    @_builtins.property
+    def contacts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Contact]:
+        """The hotlines that serve it, and of each category the three facilities with a number that are nearest to its middle,
+        those in it alone. Without what changes by the hour: distance and whether it is open.
+        """
+
+    def __init__(
+        self,
+        *,
+        etag: _builtins.str = ...,
+        emergency_number: _builtins.str = ...,
+        contacts: _abc.Iterable[Global___Contact] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contacts", b"contacts", "emergency_number", b"emergency_number", "etag", b"etag"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetNumbersBundleResponse: _TypeAlias = GetNumbersBundleResponse  # noqa: Y015

@@ -6,6 +6,7 @@ import warnings
 from siaga.directory.v1 import agency_pb2 as siaga_dot_directory_dot_v1_dot_agency__pb2
 from siaga.directory.v1 import area_pb2 as siaga_dot_directory_dot_v1_dot_area__pb2
 from siaga.directory.v1 import directory_service_pb2 as siaga_dot_directory_dot_v1_dot_directory__service__pb2
+from siaga.directory.v1 import facility_pb2 as siaga_dot_directory_dot_v1_dot_facility__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -83,15 +84,35 @@ class DirectoryServiceStub:
                 request_serializer=siaga_dot_directory_dot_v1_dot_directory__service__pb2.ListHotlinesRequest.SerializeToString,
                 response_deserializer=siaga_dot_directory_dot_v1_dot_directory__service__pb2.ListHotlinesResponse.FromString,
                 _registered_method=True)
+        self.GetFacility = channel.unary_unary(
+                '/siaga.directory.v1.DirectoryService/GetFacility',
+                request_serializer=siaga_dot_directory_dot_v1_dot_directory__service__pb2.GetFacilityRequest.SerializeToString,
+                response_deserializer=siaga_dot_directory_dot_v1_dot_facility__pb2.Facility.FromString,
+                _registered_method=True)
+        self.ListFacilities = channel.unary_unary(
+                '/siaga.directory.v1.DirectoryService/ListFacilities',
+                request_serializer=siaga_dot_directory_dot_v1_dot_directory__service__pb2.ListFacilitiesRequest.SerializeToString,
+                response_deserializer=siaga_dot_directory_dot_v1_dot_directory__service__pb2.ListFacilitiesResponse.FromString,
+                _registered_method=True)
+        self.ListCoverage = channel.unary_unary(
+                '/siaga.directory.v1.DirectoryService/ListCoverage',
+                request_serializer=siaga_dot_directory_dot_v1_dot_directory__service__pb2.ListCoverageRequest.SerializeToString,
+                response_deserializer=siaga_dot_directory_dot_v1_dot_directory__service__pb2.ListCoverageResponse.FromString,
+                _registered_method=True)
+        self.GetNumbersBundle = channel.unary_unary(
+                '/siaga.directory.v1.DirectoryService/GetNumbersBundle',
+                request_serializer=siaga_dot_directory_dot_v1_dot_directory__service__pb2.GetNumbersBundleRequest.SerializeToString,
+                response_deserializer=siaga_dot_directory_dot_v1_dot_directory__service__pb2.GetNumbersBundleResponse.FromString,
+                _registered_method=True)
         self.GetSnapshot = channel.unary_unary(
                 '/siaga.directory.v1.DirectoryService/GetSnapshot',
                 request_serializer=siaga_dot_directory_dot_v1_dot_directory__service__pb2.GetSnapshotRequest.SerializeToString,
                 response_deserializer=siaga_dot_directory_dot_v1_dot_directory__service__pb2.GetSnapshotResponse.FromString,
                 _registered_method=True)
-        self.ImportDirectory = channel.stream_unary(
-                '/siaga.directory.v1.DirectoryService/ImportDirectory',
-                request_serializer=siaga_dot_directory_dot_v1_dot_directory__service__pb2.ImportDirectoryRequest.SerializeToString,
-                response_deserializer=siaga_dot_directory_dot_v1_dot_directory__service__pb2.ImportDirectoryResponse.FromString,
+        self.WatchDirectory = channel.unary_stream(
+                '/siaga.directory.v1.DirectoryService/WatchDirectory',
+                request_serializer=siaga_dot_directory_dot_v1_dot_directory__service__pb2.WatchDirectoryRequest.SerializeToString,
+                response_deserializer=siaga_dot_directory_dot_v1_dot_directory__service__pb2.WatchDirectoryResponse.FromString,
                 _registered_method=True)
 
 
@@ -101,8 +122,9 @@ class DirectoryServiceServicer:
     """
 
     def SearchNearby(self, request, context):
-        """Finds who can be called from a place: the hotlines that serve it, those for any emergency first. The POST form
-        keeps the position out of the URL.
+        """Finds who can be called from a place: first the hotlines that serve it, those for any emergency before the others,
+        then facilities that serve it by telephone alone, then the other facilities by distance. The POST form keeps the
+        position out of the URL.
 
         Errors: `INVALID_PAGE_TOKEN`.
         """
@@ -111,8 +133,9 @@ class DirectoryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ResolveLocation(self, request, context):
-        """Says in which areas a place lies and which agency answers there for each category. A place that belongs to no
-        area, such as the open sea, gets no areas and no agencies. The POST form keeps the position out of the URL.
+        """Says in which areas a place lies and which agency answers there for each category, and near a border who answers
+        beyond it. A place that belongs to no area, such as the open sea, gets no areas and no agencies. The POST form keeps
+        the position out of the URL.
 
         Errors: none of its own.
         """
@@ -139,7 +162,7 @@ class DirectoryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetAreaBoundary(self, request, context):
-        """Returns the boundary of an area.
+        """Returns the boundary of an area: its own, or what the areas within it make together.
 
         Errors: `AREA_NOT_FOUND`, `BOUNDARY_UNKNOWN`.
         """
@@ -183,8 +206,46 @@ class DirectoryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetFacility(self, request, context):
+        """Returns a facility.
+
+        Errors: `FACILITY_NOT_FOUND`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListFacilities(self, request, context):
+        """Lists facilities by name, those that are closed for good, too.
+
+        Errors: `INVALID_PAGE_TOKEN`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListCoverage(self, request, context):
+        """Lists by area and category which agency answers where. It holds for everything within an area that is not named
+        itself: ResolveLocation says who answers at a place.
+
+        Errors: `INVALID_PAGE_TOKEN`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetNumbersBundle(self, request, context):
+        """Returns the numbers of an area for a device to keep and use without data: its hotlines, and of each category the
+        facilities nearest to its middle. Over HTTP it may be cached for an hour.
+
+        Errors: `AREA_NOT_FOUND`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetSnapshot(self, request, context):
-        """Returns the whole directory, or nothing but its etag where the reader has it already. It may be larger than
+        """Returns areas, coverage, agencies and hotlines as a whole, or nothing but its etag where the reader has it already. It may be larger than
         gRPC's default limit of 4 MB for a received message: readers allow 256 MB.
 
         Errors: none of its own.
@@ -193,12 +254,11 @@ class DirectoryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def ImportDirectory(self, request_iterator, context):
-        """Replaces the boundaries of the areas within a scope by those of a GeoJSON FeatureCollection, all or nothing.
-        Features carry the properties `code`, `name` and `parent` of a village; a village that is new is added under its
-        parent. Importing the same file again changes nothing.
+    def WatchDirectory(self, request, context):
+        """Tells whenever the directory that answers here has become another one. Without a cursor it begins with what there
+        is. Editions that follow each other fast are told as one.
 
-        Errors: `INVALID_IMPORT`, `AREA_NOT_FOUND` for the scope.
+        Errors: `INVALID_CURSOR`, `OVERLOADED`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -252,15 +312,35 @@ def add_DirectoryServiceServicer_to_server(servicer, server):
                     request_deserializer=siaga_dot_directory_dot_v1_dot_directory__service__pb2.ListHotlinesRequest.FromString,
                     response_serializer=siaga_dot_directory_dot_v1_dot_directory__service__pb2.ListHotlinesResponse.SerializeToString,
             ),
+            'GetFacility': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetFacility,
+                    request_deserializer=siaga_dot_directory_dot_v1_dot_directory__service__pb2.GetFacilityRequest.FromString,
+                    response_serializer=siaga_dot_directory_dot_v1_dot_facility__pb2.Facility.SerializeToString,
+            ),
+            'ListFacilities': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListFacilities,
+                    request_deserializer=siaga_dot_directory_dot_v1_dot_directory__service__pb2.ListFacilitiesRequest.FromString,
+                    response_serializer=siaga_dot_directory_dot_v1_dot_directory__service__pb2.ListFacilitiesResponse.SerializeToString,
+            ),
+            'ListCoverage': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCoverage,
+                    request_deserializer=siaga_dot_directory_dot_v1_dot_directory__service__pb2.ListCoverageRequest.FromString,
+                    response_serializer=siaga_dot_directory_dot_v1_dot_directory__service__pb2.ListCoverageResponse.SerializeToString,
+            ),
+            'GetNumbersBundle': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetNumbersBundle,
+                    request_deserializer=siaga_dot_directory_dot_v1_dot_directory__service__pb2.GetNumbersBundleRequest.FromString,
+                    response_serializer=siaga_dot_directory_dot_v1_dot_directory__service__pb2.GetNumbersBundleResponse.SerializeToString,
+            ),
             'GetSnapshot': grpc.unary_unary_rpc_method_handler(
                     servicer.GetSnapshot,
                     request_deserializer=siaga_dot_directory_dot_v1_dot_directory__service__pb2.GetSnapshotRequest.FromString,
                     response_serializer=siaga_dot_directory_dot_v1_dot_directory__service__pb2.GetSnapshotResponse.SerializeToString,
             ),
-            'ImportDirectory': grpc.stream_unary_rpc_method_handler(
-                    servicer.ImportDirectory,
-                    request_deserializer=siaga_dot_directory_dot_v1_dot_directory__service__pb2.ImportDirectoryRequest.FromString,
-                    response_serializer=siaga_dot_directory_dot_v1_dot_directory__service__pb2.ImportDirectoryResponse.SerializeToString,
+            'WatchDirectory': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchDirectory,
+                    request_deserializer=siaga_dot_directory_dot_v1_dot_directory__service__pb2.WatchDirectoryRequest.FromString,
+                    response_serializer=siaga_dot_directory_dot_v1_dot_directory__service__pb2.WatchDirectoryResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -519,6 +599,114 @@ class DirectoryService:
             _registered_method=True)
 
     @staticmethod
+    def GetFacility(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/siaga.directory.v1.DirectoryService/GetFacility',
+            siaga_dot_directory_dot_v1_dot_directory__service__pb2.GetFacilityRequest.SerializeToString,
+            siaga_dot_directory_dot_v1_dot_facility__pb2.Facility.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListFacilities(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/siaga.directory.v1.DirectoryService/ListFacilities',
+            siaga_dot_directory_dot_v1_dot_directory__service__pb2.ListFacilitiesRequest.SerializeToString,
+            siaga_dot_directory_dot_v1_dot_directory__service__pb2.ListFacilitiesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListCoverage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/siaga.directory.v1.DirectoryService/ListCoverage',
+            siaga_dot_directory_dot_v1_dot_directory__service__pb2.ListCoverageRequest.SerializeToString,
+            siaga_dot_directory_dot_v1_dot_directory__service__pb2.ListCoverageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetNumbersBundle(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/siaga.directory.v1.DirectoryService/GetNumbersBundle',
+            siaga_dot_directory_dot_v1_dot_directory__service__pb2.GetNumbersBundleRequest.SerializeToString,
+            siaga_dot_directory_dot_v1_dot_directory__service__pb2.GetNumbersBundleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def GetSnapshot(request,
             target,
             options=(),
@@ -546,7 +734,7 @@ class DirectoryService:
             _registered_method=True)
 
     @staticmethod
-    def ImportDirectory(request_iterator,
+    def WatchDirectory(request,
             target,
             options=(),
             channel_credentials=None,
@@ -556,12 +744,12 @@ class DirectoryService:
             wait_for_ready=None,
             timeout=None,
             metadata=None):
-        return grpc.experimental.stream_unary(
-            request_iterator,
+        return grpc.experimental.unary_stream(
+            request,
             target,
-            '/siaga.directory.v1.DirectoryService/ImportDirectory',
-            siaga_dot_directory_dot_v1_dot_directory__service__pb2.ImportDirectoryRequest.SerializeToString,
-            siaga_dot_directory_dot_v1_dot_directory__service__pb2.ImportDirectoryResponse.FromString,
+            '/siaga.directory.v1.DirectoryService/WatchDirectory',
+            siaga_dot_directory_dot_v1_dot_directory__service__pb2.WatchDirectoryRequest.SerializeToString,
+            siaga_dot_directory_dot_v1_dot_directory__service__pb2.WatchDirectoryResponse.FromString,
             options,
             channel_credentials,
             insecure,

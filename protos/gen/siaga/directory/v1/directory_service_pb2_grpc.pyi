@@ -8,6 +8,7 @@ from grpc import aio as _aio
 from siaga.directory.v1 import agency_pb2 as _agency_pb2
 from siaga.directory.v1 import area_pb2 as _area_pb2
 from siaga.directory.v1 import directory_service_pb2 as _directory_service_pb2
+from siaga.directory.v1 import facility_pb2 as _facility_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -38,14 +39,16 @@ class DirectoryServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> DirectoryServiceAsyncStub: ...
     SearchNearby: _grpc.UnaryUnaryMultiCallable[_directory_service_pb2.SearchNearbyRequest, _directory_service_pb2.SearchNearbyResponse]
-    """Finds who can be called from a place: the hotlines that serve it, those for any emergency first. The POST form
-    keeps the position out of the URL.
+    """Finds who can be called from a place: first the hotlines that serve it, those for any emergency before the others,
+    then facilities that serve it by telephone alone, then the other facilities by distance. The POST form keeps the
+    position out of the URL.
 
     Errors: `INVALID_PAGE_TOKEN`.
     """
     ResolveLocation: _grpc.UnaryUnaryMultiCallable[_directory_service_pb2.ResolveLocationRequest, _directory_service_pb2.ResolveLocationResponse]
-    """Says in which areas a place lies and which agency answers there for each category. A place that belongs to no
-    area, such as the open sea, gets no areas and no agencies. The POST form keeps the position out of the URL.
+    """Says in which areas a place lies and which agency answers there for each category, and near a border who answers
+    beyond it. A place that belongs to no area, such as the open sea, gets no areas and no agencies. The POST form keeps
+    the position out of the URL.
 
     Errors: none of its own.
     """
@@ -60,7 +63,7 @@ class DirectoryServiceStub:
     Errors: `INVALID_PAGE_TOKEN`.
     """
     GetAreaBoundary: _grpc.UnaryUnaryMultiCallable[_directory_service_pb2.GetAreaBoundaryRequest, _directory_service_pb2.GetAreaBoundaryResponse]
-    """Returns the boundary of an area.
+    """Returns the boundary of an area: its own, or what the areas within it make together.
 
     Errors: `AREA_NOT_FOUND`, `BOUNDARY_UNKNOWN`.
     """
@@ -84,18 +87,39 @@ class DirectoryServiceStub:
 
     Errors: `INVALID_PAGE_TOKEN`.
     """
+    GetFacility: _grpc.UnaryUnaryMultiCallable[_directory_service_pb2.GetFacilityRequest, _facility_pb2.Facility]
+    """Returns a facility.
+
+    Errors: `FACILITY_NOT_FOUND`.
+    """
+    ListFacilities: _grpc.UnaryUnaryMultiCallable[_directory_service_pb2.ListFacilitiesRequest, _directory_service_pb2.ListFacilitiesResponse]
+    """Lists facilities by name, those that are closed for good, too.
+
+    Errors: `INVALID_PAGE_TOKEN`.
+    """
+    ListCoverage: _grpc.UnaryUnaryMultiCallable[_directory_service_pb2.ListCoverageRequest, _directory_service_pb2.ListCoverageResponse]
+    """Lists by area and category which agency answers where. It holds for everything within an area that is not named
+    itself: ResolveLocation says who answers at a place.
+
+    Errors: `INVALID_PAGE_TOKEN`.
+    """
+    GetNumbersBundle: _grpc.UnaryUnaryMultiCallable[_directory_service_pb2.GetNumbersBundleRequest, _directory_service_pb2.GetNumbersBundleResponse]
+    """Returns the numbers of an area for a device to keep and use without data: its hotlines, and of each category the
+    facilities nearest to its middle. Over HTTP it may be cached for an hour.
+
+    Errors: `AREA_NOT_FOUND`.
+    """
     GetSnapshot: _grpc.UnaryUnaryMultiCallable[_directory_service_pb2.GetSnapshotRequest, _directory_service_pb2.GetSnapshotResponse]
-    """Returns the whole directory, or nothing but its etag where the reader has it already. It may be larger than
+    """Returns areas, coverage, agencies and hotlines as a whole, or nothing but its etag where the reader has it already. It may be larger than
     gRPC's default limit of 4 MB for a received message: readers allow 256 MB.
 
     Errors: none of its own.
     """
-    ImportDirectory: _grpc.StreamUnaryMultiCallable[_directory_service_pb2.ImportDirectoryRequest, _directory_service_pb2.ImportDirectoryResponse]
-    """Replaces the boundaries of the areas within a scope by those of a GeoJSON FeatureCollection, all or nothing.
-    Features carry the properties `code`, `name` and `parent` of a village; a village that is new is added under its
-    parent. Importing the same file again changes nothing.
+    WatchDirectory: _grpc.UnaryStreamMultiCallable[_directory_service_pb2.WatchDirectoryRequest, _directory_service_pb2.WatchDirectoryResponse]
+    """Tells whenever the directory that answers here has become another one. Without a cursor it begins with what there
+    is. Editions that follow each other fast are told as one.
 
-    Errors: `INVALID_IMPORT`, `AREA_NOT_FOUND` for the scope.
+    Errors: `INVALID_CURSOR`, `OVERLOADED`.
     """
 
 @_typing.type_check_only
@@ -106,14 +130,16 @@ class DirectoryServiceAsyncStub(DirectoryServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     SearchNearby: _aio.UnaryUnaryMultiCallable[_directory_service_pb2.SearchNearbyRequest, _directory_service_pb2.SearchNearbyResponse]  # type: ignore[assignment]
-    """Finds who can be called from a place: the hotlines that serve it, those for any emergency first. The POST form
-    keeps the position out of the URL.
+    """Finds who can be called from a place: first the hotlines that serve it, those for any emergency before the others,
+    then facilities that serve it by telephone alone, then the other facilities by distance. The POST form keeps the
+    position out of the URL.
 
     Errors: `INVALID_PAGE_TOKEN`.
     """
     ResolveLocation: _aio.UnaryUnaryMultiCallable[_directory_service_pb2.ResolveLocationRequest, _directory_service_pb2.ResolveLocationResponse]  # type: ignore[assignment]
-    """Says in which areas a place lies and which agency answers there for each category. A place that belongs to no
-    area, such as the open sea, gets no areas and no agencies. The POST form keeps the position out of the URL.
+    """Says in which areas a place lies and which agency answers there for each category, and near a border who answers
+    beyond it. A place that belongs to no area, such as the open sea, gets no areas and no agencies. The POST form keeps
+    the position out of the URL.
 
     Errors: none of its own.
     """
@@ -128,7 +154,7 @@ class DirectoryServiceAsyncStub(DirectoryServiceStub):
     Errors: `INVALID_PAGE_TOKEN`.
     """
     GetAreaBoundary: _aio.UnaryUnaryMultiCallable[_directory_service_pb2.GetAreaBoundaryRequest, _directory_service_pb2.GetAreaBoundaryResponse]  # type: ignore[assignment]
-    """Returns the boundary of an area.
+    """Returns the boundary of an area: its own, or what the areas within it make together.
 
     Errors: `AREA_NOT_FOUND`, `BOUNDARY_UNKNOWN`.
     """
@@ -152,18 +178,39 @@ class DirectoryServiceAsyncStub(DirectoryServiceStub):
 
     Errors: `INVALID_PAGE_TOKEN`.
     """
+    GetFacility: _aio.UnaryUnaryMultiCallable[_directory_service_pb2.GetFacilityRequest, _facility_pb2.Facility]  # type: ignore[assignment]
+    """Returns a facility.
+
+    Errors: `FACILITY_NOT_FOUND`.
+    """
+    ListFacilities: _aio.UnaryUnaryMultiCallable[_directory_service_pb2.ListFacilitiesRequest, _directory_service_pb2.ListFacilitiesResponse]  # type: ignore[assignment]
+    """Lists facilities by name, those that are closed for good, too.
+
+    Errors: `INVALID_PAGE_TOKEN`.
+    """
+    ListCoverage: _aio.UnaryUnaryMultiCallable[_directory_service_pb2.ListCoverageRequest, _directory_service_pb2.ListCoverageResponse]  # type: ignore[assignment]
+    """Lists by area and category which agency answers where. It holds for everything within an area that is not named
+    itself: ResolveLocation says who answers at a place.
+
+    Errors: `INVALID_PAGE_TOKEN`.
+    """
+    GetNumbersBundle: _aio.UnaryUnaryMultiCallable[_directory_service_pb2.GetNumbersBundleRequest, _directory_service_pb2.GetNumbersBundleResponse]  # type: ignore[assignment]
+    """Returns the numbers of an area for a device to keep and use without data: its hotlines, and of each category the
+    facilities nearest to its middle. Over HTTP it may be cached for an hour.
+
+    Errors: `AREA_NOT_FOUND`.
+    """
     GetSnapshot: _aio.UnaryUnaryMultiCallable[_directory_service_pb2.GetSnapshotRequest, _directory_service_pb2.GetSnapshotResponse]  # type: ignore[assignment]
-    """Returns the whole directory, or nothing but its etag where the reader has it already. It may be larger than
+    """Returns areas, coverage, agencies and hotlines as a whole, or nothing but its etag where the reader has it already. It may be larger than
     gRPC's default limit of 4 MB for a received message: readers allow 256 MB.
 
     Errors: none of its own.
     """
-    ImportDirectory: _aio.StreamUnaryMultiCallable[_directory_service_pb2.ImportDirectoryRequest, _directory_service_pb2.ImportDirectoryResponse]  # type: ignore[assignment]
-    """Replaces the boundaries of the areas within a scope by those of a GeoJSON FeatureCollection, all or nothing.
-    Features carry the properties `code`, `name` and `parent` of a village; a village that is new is added under its
-    parent. Importing the same file again changes nothing.
+    WatchDirectory: _aio.UnaryStreamMultiCallable[_directory_service_pb2.WatchDirectoryRequest, _directory_service_pb2.WatchDirectoryResponse]  # type: ignore[assignment]
+    """Tells whenever the directory that answers here has become another one. Without a cursor it begins with what there
+    is. Editions that follow each other fast are told as one.
 
-    Errors: `INVALID_IMPORT`, `AREA_NOT_FOUND` for the scope.
+    Errors: `INVALID_CURSOR`, `OVERLOADED`.
     """
 
 class DirectoryServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -177,8 +224,9 @@ class DirectoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _directory_service_pb2.SearchNearbyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_directory_service_pb2.SearchNearbyResponse, _abc.Awaitable[_directory_service_pb2.SearchNearbyResponse]]:
-        """Finds who can be called from a place: the hotlines that serve it, those for any emergency first. The POST form
-        keeps the position out of the URL.
+        """Finds who can be called from a place: first the hotlines that serve it, those for any emergency before the others,
+        then facilities that serve it by telephone alone, then the other facilities by distance. The POST form keeps the
+        position out of the URL.
 
         Errors: `INVALID_PAGE_TOKEN`.
         """
@@ -189,8 +237,9 @@ class DirectoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _directory_service_pb2.ResolveLocationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_directory_service_pb2.ResolveLocationResponse, _abc.Awaitable[_directory_service_pb2.ResolveLocationResponse]]:
-        """Says in which areas a place lies and which agency answers there for each category. A place that belongs to no
-        area, such as the open sea, gets no areas and no agencies. The POST form keeps the position out of the URL.
+        """Says in which areas a place lies and which agency answers there for each category, and near a border who answers
+        beyond it. A place that belongs to no area, such as the open sea, gets no areas and no agencies. The POST form keeps
+        the position out of the URL.
 
         Errors: none of its own.
         """
@@ -223,7 +272,7 @@ class DirectoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _directory_service_pb2.GetAreaBoundaryRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_directory_service_pb2.GetAreaBoundaryResponse, _abc.Awaitable[_directory_service_pb2.GetAreaBoundaryResponse]]:
-        """Returns the boundary of an area.
+        """Returns the boundary of an area: its own, or what the areas within it make together.
 
         Errors: `AREA_NOT_FOUND`, `BOUNDARY_UNKNOWN`.
         """
@@ -273,28 +322,73 @@ class DirectoryServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def GetFacility(
+        self,
+        request: _directory_service_pb2.GetFacilityRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_facility_pb2.Facility, _abc.Awaitable[_facility_pb2.Facility]]:
+        """Returns a facility.
+
+        Errors: `FACILITY_NOT_FOUND`.
+        """
+
+    @_abc_1.abstractmethod
+    def ListFacilities(
+        self,
+        request: _directory_service_pb2.ListFacilitiesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_directory_service_pb2.ListFacilitiesResponse, _abc.Awaitable[_directory_service_pb2.ListFacilitiesResponse]]:
+        """Lists facilities by name, those that are closed for good, too.
+
+        Errors: `INVALID_PAGE_TOKEN`.
+        """
+
+    @_abc_1.abstractmethod
+    def ListCoverage(
+        self,
+        request: _directory_service_pb2.ListCoverageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_directory_service_pb2.ListCoverageResponse, _abc.Awaitable[_directory_service_pb2.ListCoverageResponse]]:
+        """Lists by area and category which agency answers where. It holds for everything within an area that is not named
+        itself: ResolveLocation says who answers at a place.
+
+        Errors: `INVALID_PAGE_TOKEN`.
+        """
+
+    @_abc_1.abstractmethod
+    def GetNumbersBundle(
+        self,
+        request: _directory_service_pb2.GetNumbersBundleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_directory_service_pb2.GetNumbersBundleResponse, _abc.Awaitable[_directory_service_pb2.GetNumbersBundleResponse]]:
+        """Returns the numbers of an area for a device to keep and use without data: its hotlines, and of each category the
+        facilities nearest to its middle. Over HTTP it may be cached for an hour.
+
+        Errors: `AREA_NOT_FOUND`.
+        """
+
+    @_abc_1.abstractmethod
     def GetSnapshot(
         self,
         request: _directory_service_pb2.GetSnapshotRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_directory_service_pb2.GetSnapshotResponse, _abc.Awaitable[_directory_service_pb2.GetSnapshotResponse]]:
-        """Returns the whole directory, or nothing but its etag where the reader has it already. It may be larger than
+        """Returns areas, coverage, agencies and hotlines as a whole, or nothing but its etag where the reader has it already. It may be larger than
         gRPC's default limit of 4 MB for a received message: readers allow 256 MB.
 
         Errors: none of its own.
         """
 
     @_abc_1.abstractmethod
-    def ImportDirectory(
+    def WatchDirectory(
         self,
-        request_iterator: _MaybeAsyncIterator[_directory_service_pb2.ImportDirectoryRequest],
+        request: _directory_service_pb2.WatchDirectoryRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_directory_service_pb2.ImportDirectoryResponse, _abc.Awaitable[_directory_service_pb2.ImportDirectoryResponse]]:
-        """Replaces the boundaries of the areas within a scope by those of a GeoJSON FeatureCollection, all or nothing.
-        Features carry the properties `code`, `name` and `parent` of a village; a village that is new is added under its
-        parent. Importing the same file again changes nothing.
+    ) -> _typing.Union[_abc.Iterator[_directory_service_pb2.WatchDirectoryResponse], _abc.AsyncIterator[_directory_service_pb2.WatchDirectoryResponse]]:
+        """Tells whenever the directory that answers here has become another one. Without a cursor it begins with what there
+        is. Editions that follow each other fast are told as one.
 
-        Errors: `INVALID_IMPORT`, `AREA_NOT_FOUND` for the scope.
+        Errors: `INVALID_CURSOR`, `OVERLOADED`.
         """
 
 def add_DirectoryServiceServicer_to_server(servicer: DirectoryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

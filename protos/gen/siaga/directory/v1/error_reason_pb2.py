@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from siaga.errors.v1 import error_reason_pb2 as siaga_dot_errors_dot_v1_dot_error__reason__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%siaga/directory/v1/error_reason.proto\x12\x12siaga.directory.v1\x1a\"siaga/errors/v1/error_reason.proto*\xba\x01\n\x0b\x45rrorReason\x12\"\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x1a\x04\x88\xb5\x18\x02\x12\x18\n\x0e\x41REA_NOT_FOUND\x10\x01\x1a\x04\x88\xb5\x18\x05\x12\x1a\n\x10\x41GENCY_NOT_FOUND\x10\x02\x1a\x04\x88\xb5\x18\x05\x12\x1b\n\x11HOTLINE_NOT_FOUND\x10\x03\x1a\x04\x88\xb5\x18\x05\x12\x1a\n\x10\x42OUNDARY_UNKNOWN\x10\x04\x1a\x04\x88\xb5\x18\x05\x12\x18\n\x0eINVALID_IMPORT\x10\x05\x1a\x04\x88\xb5\x18\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%siaga/directory/v1/error_reason.proto\x12\x12siaga.directory.v1\x1a\"siaga/errors/v1/error_reason.proto*\xd8\x02\n\x0b\x45rrorReason\x12\"\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x1a\x04\x88\xb5\x18\x02\x12\x18\n\x0e\x41REA_NOT_FOUND\x10\x01\x1a\x04\x88\xb5\x18\x05\x12\x1a\n\x10\x41GENCY_NOT_FOUND\x10\x02\x1a\x04\x88\xb5\x18\x05\x12\x1b\n\x11HOTLINE_NOT_FOUND\x10\x03\x1a\x04\x88\xb5\x18\x05\x12\x1a\n\x10\x42OUNDARY_UNKNOWN\x10\x04\x1a\x04\x88\xb5\x18\x05\x12\x18\n\x0eINVALID_IMPORT\x10\x05\x1a\x04\x88\xb5\x18\x03\x12\x1c\n\x12\x46\x41\x43ILITY_NOT_FOUND\x10\x06\x1a\x04\x88\xb5\x18\x05\x12\x1c\n\x12\x43OVERAGE_NOT_FOUND\x10\x07\x1a\x04\x88\xb5\x18\x05\x12\x16\n\x0c\x45NTRY_EXISTS\x10\x08\x1a\x04\x88\xb5\x18\x06\x12\x17\n\rENTRY_CHANGED\x10\t\x1a\x04\x88\xb5\x18\n\x12\x16\n\x0c\x45NTRY_IN_USE\x10\n\x1a\x04\x88\xb5\x18\t\x12\x17\n\rINVALID_ENTRY\x10\x0b\x1a\x04\x88\xb5\x18\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,6 +44,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ERRORREASON'].values_by_name["BOUNDARY_UNKNOWN"]._serialized_options = b'\210\265\030\005'
   _globals['_ERRORREASON'].values_by_name["INVALID_IMPORT"]._loaded_options = None
   _globals['_ERRORREASON'].values_by_name["INVALID_IMPORT"]._serialized_options = b'\210\265\030\003'
+  _globals['_ERRORREASON'].values_by_name["FACILITY_NOT_FOUND"]._loaded_options = None
+  _globals['_ERRORREASON'].values_by_name["FACILITY_NOT_FOUND"]._serialized_options = b'\210\265\030\005'
+  _globals['_ERRORREASON'].values_by_name["COVERAGE_NOT_FOUND"]._loaded_options = None
+  _globals['_ERRORREASON'].values_by_name["COVERAGE_NOT_FOUND"]._serialized_options = b'\210\265\030\005'
+  _globals['_ERRORREASON'].values_by_name["ENTRY_EXISTS"]._loaded_options = None
+  _globals['_ERRORREASON'].values_by_name["ENTRY_EXISTS"]._serialized_options = b'\210\265\030\006'
+  _globals['_ERRORREASON'].values_by_name["ENTRY_CHANGED"]._loaded_options = None
+  _globals['_ERRORREASON'].values_by_name["ENTRY_CHANGED"]._serialized_options = b'\210\265\030\n'
+  _globals['_ERRORREASON'].values_by_name["ENTRY_IN_USE"]._loaded_options = None
+  _globals['_ERRORREASON'].values_by_name["ENTRY_IN_USE"]._serialized_options = b'\210\265\030\t'
+  _globals['_ERRORREASON'].values_by_name["INVALID_ENTRY"]._loaded_options = None
+  _globals['_ERRORREASON'].values_by_name["INVALID_ENTRY"]._serialized_options = b'\210\265\030\003'
   _globals['_ERRORREASON']._serialized_start=98
-  _globals['_ERRORREASON']._serialized_end=284
+  _globals['_ERRORREASON']._serialized_end=442
 # @@protoc_insertion_point(module_scope)

@@ -36,6 +36,20 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The import was refused as a whole. `google.rpc.BadRequest` names each bad line and what is wrong with it, at most
     100 of them; `metadata["badLines"]` is their number.
     """
+    FACILITY_NOT_FOUND: _ErrorReason.ValueType  # 6
+    """No such facility."""
+    COVERAGE_NOT_FOUND: _ErrorReason.ValueType  # 7
+    """No agency is named for this category in this very area."""
+    ENTRY_EXISTS: _ErrorReason.ValueType  # 8
+    """An entry of this name exists, or existed under another request id. `metadata["name"]` is the name."""
+    ENTRY_CHANGED: _ErrorReason.ValueType  # 9
+    """The entry was changed by somebody else since it was read: its etag is another. Read it again."""
+    ENTRY_IN_USE: _ErrorReason.ValueType  # 10
+    """Other entries need this one: an area has areas, hotlines, facilities or coverage, an agency has agencies,
+    facilities or coverage. `metadata["by"]` names one of them.
+    """
+    INVALID_ENTRY: _ErrorReason.ValueType  # 11
+    """The entry would break a rule of the directory. `google.rpc.BadRequest` names each field and the rule."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Reasons of errors that only the directory returns, beside those of `siaga.errors.v1.ErrorReason`."""
@@ -54,4 +68,18 @@ INVALID_IMPORT: ErrorReason.ValueType  # 5
 """The import was refused as a whole. `google.rpc.BadRequest` names each bad line and what is wrong with it, at most
 100 of them; `metadata["badLines"]` is their number.
 """
+FACILITY_NOT_FOUND: ErrorReason.ValueType  # 6
+"""No such facility."""
+COVERAGE_NOT_FOUND: ErrorReason.ValueType  # 7
+"""No agency is named for this category in this very area."""
+ENTRY_EXISTS: ErrorReason.ValueType  # 8
+"""An entry of this name exists, or existed under another request id. `metadata["name"]` is the name."""
+ENTRY_CHANGED: ErrorReason.ValueType  # 9
+"""The entry was changed by somebody else since it was read: its etag is another. Read it again."""
+ENTRY_IN_USE: ErrorReason.ValueType  # 10
+"""Other entries need this one: an area has areas, hotlines, facilities or coverage, an agency has agencies,
+facilities or coverage. `metadata["by"]` names one of them.
+"""
+INVALID_ENTRY: ErrorReason.ValueType  # 11
+"""The entry would break a rule of the directory. `google.rpc.BadRequest` names each field and the rule."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

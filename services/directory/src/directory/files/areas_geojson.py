@@ -1,196 +1,120 @@
-"""Reads a GeoJSON FeatureCollection (RFC 7946) strictly, one feature after the other, and says in which line it is wrong."""
+"""The boundaries of areas as GeoJSON: read strictly, and written."""
 
 import json
 import re
-from collections.abc import Iterator
-from typing import Any, NamedTuple, NoReturn
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
+from typing import Any
 
+import numpy as np
 import shapely
 from shapely import MultiPolygon
 
-from directory.model import Shape
+from directory.files.geojson import take_object, walk_features, write_features
+from directory.files.reading import AreaRecord, Fault, Flaw, Reading, UnreadableFile, walk_text
+from directory.model import Area, Shape
 
 # As many as GetAreaBoundary can answer with below gRPC's default limit of 4 MB for a received message.
 _MAX_VERTICES = 100_000
 _MAX_NAME = 200
 _CODE = re.compile(r"[A-Za-z0-9.-]{1,60}")
-_SPACE = re.compile(r"[ \t\n\r]*")
-_DECODER = json.JSONDecoder()
 
 
-class Fault(NamedTuple):
-    """What is wrong, and the line of the file where the feature begins or the text ends to be JSON."""
-
-    line: int
-    text: str
-
-
-class Feature(NamedTuple):
-    """An area of a file; `name` and `parent` are resource names."""
-
-    line: int
-    name: str
-    display_name: str
-    parent: str
-    shape: Shape
-
-
-class Reading(NamedTuple):
-    """All of a file."""
-
-    features: list[Feature]
-    faults: list[Fault]
-
-
-class _Flaw(Exception):
-    """Something in a feature is wrong; the text says what."""
-
-
-def read_features(file: bytes | bytearray) -> Reading:
+def read_areas(file: bytes | bytearray, report: Callable[[int], None]) -> Reading[AreaRecord]:
     """Everything that is right, and everything that is not; what follows an error of JSON's grammar is not looked at."""
+    reading = Reading[AreaRecord]([], [])
     try:
-        text = file.decode()
-    except UnicodeDecodeError as error:
-        return Reading([], [Fault(1 + file.count(b"\n", 0, error.start), "is not UTF-8")])
-    reading = Reading([], [])
-    line, counted = 1, 0
-    try:
-        for index, (start, content) in enumerate(_walk_features(text)):
-            line, counted = line + text.count("\n", counted, start), start
+        for index, (line, content) in enumerate(walk_features(walk_text(file, report))):
             try:
-                reading.features.append(_read_feature(line, content))
-            except _Flaw as flaw:
+                reading.records.append(_read_feature(line, content))
+            except Flaw as flaw:
                 reading.faults.append(Fault(line, f"{_name_feature(content, index)}: {flaw}"))
-    except json.JSONDecodeError as error:
-        reading.faults.append(Fault(error.lineno, f"is not a FeatureCollection in JSON: {error.msg}"))
+    except UnreadableFile as error:
+        reading.faults.append(error.fault)
     return reading
 
 
-class _Scanner:
-    """A place in a JSON text. Only one value is decoded at a time, which is what keeps a file of 256 MB small in memory."""
-
-    def __init__(self, text: str) -> None:
-        self._text, self._place = text, 0
-
-    def skip_space(self) -> int:
-        """The place where something follows."""
-        space = _SPACE.match(self._text, self._place)
-        self._place = space.end() if space else self._place
-        return self._place
-
-    def walk(self, marks: str) -> Iterator[int]:
-        """The place of each entry of a list (`[]`) or an object (`{}`); its reader takes the entry before it asks for the next."""
-        opening, closing = marks
-        self.take_mark(opening)
-        if self._text.startswith(closing, self.skip_space()):
-            self.take_mark(closing)
-            return
-        while True:
-            yield self.skip_space()
-            if self.take_mark(f",{closing}") == closing:
-                return
-
-    def take_mark(self, marks: str) -> str:
-        """The next character, which is one of `marks`."""
-        mark = self._text[self.skip_space() : self._place + 1]
-        if not mark or mark not in marks:
-            self.refuse(f"Expecting {' or '.join(marks)}")
-        self._place += 1
-        return mark
-
-    def take_value(self) -> Any:  # noqa: ANN401  # JSON
-        start = self.skip_space()
-        try:
-            value, self._place = _DECODER.raw_decode(self._text, start)
-        except json.JSONDecodeError:
-            raise
-        except (ValueError, RecursionError):
-            self.refuse("a number is too long, or lists are too deep")
-        return value
-
-    def take_end(self) -> None:
-        if self.skip_space() < len(self._text):
-            self.refuse("Extra data")
-
-    def refuse(self, text: str) -> NoReturn:
-        raise json.JSONDecodeError(text, self._text, self._place)
+def write_areas(areas: Iterable[Area]) -> Iterator[bytes]:
+    """Those that have a boundary."""
+    return write_features(_write_feature(area, area.boundary) for area in areas if area.boundary)
 
 
-def _walk_features(text: str) -> Iterator[tuple[int, Any]]:
-    """Each feature with the place where it begins."""
-    scanner, kind, count = _Scanner(text), None, 0
-    for _ in scanner.walk("{}"):
-        key = scanner.take_value()
-        scanner.take_mark(":")
-        if key == "features":
-            for start in scanner.walk("[]"):
-                count += 1
-                yield start, scanner.take_value()
-        else:
-            value = scanner.take_value()
-            kind = value if key == "type" else kind
-    scanner.take_end()
-    if kind != "FeatureCollection":
-        scanner.refuse("its type is another")
-    if not count:
-        # Taken for an import, it would remove every boundary in the scope.
-        scanner.refuse("it has no features")
+def _write_feature(area: Area, boundary: bytes) -> dict[str, Any]:
+    code, parent = area.name.removeprefix("areas/"), (area.parent or "").removeprefix("areas/")
+    properties = {"code": code, "name": area.display_name, "parent": parent}
+    geometry: dict[str, Any] = json.loads(shapely.to_geojson(shapely.from_wkb(boundary)))
+    return {"type": "Feature", "id": code, "properties": properties, "geometry": geometry}
 
 
-def _name_feature(content: Any, index: int) -> str:  # noqa: ANN401
+def _name_feature(content: Any, index: int) -> str:  # noqa: ANN401  # JSON
     """Its code where it has one, else its place in the list."""
     try:
         return _read_code(content["properties"], "code")
-    except (_Flaw, KeyError, TypeError, AttributeError):
+    except (Flaw, KeyError, TypeError, AttributeError):
         return f"features[{index}]"
 
 
-def _read_feature(line: int, content: Any) -> Feature:  # noqa: ANN401
-    feature = _take_object(content, "is not a Feature")
+def _read_feature(line: int, content: Any) -> AreaRecord:  # noqa: ANN401
+    feature = take_object(content, "is not a Feature")
     if feature.get("type") != "Feature":
-        raise _Flaw("is not a Feature")
-    properties = _take_object(feature.get("properties"), "has no properties")
-    code, parent = _read_code(properties, "code"), _read_code(properties, "parent")
+        raise Flaw("is not a Feature")
+    properties = take_object(feature.get("properties"), "has no properties")
+    code = _read_code(properties, "code")
+    parent = "" if properties.get("parent") == "" else _read_code(properties, "parent")
     name = properties.get("name")
     if not isinstance(name, str) or not 0 < len(name) <= _MAX_NAME or not name.isprintable() or not name.strip():
-        raise _Flaw(f"its `name` is not text of 1 to {_MAX_NAME} characters")
-    return Feature(line, f"areas/{code}", name, f"areas/{parent}", _read_shape(feature.get("geometry")))
+        raise Flaw(f"its `name` is not text of 1 to {_MAX_NAME} characters")
+    return AreaRecord(line, f"areas/{code}", name, f"areas/{parent}", _read_shape(feature.get("geometry")))
 
 
 def _read_code(properties: dict[str, Any], key: str) -> str:
     code = properties.get(key)
     if not isinstance(code, str) or not _CODE.fullmatch(code):
-        raise _Flaw(f"its `{key}` is not a code of letters, digits, points and hyphens")
+        raise Flaw(f"its `{key}` is not a code of letters, digits, points and hyphens")
     return code
 
 
 def _read_shape(content: Any) -> Shape:  # noqa: ANN401
-    geometry = _take_object(content, "has no geometry")
+    geometry = take_object(content, "has no geometry")
     if geometry.get("type") not in ("Polygon", "MultiPolygon"):
-        raise _Flaw("its geometry is neither a Polygon nor a MultiPolygon")
-    try:
-        parts = shapely.get_parts(shapely.from_geojson(json.dumps(geometry, allow_nan=False)))
-    except (ValueError, RecursionError, shapely.GEOSException) as error:
-        raise _Flaw(f"its boundary cannot be read: {str(error).rpartition('Exception: ')[2].strip()}") from None
-    if not len(parts) or shapely.is_empty([*parts, *shapely.get_rings(parts)]).any():
-        raise _Flaw("its boundary is empty or has an empty ring")
-    boundary = MultiPolygon(list(parts))
-    vertices = shapely.count_coordinates(boundary)
-    if vertices > _MAX_VERTICES:
-        raise _Flaw(f"its boundary has {vertices} vertices, more than {_MAX_VERTICES}: simplify it")
+        raise Flaw("its geometry is neither a Polygon nor a MultiPolygon")
+    coordinates = geometry.get("coordinates")
+    boundary = _read_polygons([coordinates] if geometry["type"] == "Polygon" else coordinates)
     west, south, east, north = boundary.bounds
     if west < -180 or east > 180 or south < -90 or north > 90:  # noqa: PLR2004  # degrees
         swapped = ": are latitude and longitude swapped?" if west >= -90 and east <= 90 else ""  # noqa: PLR2004
-        raise _Flaw(f"its longitudes are {west} to {east}, its latitudes {south} to {north}, which is out of range{swapped}")
+        raise Flaw(f"its longitudes are {west} to {east}, its latitudes {south} to {north}, which is out of range{swapped}")
     if not boundary.is_valid:
-        raise _Flaw(f"its boundary crosses or touches itself: {shapely.is_valid_reason(boundary)}")
+        raise Flaw(f"its boundary crosses or touches itself: {shapely.is_valid_reason(boundary)}")
     # RFC 7946 wants outer rings counter-clockwise; equal boundaries become equal bytes.
     oriented = shapely.orient_polygons(boundary)
     point = oriented.representative_point()
-    return Shape(shapely.to_wkb(oriented, byte_order=1, output_dimension=2), point.y, point.x)
+    return Shape(shapely.to_wkb(oriented, byte_order=1), point.y, point.x)
 
 
-def _take_object(content: Any, flaw: str) -> dict[str, Any]:  # noqa: ANN401
-    if not isinstance(content, dict):
-        raise _Flaw(flaw)
-    return content
+def _read_polygons(polygons: Any) -> MultiPolygon:  # noqa: ANN401
+    """The coordinates of a MultiPolygon without altitudes. GEOS would take text for numbers and close an open ring."""
+    try:
+        rings = list(chain.from_iterable(polygons))
+        positions = list(chain.from_iterable(rings))
+        numbers = list(chain.from_iterable(positions))
+    except TypeError:
+        raise Flaw("its boundary is not made of lists of positions") from None
+    if len(positions) > _MAX_VERTICES:
+        raise Flaw(f"its boundary has {len(positions)} vertices, more than {_MAX_VERTICES}: simplify it")
+    if not rings or not all(polygons) or not all(rings):
+        raise Flaw("its boundary is empty or has an empty ring")
+    sizes, kinds = set(map(len, positions)), set(map(type, numbers))
+    if sizes not in ({2}, {3}) or not kinds <= {float, int}:
+        raise Flaw("its boundary has positions that are not two numbers each, or three each")
+    try:
+        flat = np.array(numbers, dtype=float).reshape(len(positions), -1)[:, :2]
+    except OverflowError:
+        flat = np.array([np.inf])
+    if not np.isfinite(flat).all():
+        raise Flaw("its boundary has numbers that are none or infinite")
+    if min(map(len, rings)) < 4 or any(ring[0][:2] != ring[-1][:2] for ring in rings):  # noqa: PLR2004  # RFC 7946, 3.1.6
+        raise Flaw("its boundary has a ring of less than four positions, or one that does not end where it begins")
+    closed = np.asarray(shapely.linearrings(flat, indices=np.repeat(np.arange(len(rings)), [len(ring) for ring in rings])))
+    parts = np.asarray(shapely.polygons(closed, indices=np.repeat(np.arange(len(polygons)), [len(polygon) for polygon in polygons])))
+    return MultiPolygon(list(parts))

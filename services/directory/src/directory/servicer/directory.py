@@ -1,116 +1,142 @@
-"""One method per RPC. Whatever only reads is answered from memory, without a question to the database."""
+"""DirectoryService: one method per RPC. Everything is answered from memory, without a question to the database."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from functools import partial
 from itertools import islice
 from typing import TypeAlias, TypeVar
 
 import grpc
 from google.protobuf.message import Message
 
-from chassis.errors import InvalidRequest, Problem, RequestTooLarge
+from chassis.clock import now
+from chassis.errors import Problem
 from chassis.paging import Page
-from directory import operations, wire
+from directory import answers, wire
 from directory.current import CurrentDirectory
-from directory.errors import AgencyNotFound, AreaNotFound, BoundaryUnknown, HotlineNotFound
-from directory.geojson import read_features
-from directory.snapshot import rank_contact
-from siaga.directory.v1 import agency_pb2, area_pb2, directory_service_pb2_grpc
+from directory.errors import AgencyNotFound, AreaNotFound, BoundaryUnknown, FacilityNotFound, HotlineNotFound
+from directory.following import Following
+from directory.settings import Settings
+from siaga.directory.v1 import agency_pb2, area_pb2, directory_service_pb2_grpc, facility_pb2
 from siaga.directory.v1 import directory_service_pb2 as pb
 
-_MAX_IMPORT_BYTES = 256 * 1024 * 1024
 # The stubs alone have the parameters.
 _Context: TypeAlias = "grpc.aio.ServicerContext[Message, Message]"
+_Entry = TypeVar("_Entry", agency_pb2.Agency, agency_pb2.Hotline, facility_pb2.Facility)
+_DAY_SECONDS = 86_400
+_BUNDLE_CACHED = (("cache-control", "public, max-age=3600"),)
 
 T = TypeVar("T")
 
 
 class DirectoryServicer(directory_service_pb2_grpc.DirectoryServiceServicer):
-    """`dial` is the number for an emergency where no area holds the place."""
+    """Answers as `settings` say."""
 
-    def __init__(self, current: CurrentDirectory, dial: str) -> None:
-        self._current, self._dial = current, dial
+    def __init__(self, current: CurrentDirectory, following: Following, settings: Settings) -> None:
+        self._current, self._following, self._settings = current, following, settings
 
-    async def SearchNearby(self, request: pb.SearchNearbyRequest, context: _Context) -> pb.SearchNearbyResponse:
-        current, directory = self._current, self._current.directory
-        areas, _ = directory.find_areas(request.point.latitude, request.point.longitude)
-        found, token = _cut_page(request, directory.find_contacts(areas, request.categories), rank_contact)
-        contacts = [
-            pb.Contact(
-                name=each.name,
-                display_name=each.display_name,
-                categories=each.categories,
-                numbers=each.numbers,
-                assurance=each.assurance,
-            )
-            for each in found
-        ]
-        return pb.SearchNearbyResponse(
-            contacts=contacts, next_page_token=token, stale=current.stale, load_time=wire.to_timestamp(current.load_time)
-        )
+    async def SearchNearby(  # pyright: ignore[reportIncompatibleMethodOverride]  # bytes, most of them serialized before
+        self, request: pb.SearchNearbyRequest, context: _Context
+    ) -> bytes:
+        return answers.search_nearby(self._scene(), request)
 
-    async def ResolveLocation(self, request: pb.ResolveLocationRequest, context: _Context) -> pb.ResolveLocationResponse:
-        current, directory = self._current, self._current.directory
-        areas, within = directory.find_areas(request.point.latitude, request.point.longitude)
-        match = pb.ResolveLocationResponse.BOUNDARY if within else pb.ResolveLocationResponse.NEAREST
-        responsibilities = [
-            pb.ResolveLocationResponse.Responsibility(category=category, agency=agency)
-            for category, agency in directory.find_responsible(areas)
-        ]
-        return pb.ResolveLocationResponse(
-            areas=areas,
-            match=match if areas else pb.ResolveLocationResponse.MATCH_UNSPECIFIED,
-            responsibilities=responsibilities,
-            emergency_number=areas[0].emergency_number if areas else self._dial,
-            stale=current.stale,
-            load_time=wire.to_timestamp(current.load_time),
-        )
+    async def ResolveLocation(  # pyright: ignore[reportIncompatibleMethodOverride]  # as SearchNearby
+        self, request: pb.ResolveLocationRequest, context: _Context
+    ) -> bytes:
+        return answers.resolve_location(self._scene(), request)
+
+    async def GetNumbersBundle(self, request: pb.GetNumbersBundleRequest, context: _Context) -> pb.GetNumbersBundleResponse:
+        area = _require(self._current.directory.areas.by_name, request.area, AreaNotFound)
+        await context.send_initial_metadata(_BUNDLE_CACHED)
+        return answers.bundle_numbers(self._scene(), area, request.etag)
 
     async def GetArea(self, request: pb.GetAreaRequest, context: _Context) -> area_pb2.Area:
-        return _require(self._current.directory.areas, request.name, AreaNotFound)
+        return _require(self._current.directory.areas.by_name, request.name, AreaNotFound)
 
     async def ListAreas(self, request: pb.ListAreasRequest, context: _Context) -> pb.ListAreasResponse:
         areas = (
             area
-            for area in self._current.directory.areas.values()
+            for area in self._current.directory.areas.by_name.values()
             if (not request.parent or area.parent == request.parent) and (not request.level or area.level == request.level)
         )
         page, token = _cut_page(request, areas, lambda area: area.name)
         return pb.ListAreasResponse(areas=page, next_page_token=token)
 
     async def GetAreaBoundary(self, request: pb.GetAreaBoundaryRequest, context: _Context) -> pb.GetAreaBoundaryResponse:
-        directory = self._current.directory
-        area = _require(directory.areas, request.name, AreaNotFound)
-        boundary = _require(directory.boundaries, request.name, BoundaryUnknown)
+        areas = self._current.directory.areas
+        area = _require(areas.by_name, request.name, AreaNotFound)
+        # In a thread, because a whole country takes a while.
+        boundary = await asyncio.to_thread(areas.find_boundary, request.name)
+        if boundary is None:
+            raise BoundaryUnknown
         return pb.GetAreaBoundaryResponse(feature=await asyncio.to_thread(wire.to_feature, area, boundary))
 
     async def GetAgency(self, request: pb.GetAgencyRequest, context: _Context) -> agency_pb2.Agency:
-        return _require(self._current.directory.agencies, request.name, AgencyNotFound)
+        directory = self._current.directory
+        return self._show(_require(directory.agencies, _name_of(directory.names_by_uid, request.name), AgencyNotFound))
 
     async def ListAgencies(self, request: pb.ListAgenciesRequest, context: _Context) -> pb.ListAgenciesResponse:
-        page, token = _cut_page(request, self._current.directory.agencies.values(), lambda agency: agency.name)
-        return pb.ListAgenciesResponse(agencies=page, next_page_token=token)
+        agencies = list(self._current.directory.agencies.values())
+        page, token = _cut_page(request, agencies[request.skip :], lambda agency: agency.name)
+        return pb.ListAgenciesResponse(agencies=map(self._show, page), next_page_token=token, total_size=len(agencies))
 
     async def GetHotline(self, request: pb.GetHotlineRequest, context: _Context) -> agency_pb2.Hotline:
-        return _require(self._current.directory.hotlines, request.name, HotlineNotFound)
+        directory = self._current.directory
+        return self._show(_require(directory.hotlines, _name_of(directory.names_by_uid, request.name), HotlineNotFound))
 
     async def ListHotlines(self, request: pb.ListHotlinesRequest, context: _Context) -> pb.ListHotlinesResponse:
-        page, token = _cut_page(request, self._current.directory.hotlines.values(), lambda hotline: hotline.name)
-        return pb.ListHotlinesResponse(hotlines=page, next_page_token=token)
+        hotlines = list(self._current.directory.hotlines.values())
+        page, token = _cut_page(request, hotlines[request.skip :], lambda hotline: hotline.name)
+        return pb.ListHotlinesResponse(hotlines=map(self._show, page), next_page_token=token, total_size=len(hotlines))
 
-    async def GetSnapshot(self, request: pb.GetSnapshotRequest, context: _Context) -> pb.GetSnapshotResponse:
-        reply = self._current.directory.reply
-        return pb.GetSnapshotResponse(etag=reply.etag) if request.etag == reply.etag else reply
+    async def GetFacility(self, request: pb.GetFacilityRequest, context: _Context) -> facility_pb2.Facility:
+        facilities = self._current.directory.facilities
+        name = _name_of(facilities.names_by_uid, request.name)
+        return self._show(_require(facilities.records, name, FacilityNotFound).facility)
 
-    async def ImportDirectory(
-        self, request_iterator: AsyncIterator[pb.ImportDirectoryRequest], context: _Context
-    ) -> pb.ImportDirectoryResponse:
-        scope, file = await _receive_file(request_iterator)
-        # In a thread, because it takes seconds and everybody else is answered meanwhile.
-        reading = await asyncio.to_thread(read_features, file)
-        imported = await self._current.change(partial(operations.import_areas, scope=scope, reading=reading))
-        return pb.ImportDirectoryResponse(**imported._asdict())
+    async def ListFacilities(self, request: pb.ListFacilitiesRequest, context: _Context) -> pb.ListFacilitiesResponse:
+        directory = self._current.directory
+        agency = _name_of(directory.names_by_uid, request.agency)
+        categories = frozenset[int](request.categories)
+        facilities = [
+            record.facility
+            for record in directory.facilities.records.values()
+            if (not categories or not categories.isdisjoint(record.facility.categories))
+            and (not request.area or wire.holds(request.area, record.facility.area))
+            and (not agency or record.facility.agency == agency)
+        ]
+        page, token = _cut_page(request, facilities[request.skip :], lambda facility: facility.name)
+        return pb.ListFacilitiesResponse(facilities=map(self._show, page), next_page_token=token, total_size=len(facilities))
+
+    async def ListCoverage(self, request: pb.ListCoverageRequest, context: _Context) -> pb.ListCoverageResponse:
+        rows = [row for row in self._current.directory.list_coverage() if not request.area or row.area == request.area]
+        page, token = _cut_page(request, rows, lambda row: f"{row.area} {row.category:03}")
+        return pb.ListCoverageResponse(coverage=page, next_page_token=token)
+
+    async def GetSnapshot(  # pyright: ignore[reportIncompatibleMethodOverride]  # as SearchNearby
+        self, request: pb.GetSnapshotRequest, context: _Context
+    ) -> bytes:
+        directory = self._current.directory
+        if request.etag == directory.etag:
+            return pb.GetSnapshotResponse(etag=directory.etag).SerializeToString()
+        # In a thread, because a whole country takes a while.
+        return await asyncio.to_thread(lambda: directory.snapshot)
+
+    async def WatchDirectory(self, request: pb.WatchDirectoryRequest, context: _Context) -> AsyncIterator[pb.WatchDirectoryResponse]:
+        async for message in self._following.watch(request.cursor):
+            yield message
+
+    def _scene(self) -> answers.Scene:
+        current, settings, time = self._current, self._settings, now()
+        assured_since = time.timestamp() - settings.assured_days * _DAY_SECONDS
+        country, dial = settings.country, settings.platform.dial
+        return answers.Scene(current.directory, time, assured_since, country, dial, current.stale, current.load_stamp)
+
+    def _show(self, entry: _Entry) -> _Entry:
+        """With whether its assurance has run out."""
+        shown = type(entry)()
+        shown.CopyFrom(entry)
+        answers.show_assurance(self._scene(), shown)
+        return shown
 
 
 def _require(entries: Mapping[str, T], name: str, absent: type[Problem]) -> T:
@@ -119,24 +145,13 @@ def _require(entries: Mapping[str, T], name: str, absent: type[Problem]) -> T:
     return entries[name]
 
 
+def _name_of(names_by_uid: Mapping[str, str], name: str) -> str:
+    """The entry's own name, where it is asked for by its uid."""
+    return names_by_uid.get(name.partition("/")[2], name)
+
+
 def _cut_page(request: Message, entries: Iterable[T], place: Callable[[T], str]) -> tuple[Sequence[T], str]:
     """The entries of the page, and the token of the next; they come in the order of their places."""
     page = Page(request)
     rest = (each for each in entries if place(each) > page.after)
     return page.cut(list(islice(rest, page.size + 1)), place)
-
-
-async def _receive_file(requests: AsyncIterator[pb.ImportDirectoryRequest]) -> tuple[str, bytearray]:
-    """The scope, and the whole file."""
-    scope, file = "", bytearray()
-    async for request in requests:
-        if request.HasField("scope") == bool(scope):
-            break
-        scope = scope or request.scope
-        file += request.chunk
-        if len(file) > _MAX_IMPORT_BYTES:
-            raise RequestTooLarge(maxBytes=str(_MAX_IMPORT_BYTES))
-    else:
-        if scope:
-            return scope, file
-    raise InvalidRequest(fields=[("scope", "must be in the first message and in no other")])
