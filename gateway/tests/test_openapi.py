@@ -37,7 +37,7 @@ def test_every_binding_is_an_operation(document: Any) -> None:
     bindings = [binding for rpc in Contract().rpcs for binding in rpc.bindings]
     operations = [(path, method) for path, methods in document["paths"].items() for method in methods]
     assert len(operations) == len(bindings)
-    assert {binding.body for binding in bindings} == {"", "*"}
+    assert {binding.body for binding in bindings} == {"", "*", "agency", "area", "facility", "hotline"}
     assert ("/v1/alerts:raise", "post") in operations
     assert ("/v1/alerts/{alert}:track", "post") in operations
     assert ("/v1/contacts:nearby", "get") in operations
@@ -74,12 +74,23 @@ def test_bounds_and_types_are_those_of_the_contract(document: Any) -> None:
 
 def test_path_and_query_parameters_are_those_of_the_request(document: Any) -> None:
     nearby = {each["name"]: each for each in document["paths"]["/v1/contacts:nearby"]["get"]["parameters"]}
-    assert set(nearby) == {"point.latitude", "point.longitude", "categories", "pageSize", "pageToken"}
+    paged = {"pageSize", "pageToken"}
+    assert set(nearby) == {"point.latitude", "point.longitude", "categories", "openNow", "maxDistanceMeters"} | paged
     assert nearby["point.latitude"]["required"]
     assert not nearby["pageSize"]["required"]
     (alert,) = document["paths"]["/v1/alerts/{alert}"]["get"]["parameters"]
     assert alert["in"] == "path"
     assert alert["schema"]["pattern"] == "^[0-9a-f-]{36}$"
+
+
+def test_an_update_has_its_resource_as_body_and_the_rest_as_parameters(document: Any) -> None:
+    update = document["paths"]["/v1/facilities/{facility}"]["patch"]
+    assert update["requestBody"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/directory.v1.Facility"}
+    parameters = {each["name"]: each["in"] for each in update["parameters"]}
+    assert parameters == {"facility": "path", "requestId": "query", "updateMask": "query"}
+    removal = document["paths"]["/v1/facilities/{facility}"]["delete"]
+    assert {each["name"] for each in removal["parameters"]} == {"facility", "requestId", "etag"}
+    assert "requestBody" not in removal
 
 
 def test_errors_are_grouped_by_their_status(document: Any) -> None:

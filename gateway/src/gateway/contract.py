@@ -23,13 +23,13 @@ from siaga.errors.v1 import error_reason_pb2  # noqa: F401  # pyright: ignore[re
 
 # The package types its extension as a plain field.
 HTTP: Any = annotations_pb2.http
-# Of a path: `{name=alerts/*}`.
-VARIABLE = re.compile(r"\{(?P<field>\w+)=(?P<collection>\w+)/\*\}")
+# Of a path: `{name=alerts/*}` or `{facility.name=facilities/*}`.
+VARIABLE = re.compile(r"\{(?P<field>[\w.]+)=(?P<collection>\w+)/\*\}")
 
 
 @dataclass(frozen=True)
 class Binding:
-    """One HTTP method and path template of an RPC; `body` is empty or `*`."""
+    """One HTTP method and path template of an RPC; `body` is empty, `*`, or the field that is the body."""
 
     method: str
     path: str

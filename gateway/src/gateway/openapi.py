@@ -24,6 +24,8 @@ SCALARS: dict[int, Json] = {
     Field.TYPE_STRING: {"type": "string"},
 }
 WELL_KNOWN: dict[str, Json] = {
+    ".google.protobuf.Empty": {"type": "object", "description": "Nothing."},
+    ".google.protobuf.FieldMask": {"type": "string"},
     ".google.protobuf.Struct": {"type": "object"},
     ".google.protobuf.Timestamp": {"type": "string", "format": "date-time"},
 }
@@ -106,35 +108,46 @@ class Writer:
             "parameters": self._write_path_parameters(request, binding.path),
             "responses": {"200": self._write_success(rpc), **self._write_errors(rpc, message)},
         }
-        if binding.body:
+        if binding.body == "*":
             # An empty body is one without any field.
             needed = any(is_required(field) for field in message.field if field.name not in in_path)
             content = {"application/json": {"schema": self._write_message(request, without=in_path)}}
             operation["requestBody"] = {"required": needed, "content": content}
         else:
-            operation["parameters"] += self._write_query_parameters(request, without=in_path)
+            operation["parameters"] += self._write_query_parameters(request, without=[*in_path, binding.body])
+        if binding.body not in {"", "*"}:
+            body = next(field for field in message.field if field.name == binding.body)
+            operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": self._write_field(body)}}}
         return operation
 
     def _write_path_parameters(self, request: str, path: str) -> list[Json]:
         found: list[Json] = []
         for variable in VARIABLE.finditer(path):
-            field, collection = variable["field"], variable["collection"]
-            options = next(each.options for each in self._contract.messages[request].field if each.name == field)
+            collection = variable["collection"]
+            holder, field = self._find_field(request, variable["field"])
             # The rule is on the whole name, such as `^alerts/[0-9a-f-]{36}$`; the parameter is what follows the collection.
-            pattern = read_bounds(options.Extensions[validate_pb2.field])["pattern"].replace(f"{collection}/", "", 1)
+            pattern = read_bounds(field.options.Extensions[validate_pb2.field])["pattern"].replace(f"{collection}/", "", 1)
             schema = {"type": "string", "pattern": pattern}
-            comment = self._contract.comments[f"{request}.{field}"]
+            comment = self._contract.comments[f"{holder}.{field.name}"]
             found.append({"name": singular(collection), "in": "path", "required": True, "schema": schema, "description": comment})
         return found
+
+    def _find_field(self, message: str, path: str) -> tuple[str, Field]:
+        """The field at a path such as `facility.name`, and the message that it is in."""
+        first, _, rest = path.partition(".")
+        field = next(each for each in self._contract.messages[message].field if each.name == first)
+        return self._find_field(field.type_name, rest) if rest else (message, field)
 
     def _write_query_parameters(self, name: str, without: Sequence[str] = (), prefix: str = "", *, required: bool = True) -> list[Json]:
         found: list[Json] = []
         for field in self._contract.messages[name].field:
             needed = required and is_required(field)
             path = prefix + field.json_name
+            if field.name in without:
+                continue
             if field.type == Field.TYPE_MESSAGE and field.type_name not in WELL_KNOWN:
                 found += self._write_query_parameters(field.type_name, prefix=f"{path}.", required=needed)
-            elif field.name not in without:
+            else:
                 comment = self._contract.comments[f"{name}.{field.name}"]
                 schema = self._write_field(field)
                 found.append({"name": path, "in": "query", "required": needed, "schema": schema, "description": comment})
@@ -145,7 +158,8 @@ class Writer:
         if rpc.method.server_streaming:
             text = "Server-sent events; each `data:` is one JSON object of this schema."
             return {"description": text, "content": {"text/event-stream": {"schema": schema}}}
-        comment = self._contract.comments[rpc.method.output_type]
+        known = WELL_KNOWN.get(rpc.method.output_type, {})
+        comment = known.get("description") or self._contract.comments[rpc.method.output_type]
         return {"description": comment.split("\n\n")[0], "content": {"application/json": {"schema": schema}}}
 
     def _write_errors(self, rpc: Rpc, message: DescriptorProto) -> Json:

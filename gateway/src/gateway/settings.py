@@ -27,3 +27,5 @@ class Settings(BaseSettings):
     address_limit: int = 500
     # Hands out tokens for demo persons to whoever asks. For development alone.
     dev_issuer: bool = False
+    # What the LoST server calls itself in its answers: a name of the deployment's in the DNS, by which loops are told.
+    lost_source: str = Field(default="siaga.localhost", pattern=r"^([a-zA-Z0-9-]+\.)+[a-zA-Z0-9]+$")

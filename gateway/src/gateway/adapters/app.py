@@ -10,7 +10,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from chassis.errors import InternalError, Problem
+from gateway.adapters.directory import Directory
+from gateway.adapters.hsds.app import Hsds
 from gateway.adapters.issuer import Issuer
+from gateway.adapters.lost.app import Lost
 from gateway.contract import Contract
 from gateway.errors import MethodNotFound, find_http_status, write_json
 from gateway.openapi import write_openapi
@@ -26,18 +29,20 @@ def run_adapters(settings: Settings) -> None:
 
 
 def make_app(settings: Settings) -> Starlette:
-    document = write_openapi(Contract())
+    contract = Contract()
+    document = write_openapi(contract)
 
     async def get_openapi(_: Request) -> Response:
         return JSONResponse(document)
 
-    routes = [Route("/openapi.json", get_openapi)]
+    directory = Directory(settings)
+    routes = [Route("/openapi.json", get_openapi), *Lost(settings, directory).routes, *Hsds(directory, contract).routes]
     if settings.dev_issuer:
         log.warning("THE DEVELOPMENT ISSUER IS ON: whoever asks gets a token for any demo person. Never run it in production.")
         routes += Issuer(settings.platform).routes
     # Starlette knows 404 and 405 by itself; both are "no such path or method" here, as at the edge.
     handlers = {Problem: answer_problem, 404: answer_unknown_path, 405: answer_unknown_path, 500: answer_fault}
-    return Starlette(routes=routes, exception_handlers=handlers)
+    return Starlette(routes=routes, exception_handlers=handlers, lifespan=lambda _: directory.open())
 
 
 async def answer_problem(_: Request, error: Exception) -> Response:
