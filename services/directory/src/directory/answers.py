@@ -13,7 +13,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from chassis.paging import Page
 from directory.hours import find_opening
 from directory.memory.areas import Neighbor
-from directory.memory.directory import Directory, Responsible, rank_hotline
+from directory.memory.directory import Directory, HotlineRecord, Responsible
 from directory.memory.encoding import embed
 from directory.memory.facilities import FacilityRecord, read_assured_seconds
 from directory.wire import to_timestamp
@@ -106,8 +106,7 @@ def _walk_contacts(scene: Scene, request: pb.SearchNearbyRequest, page: Page) ->
     areas, _ = scene.directory.areas.find(latitude, longitude)
     categories = frozenset[int](request.categories)
     for hotline in scene.directory.find_hotlines(areas, categories):
-        place = f"0{rank_hotline(hotline)}"
-        if place > page.after:
+        if (place := f"0{hotline.place}") > page.after:
             yield _Found(place, _write_hotline(scene, hotline))
     facilities = scene.directory.facilities
     served = facilities.find_without_place((area.name for area in areas), categories)
@@ -147,20 +146,8 @@ def _write_facility(scene: Scene, record: FacilityRecord, meters: float | None, 
     return record.contact + unassured + distance + opening
 
 
-def _write_hotline(scene: Scene, hotline: Hotline) -> bytes:
-    contact = _remember(
-        scene,
-        ("hotline", hotline.name),
-        lambda: pb.Contact(
-            name=hotline.name,
-            display_name=hotline.display_name,
-            categories=hotline.categories,
-            numbers=hotline.numbers,
-            assured_by=hotline.assured_by,
-            assured_time=hotline.assured_time if hotline.HasField("assured_time") else None,
-        ).SerializeToString(),
-    )
-    return contact if read_assured_seconds(hotline) >= scene.assured_since else contact + _UNASSURED
+def _write_hotline(scene: Scene, hotline: HotlineRecord) -> bytes:
+    return hotline.contact if hotline.assured_seconds >= scene.assured_since else hotline.contact + _UNASSURED
 
 
 def _describe_areas(scene: Scene, areas: Sequence[Area]) -> bytes:

@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 from directory.memory.areas import AreaRecord, Areas
 from directory.memory.encoding import embed
-from directory.memory.facilities import Facilities, FacilityRecord, embed_all
+from directory.memory.facilities import Facilities, FacilityRecord, embed_all, read_assured_seconds
 from siaga.directory.v1 import agency_pb2
 from siaga.directory.v1.agency_pb2 import Agency, Category, Coverage, Hotline
 from siaga.directory.v1.area_pb2 import Area
-from siaga.directory.v1.directory_service_pb2 import GetSnapshotResponse
+from siaga.directory.v1.directory_service_pb2 import Contact, GetSnapshotResponse
 from siaga.directory.v1.snapshot_pb2 import Snapshot
 
 # Somebody must answer for these everywhere.
@@ -35,6 +35,16 @@ class Responsible(NamedTuple):
     by_default: bool
 
 
+class HotlineRecord(NamedTuple):
+    """A hotline as a search finds it; by their places those for any emergency come first."""
+
+    place: str
+    area: str
+    categories: frozenset[int]
+    contact: bytes
+    assured_seconds: int
+
+
 @dataclass(frozen=True, eq=False)
 class Directory:
     """Names of agencies and hotlines in their order; coverage by area and category."""
@@ -48,9 +58,9 @@ class Directory:
     answers: dict[object, bytes] = field(default_factory=dict[object, bytes])
 
     @cached_property
-    def contacts(self) -> Sequence[Hotline]:
+    def contacts(self) -> Sequence[HotlineRecord]:
         """The hotlines in the order of a search."""
-        return sorted(self.hotlines.values(), key=rank_hotline)
+        return sorted((_make_record(each) for each in self.hotlines.values()), key=lambda record: record.place)
 
     @cached_property
     def names_by_uid(self) -> Mapping[str, str]:
@@ -85,7 +95,7 @@ class Directory:
             elif category in NEEDED:
                 yield Responsible(category, self.agencies[room.agency] if room else None, room.area if room else "", by_default=True)
 
-    def find_hotlines(self, areas: Sequence[Area], categories: frozenset[int]) -> Sequence[Hotline]:
+    def find_hotlines(self, areas: Sequence[Area], categories: frozenset[int]) -> Sequence[HotlineRecord]:
         """The hotlines that serve these areas and have one of the categories, or any; those for EMERGENCY first."""
         served = {"", *(area.name for area in areas)}
         return [each for each in self.contacts if each.area in served and (not categories or not categories.isdisjoint(each.categories))]
@@ -135,9 +145,19 @@ def make_directory(
     return empty.replace(areas=areas, agencies=agencies, hotlines=hotlines, coverage=coverage, facilities=facilities)
 
 
-def rank_hotline(hotline: Hotline) -> str:
-    """Sorts those for any emergency first."""
-    return f"{min(hotline.categories, default=0):03} {hotline.name}"
+def _make_record(hotline: Hotline) -> HotlineRecord:
+    contact = Contact(
+        name=hotline.name,
+        display_name=hotline.display_name,
+        categories=hotline.categories,
+        numbers=hotline.numbers,
+        assured_by=hotline.assured_by,
+        assured_time=hotline.assured_time if hotline.HasField("assured_time") else None,
+    )
+    # Those for any emergency come first.
+    place = f"{min(hotline.categories, default=0):03} {hotline.name}"
+    categories = frozenset[int](hotline.categories)
+    return HotlineRecord(place, hotline.area, categories, contact.SerializeToString(), read_assured_seconds(hotline))
 
 
 def _hash(parts: Iterable[bytes]) -> str:
