@@ -5,20 +5,8 @@ from typing import Any
 
 import pytest
 
-from directory.model import (
-    UNCONFIRMED,
-    Action,
-    Area,
-    Category,
-    Facility,
-    Level,
-    Shape,
-    Status,
-    Use,
-    Wheelchair,
-    compare,
-    describe_entry,
-)
+from directory.changes import Action, compare, describe_entry
+from directory.model import UNCONFIRMED, Area, Category, Facility, Level, Shape, Status, Use, Wheelchair
 from siaga.directory.v1 import agency_pb2, area_pb2, directory_admin_service_pb2, facility_pb2
 
 SHAPE = Shape(b"boundary", -6.2, 106.8)

@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 from chassis.clock import now
 from chassis.errors import InvalidRequest, RequestTooLarge
 from directory import wire
+from directory.changes import Action
 from directory.current import CurrentDirectory
 from directory.files import areas_geojson, facilities_csv, facilities_osm
 from directory.files.reading import FacilityRecord, Reading
 from directory.memory.areas import Areas
-from directory.model import Action
 from directory.operations.imports import DryRun, Imported, Order, import_areas, import_facilities
 from siaga.directory.v1 import directory_admin_service_pb2 as pb
 

@@ -14,7 +14,8 @@ from shapely import MultiPolygon
 
 from chassis.events import Event
 from chassis.masks import json_name
-from directory.model import Agency, Area, Changed, Coverage, Facility, Hotline, PhoneNumber, Use
+from directory.changes import Changed
+from directory.model import Agency, Area, Coverage, Facility, Hotline, PhoneNumber, Use
 from directory.phones import write_uri
 from siaga.directory.v1 import agency_pb2, area_pb2, directory_admin_service_pb2, facility_pb2, snapshot_pb2
 from siaga.type.v1 import point_pb2

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from chassis.errors import Problem
 from chassis.masks import json_name
 from directory import store
+from directory.changes import compare, describe_entry
 from directory.errors import (
     AgencyNotFound,
     AreaNotFound,
@@ -22,7 +23,7 @@ from directory.errors import (
     HotlineNotFound,
     InvalidEntry,
 )
-from directory.model import Agency, Area, Contents, Coverage, Facility, Fault, Hotline, compare, describe_entry, keys, name_coverage
+from directory.model import Agency, Area, Contents, Coverage, Facility, Fault, Hotline, keys, name_coverage
 from directory.operations.history import record_changes
 
 E = TypeVar("E", Area, Agency, Hotline, Facility)

@@ -7,7 +7,8 @@ from sqlalchemy.orm import Session
 
 from chassis.events import Event
 from directory import store
-from directory.model import Action, Changed, log
+from directory.changes import Action, Changed
+from directory.model import log
 
 _TYPE = "DirectoryChanged"
 _EVERYBODY = 0

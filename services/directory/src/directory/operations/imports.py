@@ -7,9 +7,10 @@ from typing import NamedTuple
 from sqlalchemy.orm import Session
 
 from directory import store
+from directory.changes import Changed, compare, describe_entry
 from directory.errors import AreaNotFound, InvalidImport
 from directory.files.reading import AreaRecord, FacilityRecord, Fault, Reading
-from directory.model import Agency, Area, Changed, Facility, compare, describe_entry
+from directory.model import Agency, Area, Facility
 from directory.operations.history import record_changes
 
 _MAX_NAMED = 100
