@@ -51,8 +51,8 @@ protos: $(INSTALLED) ## generate the code of the contract anew
 migration: $(INSTALLED) ## write a migration: make migration SERVICE=alerts MESSAGE="what changes"
 	@export SIAGA_DATA=$$(mktemp -d) && python -m $(SERVICE) migrate && python -m $(SERVICE) revision "$(MESSAGE)"
 
-bench: $(INSTALLED) ## measure the write path, the gateway and the delivery; prints tables, writes .build/bench.json
-	@python tests/load/bench.py
+bench: $(INSTALLED) ## measure the write path, the gateway, the delivery and the directory (PARTS="directory" for one of them); writes .build/bench.json
+	@python tests/load/bench.py $(PARTS)
 
 nightly: $(INSTALLED) ## the long versions of the fault and load tests
 	@SIAGA_NIGHTLY=1 python -m pytest -q -s chassis tests/contract tests/recovery

@@ -20,6 +20,17 @@ def supervisor(signer: Signer) -> str:
 
 
 @pytest.fixture(scope="session")
+def admin(signer: Signer) -> str:
+    return signer.sign("contract-admin", "admin")
+
+
+@pytest.fixture(scope="session")
+def insider(signer: Signer) -> str:
+    """Of every role, where it does not matter which one an RPC wants."""
+    return signer.sign("contract-insider", "dispatcher", "supervisor", "admin", agency="agencies/jakarta-112")
+
+
+@pytest.fixture(scope="session")
 def citizen(signer: Signer) -> str:
     return signer.sign("contract-citizen")
 

@@ -33,8 +33,11 @@ class Mutants:
 
     def __init__(self, request: type[Message], real: dict[str, list[Any]], seed: str) -> None:
         self._request, self._real, self._random = request, real, random.Random(seed)
+        self._sound = False
 
     def make(self) -> bytes:
+        # Some have nothing but what stands for something, and so come as far as the rules of the service.
+        self._sound = self._random.random() < 0.3
         content = bytearray(self._message(self._request.DESCRIPTOR, self._request, 0).SerializeToString())
         if self._random.random() < 0.3:
             self._spoil(content)
@@ -60,29 +63,33 @@ class Mutants:
         message = kind()
         for field in descriptor.fields:
             known = self._real.get(field.name)
-            if self._random.random() < (0.95 if known else 0.5):
+            unknown = 0.0 if self._sound and not field.message_type else 0.5
+            if self._random.random() < (0.95 if known else unknown):
                 self._fill(message, field, depth)
         return message
 
     def _fill(self, message: Any, field: FieldDescriptor, depth: int) -> None:
         name = field.name
-        known = self._real.get(name)
         if field.is_repeated:
             target = getattr(message, name)
             if field.message_type and field.message_type.GetOptions().map_entry:
                 for _ in range(self._random.choice([0, 1, 2, 12])):
                     target[self._random.choice(STRINGS)] = self._random.choice(STRINGS)
                 return
-            for _ in range(self._random.choice([0, 1, 1, 2, 101])):
+            for _ in range(self._random.choice([1] if self._sound else [0, 1, 1, 2, 101])):
                 if field.message_type:
                     target.append(self._message(field.message_type, field.message_type._concrete_class, depth + 1))
                 else:
-                    target.append(self._value(field))
+                    target.append(self._pick(field))
         elif field.message_type:
             if depth < _MAX_DEPTH:
                 getattr(message, name).CopyFrom(self._message(field.message_type, field.message_type._concrete_class, depth + 1))
         else:
-            setattr(message, name, self._random.choice(known) if known and self._random.random() < 0.9 else self._value(field))
+            setattr(message, name, self._pick(field))
+
+    def _pick(self, field: FieldDescriptor) -> Any:
+        known = self._real.get(field.name)
+        return self._random.choice(known) if known and (self._sound or self._random.random() < 0.9) else self._value(field)
 
     def _value(self, field: FieldDescriptor) -> Any:
         match field.cpp_type:

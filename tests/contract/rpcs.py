@@ -2,7 +2,7 @@
 
 import importlib
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -68,6 +68,29 @@ class Rpc:
     @property
     def streams(self) -> bool:
         return self.descriptor.server_streaming
+
+    @property
+    def watches(self) -> bool:
+        """Whether it goes on until its reader leaves; what streams otherwise ends by itself."""
+        return self.descriptor.name.startswith("Watch")
+
+    @property
+    def administers(self) -> bool:
+        return self.rule is not None and list(self.rule.roles) == [access_pb2.ADMIN]
+
+    def call_on(
+        self, channel: grpc.Channel, write: Callable[[Any], bytes] | None = None, read: Callable[[bytes], Any] | None = None
+    ) -> Any:
+        """What calls it over a channel. It takes and gives bytes where nothing writes and reads them."""
+        match self.descriptor.client_streaming, self.descriptor.server_streaming:
+            case False, False:
+                return channel.unary_unary(self.path, write, read)
+            case False, True:
+                return channel.unary_stream(self.path, write, read)
+            case True, False:
+                return channel.stream_unary(self.path, write, read)
+            case _:
+                return channel.stream_stream(self.path, write, read)
 
     def has(self, name: str) -> bool:
         return name in self.descriptor.input_type.fields_by_name
@@ -144,21 +167,18 @@ class Services:
         authorization: str = "",
         seconds: float = SECONDS,
     ) -> Answer:
-        """One call to its end; of a stream, what comes until it has caught up."""
+        """One call to its end; of a watch, what comes until it has caught up. A stream of requests is a list."""
         rpc = RPCS[key]
         request = content if isinstance(content, Message | list) else rpc.parse(content or {})
         try:
-            if rpc.streams:
+            if rpc.watches:
                 with self.watch(key, request, token=token, alert_token=alert_token, authorization=authorization) as stream:
                     return Answer(messages=read_until_caught_up(stream))
-            metadata = write_metadata(token, alert_token, authorization)
-            channel = self.channels[rpc.upstream]
             if rpc.descriptor.client_streaming:
-                send = channel.stream_unary(rpc.path, rpc.request.SerializeToString, rpc.response.FromString)
-                requests = request if isinstance(request, list) else [request]
-                return Answer(messages=[send(iter(requests), metadata=metadata, timeout=seconds)])
-            ask = channel.unary_unary(rpc.path, rpc.request.SerializeToString, rpc.response.FromString)
-            return Answer(messages=[ask(request, metadata=metadata, timeout=seconds)])
+                request = iter(request if isinstance(request, list) else [request])
+            ask = rpc.call_on(self.channels[rpc.upstream], rpc.request.SerializeToString, rpc.response.FromString)
+            answer = ask(request, metadata=write_metadata(token, alert_token, authorization), timeout=seconds)
+            return Answer(messages=list(answer) if rpc.streams else [answer])
         except grpc.RpcError as error:
             return read_error(error)
 
@@ -169,7 +189,7 @@ class Services:
         """A stream's messages, for as long as the `with`."""
         rpc = RPCS[key]
         request = content if isinstance(content, Message) else rpc.parse(content)
-        follow = self.channels[rpc.upstream].unary_stream(rpc.path, rpc.request.SerializeToString, rpc.response.FromString)
+        follow = rpc.call_on(self.channels[rpc.upstream], rpc.request.SerializeToString, rpc.response.FromString)
         stream = follow(request, metadata=write_metadata(token, alert_token, authorization), timeout=SECONDS)
         try:
             yield stream

@@ -1,6 +1,5 @@
 """A watch as its reader sees it: over gRPC straight at the service, or as server-sent events through the gateway."""
 
-import json
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
@@ -8,6 +7,7 @@ from typing import Any, Protocol
 import httpx
 from google.protobuf import json_format
 
+from contract.over_json import write_call
 from contract.rpcs import RPCS, Services
 from harness import RunningPlatform
 
@@ -29,13 +29,11 @@ def over_http(platform: RunningPlatform) -> Way:
     @contextmanager
     def watch(key: str, content: dict[str, Any], token: str, alert_token: str) -> Iterator[Iterator[Any]]:
         rpc = RPCS[key]
-        binding = rpc.bindings[0]
-        path = binding.path.replace("{name=alerts/*}", content.get("name", ""))
-        query = {name: json.dumps(value) if isinstance(value, bool) else value for name, value in content.items() if name != "name"}
+        call = write_call(rpc.bindings[0], content)
         headers = {"authorization": f"Bearer {token}"} if token else {}
         headers |= {"siaga-alert-token": alert_token} if alert_token else {}
         client = httpx.Client(base_url=platform.url, timeout=20)
-        with client, client.stream(binding.method, path, params=query, headers=headers) as answer:
+        with client, client.stream(call.method, call.path, params=call.query, headers=headers) as answer:
             assert answer.status_code == 200, answer.read()
             assert answer.headers["content-type"] == "text/event-stream"
             yield read_events(answer, rpc.response)

@@ -1,4 +1,4 @@
-"""Every change is made once for its request id, however often and however many at a time it is asked for."""
+"""Every change of an alert is made once for its request id, however often and however many at a time it is asked for."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +8,7 @@ import pytest
 
 from contract.rpcs import RPCS, Answer, Services, new_id
 
-CHANGES = [key for key, rpc in RPCS.items() if rpc.bindings and rpc.bindings[0].method != "GET"]
+CHANGES = [key for key, rpc in RPCS.items() if rpc.upstream == "alerts" and rpc.has("request_id")]
 HERE = {"point": {"latitude": -6.17, "longitude": 106.82}}
 
 

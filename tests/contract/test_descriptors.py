@@ -12,6 +12,7 @@ import pytest
 from google.rpc import code_pb2
 
 from chassis.errors import Problem
+from contract.over_json import find_name
 from contract.rpcs import CONTRACT, RPCS, SERVICES, Rpc
 from siaga.access.v1 import access_pb2
 from siaga.errors.v1 import error_reason_pb2
@@ -23,6 +24,8 @@ REASONS = {
     if enum.name == "ErrorReason"
     for value in enum.value
 }
+# What follows its service's memory and no log: it has missed nothing that it could not make good by telling what there is.
+WITHOUT_LOG = {"directory.WatchDirectory"}
 SENT = [name for name in REASONS if not name.endswith(".ERROR_REASON_UNSPECIFIED")]
 of_every_rpc = pytest.mark.parametrize("rpc", RPCS.values(), ids=RPCS.keys())
 
@@ -39,7 +42,9 @@ def read_errors_line(rpc: Rpc) -> str:
 
 def test_there_is_something_to_test() -> None:
     assert {"alerts", "directory"} <= set(SERVICES)
-    assert len(RPCS) >= 24
+    # A key that two services of a package share would hide one of them.
+    assert len(RPCS) == sum(len(service.method) for file in CONTRACT.descriptors.file for service in file.service)
+    assert len(RPCS) >= 45
 
 
 @of_every_rpc
@@ -66,11 +71,12 @@ def test_an_rpc_is_reached_over_http_or_says_that_it_is_not(rpc: Rpc) -> None:
     assert bool(rpc.bindings) != rpc.rule.grpc_only
     for binding in rpc.bindings:
         assert re.fullmatch(r"/v1/[\w/{}=*.:]+", binding.path)
-        assert (binding.body == "*") == (binding.method == "POST")
+        resource = find_name(binding).partition(".")[0]
+        assert binding.body == {"GET": "", "POST": "*", "PATCH": resource, "DELETE": ""}[binding.method]
 
 
 def test_no_two_rpcs_share_a_path() -> None:
-    bindings = Counter((binding.method, re.sub(r"\{\w+=|\}", "", binding.path)) for rpc in RPCS.values() for binding in rpc.bindings)
+    bindings = Counter((binding.method, re.sub(r"\{[\w.]+=|\}", "", binding.path)) for rpc in RPCS.values() for binding in rpc.bindings)
     assert [binding for binding, times in bindings.items() if times > 1] == []
 
 
@@ -129,6 +135,19 @@ def test_a_change_takes_a_request_id(rpc: Rpc) -> None:
 
 
 @of_every_rpc
+def test_an_update_takes_a_mask_and_a_removal_an_etag(rpc: Rpc) -> None:
+    method = rpc.bindings[0].method if rpc.bindings else ""
+    assert rpc.has("update_mask") == (method == "PATCH")
+    if method == "PATCH":
+        resource = rpc.descriptor.input_type.fields_by_name[rpc.bindings[0].body].message_type
+        assert resource == rpc.descriptor.output_type
+        assert {"name", "etag"} <= set(rpc.descriptor.output_type.fields_by_name)
+    if method == "DELETE":
+        assert rpc.has("etag")
+    assert ("`ENTRY_CHANGED`" in read_errors_line(rpc)) == (method in {"PATCH", "DELETE"})
+
+
+@of_every_rpc
 def test_a_list_pages(rpc: Rpc) -> None:
     paged = [name in rpc.descriptor.input_type.fields_by_name for name in ("page_size", "page_token")]
     paged.append("next_page_token" in rpc.descriptor.output_type.fields_by_name)
@@ -139,14 +158,24 @@ def test_a_list_pages(rpc: Rpc) -> None:
 
 @of_every_rpc
 def test_a_watch_takes_and_gives_a_cursor(rpc: Rpc) -> None:
-    assert rpc.descriptor.name.startswith("Watch") == rpc.streams
-    if rpc.streams:
-        assert rpc.has("cursor")
+    assert rpc.has("cursor") == rpc.watches
+    if rpc.watches:
+        assert rpc.streams
+        assert not rpc.descriptor.client_streaming
         answer = rpc.descriptor.output_type
         assert {"cursor", "event", "snapshot_end", "heartbeat", "end"} <= set(answer.fields_by_name)
         reasons = {value.name for value in answer.nested_types_by_name["End"].enum_types_by_name["Reason"].values}
         assert {"SLOW_READER", "SERVICE_STOPPING", "TOKEN_EXPIRED"} <= reasons
-        assert {"INVALID_CURSOR", "CURSOR_EXPIRED", "OVERLOADED"} <= set(re.findall(r"`([A-Z_]+)`", read_errors_line(rpc)))
+        errors = set(re.findall(r"`([A-Z_]+)`", read_errors_line(rpc)))
+        assert {"INVALID_CURSOR", "OVERLOADED"} <= errors
+        assert ("CURSOR_EXPIRED" in errors) == (rpc.key not in WITHOUT_LOG)
+
+
+@of_every_rpc
+def test_what_streams_and_is_no_watch_is_a_file_and_for_grpc_alone(rpc: Rpc) -> None:
+    files = {message for message in (rpc.descriptor.input_type, rpc.descriptor.output_type) if "chunk" in message.fields_by_name}
+    assert bool(files) == ((rpc.streams or rpc.descriptor.client_streaming) and not rpc.watches)
+    assert not (files and rpc.bindings)
 
 
 def test_the_generated_code_is_current() -> None:

@@ -4,6 +4,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any
 
 import grpc
@@ -12,6 +13,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from chassis.testing import wait_until
+from contract.entries import KINDS, Entries
 from contract.rpcs import Services, read_until_caught_up
 from harness import RunningPlatform
 from security.tokens import Signer
@@ -36,9 +38,18 @@ def dispatcher(spare_platform: RunningPlatform) -> str:
     return Signer(spare_platform).sign("drain", "dispatcher", agency=ROOM)
 
 
-def is_ready(services: Services, name: str = "") -> bool:
+@pytest.fixture
+def directory(spare_platform: RunningPlatform) -> Iterator[Services]:
+    """Calls straight at the directory, which runs again afterwards."""
+    with closing(Services(spare_platform, {"directory": spare_platform.address("directory")})) as services:
+        yield services
+    if spare_platform.processes["directory"].poll() is not None:
+        spare_platform.start("directory")
+
+
+def is_ready(services: Services, name: str = "", service: str = "alerts") -> bool:
     try:
-        answer = health_pb2_grpc.HealthStub(services.channels["alerts"]).Check(health_pb2.HealthCheckRequest(service=name), timeout=2)
+        answer = health_pb2_grpc.HealthStub(services.channels[service]).Check(health_pb2.HealthCheckRequest(service=name), timeout=2)
     except grpc.RpcError:
         return False
     return answer.status == health_pb2.HealthCheckResponse.SERVING
@@ -106,3 +117,25 @@ def test_no_call_through_the_gateway_fails_while_a_replica_stops(
         wait_until(lambda: len(answers) > after + 50, 10, "calls go on")
         stopped.set()
     assert [answer for answer in answers if answer[0] != 200] == []
+
+
+def test_a_watch_of_the_directory_is_told_where_to_go_on(spare_platform: RunningPlatform, directory: Services) -> None:
+    entries = Entries(directory, Signer(spare_platform).sign("drain-admin", "admin"))
+    with directory.watch("directory.WatchDirectory", {}) as stream:
+        read_until_caught_up(stream)
+        spare_platform.processes["directory"].send_signal(signal.SIGTERM)
+        told = list(stream)
+        assert stream.code() is grpc.StatusCode.OK
+    assert [each.WhichOneof("content") for each in told] == ["end"]
+    assert told[0].end.reason == told[0].end.SERVICE_STOPPING
+    assert spare_platform.processes["directory"].wait(15) == 0
+    spare_platform.start("directory")
+    wait_until(lambda: is_ready(directory, service="directory"), 10, "the directory is reached again")
+    with directory.watch("directory.WatchDirectory", {"cursor": told[0].cursor}) as stream:
+        # It has the same directory again, of which the reader knows.
+        assert [each.WhichOneof("content") for each in read_until_caught_up(stream)] == ["heartbeat"]
+        name = entries.make(KINDS["Agency"]).name
+        changed = next(stream)
+        assert changed.event.type == "DirectoryChanged"
+        assert changed.event.directory.etag == directory.call("directory.GetSnapshot").message.etag
+    entries.ask("DeleteAgency", {"name": name}).require_ok()

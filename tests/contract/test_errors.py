@@ -10,6 +10,7 @@ import yaml
 from google.protobuf import json_format
 from google.rpc import code_pb2, status_pb2
 
+from contract.over_json import fill_path, find_collection, find_name, put, write_call
 from contract.rpcs import AN_ABSENT_UUID, RPCS, Answer, Rpc, Services, read_error, read_status
 from gateway.contract import Binding
 from gateway.errors import HTTP_STATUS
@@ -21,34 +22,20 @@ REQUESTS = {
     for key, rpc in yaml.safe_load((Path(__file__).parents[1] / "security/access_matrix.yaml").read_text())["rpcs"].items()
 }
 BINDINGS = {f"{key} {binding.method}": (rpc, binding) for key, rpc in RPCS.items() for binding in rpc.bindings}
-NAMED = {label: found for label, found in BINDINGS.items() if found[0].has("name")}
-ABSENT = {"alerts": AN_ABSENT_UUID, "areas": "99.99", "agencies": "nobody", "hotlines": "nobody"}
+NAMED = {label: found for label, found in BINDINGS.items() if find_name(found[1])}
+ABSENT = {"alerts": AN_ABSENT_UUID, "areas": "99.99", "agencies": "nobody", "hotlines": "nobody", "facilities": "nobody"}
 of_every_binding = pytest.mark.parametrize("label", BINDINGS)
 of_every_name = pytest.mark.parametrize("label", NAMED)
 
 
-def collection_of(binding: Binding) -> str:
-    return binding.path.split("=")[1].split("/")[0]
-
-
 def ask(platform: RunningPlatform, rpc: Rpc, binding: Binding, part: str, token: str, **more: Any) -> httpx.Response:
     """A call with its usual request; `part` is the end of the resource's name."""
-    path = binding.path
-    if "{" in path:
-        path = path.replace("{name=", "").replace("/*}", f"/{part}")
-    content = {name: value for name, value in REQUESTS[rpc.key].items() if name != "name" and not str(value).startswith("$")}
+    content = {name: value for name, value in REQUESTS[rpc.key].items() if not str(value).startswith("$")} | more
+    if field := find_name(binding):
+        content = put(content, field, f"{find_collection(binding)}/{part}")
+    call = write_call(binding, content)
     headers = {"authorization": f"Bearer {token}"} if token else {}
-    if binding.body:
-        return httpx.request(binding.method, f"{platform.url}{path}", json=content | more, headers=headers)
-    query = flatten(content | more)
-    return httpx.request(binding.method, f"{platform.url}{path}", params=query, headers=headers)
-
-
-def flatten(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in content.items():
-        flat |= flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return flat
+    return httpx.request(call.method, f"{platform.url}{call.path}", params=call.query or None, json=call.body, headers=headers)
 
 
 def read_json_error(answer: httpx.Response) -> Answer:
@@ -67,26 +54,26 @@ def read_json_error(answer: httpx.Response) -> Answer:
 
 
 @of_every_name
-def test_an_absent_resource_is_not_found(platform: RunningPlatform, services: Services, dispatcher: str, label: str) -> None:
+def test_an_absent_resource_is_not_found(platform: RunningPlatform, services: Services, insider: str, label: str) -> None:
     rpc, binding = NAMED[label]
-    collection = collection_of(binding)
-    told = read_json_error(ask(platform, rpc, binding, ABSENT[collection], dispatcher))
+    collection = find_collection(binding)
+    told = read_json_error(ask(platform, rpc, binding, ABSENT[collection], insider))
     assert told.code == "NOT_FOUND"
     assert told.reason.endswith("_NOT_FOUND")
     # Over gRPC it is the same error.
-    content = {**REQUESTS[rpc.key], "name": f"{collection}/{ABSENT[collection]}"}
-    assert services.call(rpc.key, content, token=dispatcher).status == told.status
+    content = put(REQUESTS[rpc.key], find_name(binding), f"{collection}/{ABSENT[collection]}")
+    assert services.call(rpc.key, content, token=insider).status == told.status
 
 
 @of_every_name
 @pytest.mark.parametrize("part", ["b%20d", "x" * 100, "%00", "%E2%82%AC", "a;b", "'%20OR%201=1"])
-def test_a_name_that_breaks_the_rule_is_named(platform: RunningPlatform, dispatcher: str, label: str, part: str) -> None:
+def test_a_name_that_breaks_the_rule_is_named(platform: RunningPlatform, insider: str, label: str, part: str) -> None:
     rpc, binding = NAMED[label]
-    told = read_json_error(ask(platform, rpc, binding, part, dispatcher))
+    told = read_json_error(ask(platform, rpc, binding, part, insider))
     # Envoy itself refuses a path with a NUL.
     assert (told.said, told.fields) == (
         "INVALID_ARGUMENT UNREADABLE_REQUEST" if part == "%00" else "INVALID_ARGUMENT INVALID_REQUEST",
-        [] if part == "%00" else ["name"],
+        [] if part == "%00" else [find_name(binding)],
     )
 
 
@@ -104,38 +91,39 @@ def test_a_bad_token_is_refused_but_never_an_sos(platform: RunningPlatform, labe
 
 @of_every_binding
 @pytest.mark.parametrize("body", ["{", "[]", '"x"', "\xff", '{"requestId": {}}', '{"requestId": 1'])
-def test_a_body_that_is_no_json_of_the_request_cannot_be_read(platform: RunningPlatform, dispatcher: str, label: str, body: str) -> None:
+def test_a_body_that_is_no_json_of_the_request_cannot_be_read(platform: RunningPlatform, insider: str, label: str, body: str) -> None:
     rpc, binding = BINDINGS[label]
     assert rpc.rule is not None
     if binding.body and (rpc.has("request_id") or "requestId" not in body):
-        path = binding.path.replace("{name=alerts/*}", f"alerts/{AN_ABSENT_UUID}")
-        headers = {"authorization": f"Bearer {dispatcher}", "content-type": "application/json"}
-        told = read_json_error(httpx.post(f"{platform.url}{path}", content=body.encode("latin-1"), headers=headers))
+        path = fill_path(binding, AN_ABSENT_UUID)
+        headers = {"authorization": f"Bearer {insider}", "content-type": "application/json"}
+        # The body of an update is the resource, which has no request id.
+        content = body.replace("requestId", "requestId" if binding.body == "*" else "name")
+        told = read_json_error(httpx.request(binding.method, f"{platform.url}{path}", content=content.encode("latin-1"), headers=headers))
         assert told.said == "INVALID_ARGUMENT UNREADABLE_REQUEST"
         assert told.metadata == ({"dial": "112"} if rpc.rule.emergency else {})
 
 
 @of_every_binding
-def test_an_unknown_query_parameter_is_refused(platform: RunningPlatform, dispatcher: str, label: str) -> None:
+def test_an_unknown_query_parameter_is_refused(platform: RunningPlatform, insider: str, label: str) -> None:
     rpc, binding = BINDINGS[label]
-    if not binding.body:
-        told = read_json_error(ask(platform, rpc, binding, "x", dispatcher, pagesize=1))
+    if binding.body != "*":
+        told = read_json_error(ask(platform, rpc, binding, "x", insider, pagesize=1))
         assert told.said == "INVALID_ARGUMENT UNREADABLE_REQUEST"
 
 
-@of_every_binding
-def test_bytes_that_are_no_message_cannot_be_read_over_grpc(services: Services, dispatcher: str, label: str) -> None:
-    rpc, _ = BINDINGS[label]
+@pytest.mark.parametrize("key", RPCS)
+def test_bytes_that_are_no_message_cannot_be_read_over_grpc(services: Services, insider: str, key: str) -> None:
+    rpc = RPCS[key]
     assert rpc.rule is not None
-    send = (
-        services.channels[rpc.upstream].unary_unary(rpc.path) if not rpc.streams else services.channels[rpc.upstream].unary_stream(rpc.path)
-    )
-    told = read_raw(send, b"\xff\xff\xff", dispatcher)
+    body = b"\xff\xff\xff"
+    send = rpc.call_on(services.channels[rpc.upstream])
+    told = read_raw(send, iter([body]) if rpc.descriptor.client_streaming else body, insider)
     assert told.said == "INVALID_ARGUMENT UNREADABLE_REQUEST"
     assert told.metadata == ({"dial": "112"} if rpc.rule.emergency else {})
 
 
-def read_raw(send: Any, body: bytes, token: str) -> Answer:
+def read_raw(send: Any, body: Any, token: str) -> Answer:
     try:
         answer = send(body, metadata=[("authorization", f"Bearer {token}")], timeout=10)
         if not isinstance(answer, bytes):

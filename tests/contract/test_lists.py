@@ -10,6 +10,7 @@ from alerts.model import Audience
 from chassis.opaque import wrap
 from chassis.paging import Page
 from contract.rpcs import RPCS, Services, new_id
+from siaga.directory.v1.agency_pb2 import COMPLAINT_POST
 
 Content = dict[str, Any]
 LISTS = [key for key, rpc in RPCS.items() if rpc.has("page_token")]
@@ -20,47 +21,62 @@ OTHERWISE: dict[str, Content] = {
     "alerts.ListAlertEvents": {},
     "directory.SearchNearby": {"categories": ["POLICE"]},
     "directory.ListAreas": {"level": "VILLAGE"},
+    "directory.ListFacilities": {"categories": ["POLICE"]},
+    "directory.ListCoverage": {"area": "areas/31"},
+    "directory.ListDirectoryChanges": {"name": "coverage/31.POLICE"},
 }
 WITHOUT_FILTERS = ["directory.ListAgencies", "directory.ListHotlines"]
+# Those that pages with numbers are made of.
+NUMBERED = [key for key in LISTS if RPCS[key].has("skip")]
 
 
 class Questions:
     """A question for each list with several answers, and its asking."""
 
-    def __init__(self, services: Services, dispatcher: str, supervisor: str) -> None:
-        self.services, self.dispatcher = services, dispatcher
+    def __init__(self, services: Services, dispatcher: str, supervisor: str, admin: str) -> None:
+        self.services, self.dispatcher, self.admin = services, dispatcher, admin
         alerts = [services.call("alerts.RaiseAlert", {"kind": "FIRE", "requestId": new_id()}).message.alert for _ in range(5)]
         for number in range(3):
             services.call("alerts.AddNote", {"name": alerts[0].name, "text": f"note {number}"}, token=supervisor)
         self.another_alert = alerts[1].name
+        agency = services.call("directory.CreateAgency", {"agency": {"displayName": "Posts"}}, token=admin).message.name
+        for number in range(5):
+            renamed = {"name": agency, "displayName": f"Posts {number}"}
+            services.call("directory.UpdateAgency", {"agency": renamed}, token=admin).require_ok()
+            facility = {"displayName": f"Post {number}", "categories": ["COMPLAINT_POST"], "agency": agency, **HERE}
+            services.call("directory.CreateFacility", {"facility": facility}, token=admin).require_ok()
         self.content: dict[str, Content] = {
             "alerts.ListAlerts": {"createdAfter": alerts[0].create_time.ToJsonString()},
             "alerts.ListAlertEvents": {"name": alerts[0].name},
             "directory.SearchNearby": HERE,
+            "directory.ListFacilities": {"agency": agency},
+            "directory.ListDirectoryChanges": {"name": agency},
         }
 
     def ask(self, key: str, **more: Any) -> Any:
-        return self.services.call(key, {**self.content.get(key, {}), **more}, token=self.dispatcher)
+        token = self.admin if RPCS[key].administers else self.dispatcher
+        return self.services.call(key, {**self.content.get(key, {}), **more}, token=token)
 
-    def walk(self, key: str, size: int) -> list[list[str]]:
-        """The names on each page."""
+    def walk(self, key: str, size: int, **more: Any) -> list[list[str]]:
+        """The entries on each page, as text."""
         pages: list[list[str]] = []
         token = ""
         while True:
-            page = self.ask(key, pageSize=size, pageToken=token).message
-            pages.append([each.name for each in entries(page)])
+            page = self.ask(key, pageSize=size, pageToken=token, **more).message
+            pages.append([str(each) for each in entries(page)])
             token = page.next_page_token
             if not token:
                 return pages
 
 
 def entries(page: Any) -> Any:
-    return next(value for field, value in page.ListFields() if field.is_repeated and field.type == FieldDescriptor.TYPE_MESSAGE)
+    field = next(each for each in page.DESCRIPTOR.fields if each.is_repeated and each.type == FieldDescriptor.TYPE_MESSAGE)
+    return getattr(page, field.name)
 
 
 @pytest.fixture(scope="module")
-def questions(services: Services, dispatcher: str, supervisor: str) -> Questions:
-    return Questions(services, dispatcher, supervisor)
+def questions(services: Services, dispatcher: str, supervisor: str, admin: str) -> Questions:
+    return Questions(services, dispatcher, supervisor, admin)
 
 
 def test_every_list_is_known_here() -> None:
@@ -71,19 +87,48 @@ def test_every_list_is_known_here() -> None:
 def test_pages_hold_everything_once_and_in_order(questions: Questions, key: str) -> None:
     whole = questions.walk(key, 1000)
     assert len(whole) == 1
-    names = whole[0]
-    assert len(names) >= 2
-    assert len(set(names)) == len(names)
-    for size in (1, 2, len(names) - 1, len(names)):
-        if len(names) // size < 50:
-            pages = questions.walk(key, size)
-            assert [name for page in pages for name in page] == names
-            assert all(len(page) == size for page in pages[:-1])
-            assert 1 <= len(pages[-1]) <= size
+    found = whole[0]
+    assert len(found) >= 2
+    assert len(set(found)) == len(found)
+    # One at a time, where those are not too many pages.
+    least = len(found) // 50 + 1
+    for size in (least, least + 1, len(found) - 1, len(found)):
+        pages = questions.walk(key, size)
+        assert [each for page in pages for each in page] == found
+        assert all(len(page) == size for page in pages[:-1])
+        assert 1 <= len(pages[-1]) <= size
 
 
 def test_without_a_size_a_page_holds_fifty(questions: Questions) -> None:
     assert len(entries(questions.ask("directory.ListAreas").message)) == 50
+
+
+@pytest.mark.parametrize("key", NUMBERED)
+def test_pages_with_numbers_are_the_same_entries_and_tell_how_many_there_are(questions: Questions, key: str) -> None:
+    found = questions.walk(key, 1000)[0]
+    for number in range(len(found) // 2 + 2):
+        page = questions.ask(key, pageSize=2, skip=number * 2).message
+        assert [str(each) for each in entries(page)] == found[number * 2 : number * 2 + 2]
+        assert page.total_size == len(found)
+        assert bool(page.next_page_token) == (number * 2 + 2 < len(found))
+    # What is left out first stays out on the pages that follow.
+    assert [each for page in questions.walk(key, 2, skip=1) for each in page] == found[1:]
+
+
+@pytest.mark.parametrize("key", NUMBERED)
+@pytest.mark.parametrize("skip", [-1, 1_000_001])
+def test_leaving_out_too_many_or_less_than_none_is_refused(questions: Questions, key: str, skip: int) -> None:
+    answer = questions.ask(key, skip=skip)
+    assert (answer.said, answer.fields) == ("INVALID_ARGUMENT INVALID_REQUEST", ["skip"])
+
+
+def test_a_filter_decides_how_many_there_are(questions: Questions) -> None:
+    key, filtered = "directory.ListFacilities", {"categories": ["COMPLAINT_POST"], "area": "areas/31.71"}
+    found = questions.ask(key, pageSize=1000, **filtered).message
+    assert len(found.facilities) == 5
+    assert all(COMPLAINT_POST in each.categories for each in found.facilities)
+    assert questions.ask(key, pageSize=1, **filtered).message.total_size == found.total_size == 5
+    assert questions.ask(key, **filtered | {"area": "areas/31.72"}).message.total_size == 0
 
 
 @pytest.mark.parametrize("key", LISTS)
@@ -124,7 +169,7 @@ def test_a_page_token_of_another_question_is_refused(questions: Questions, key: 
 
 @pytest.mark.parametrize("key", WITHOUT_FILTERS)
 def test_a_list_without_other_questions_has_no_filter(key: str) -> None:
-    assert set(RPCS[key].descriptor.input_type.fields_by_name) == {"page_size", "page_token"}
+    assert set(RPCS[key].descriptor.input_type.fields_by_name) == {"page_size", "page_token", "skip"}
 
 
 def test_a_page_token_of_somebody_else_is_refused(questions: Questions, services: Services, citizen: str) -> None:

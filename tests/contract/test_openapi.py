@@ -25,7 +25,7 @@ def test_it_is_valid(document: Any) -> None:
 
 
 def test_every_binding_of_the_contract_is_in_it_and_nothing_else(document: Any) -> None:
-    ours = {(binding.method, re.sub(r"\{\w+=([^}]*)\}", r"\1", binding.path)) for rpc in RPCS.values() for binding in rpc.bindings}
+    ours = {(binding.method, re.sub(r"\{[\w.]+=([^}]*)\}", r"\1", binding.path)) for rpc in RPCS.values() for binding in rpc.bindings}
     found = {(method.upper(), re.sub(r"\{[^}]*\}", "*", path)) for path, item in document["paths"].items() for method in item}
     assert found == ours
 
@@ -47,3 +47,28 @@ def test_an_operation_says_whether_it_wants_a_token_and_which_errors_there_are(d
         told = " ".join(answer["description"] for status, answer in operation["responses"].items() if status != "200")
         for reason in re.findall(r"`([A-Z]+_[A-Z_]+)`", rpc.comment.partition("Errors:")[2]):
             assert f"`{reason}`" in told
+
+
+@pytest.mark.parametrize("key", [key for key, rpc in RPCS.items() if rpc.bindings and rpc.bindings[0].method == "PATCH"])
+def test_an_update_has_its_resource_as_the_body_and_all_else_in_path_and_query(document: Any, key: str) -> None:
+    resource = RPCS[key].descriptor.output_type.full_name.removeprefix("siaga.")
+    operation = next(item["patch"] for item in document["paths"].values() if item.get("patch", {}).get("operationId") == operation_id(key))
+    assert operation["requestBody"]["content"]["application/json"]["schema"] == {"$ref": f"#/components/schemas/{resource}"}
+    assert {(each["in"], each["name"]) for each in operation["parameters"] if each["in"] == "query"} == {
+        ("query", "requestId"),
+        ("query", "updateMask"),
+    }
+    assert [each["in"] for each in operation["parameters"]].count("path") == 1
+
+
+@pytest.mark.parametrize("key", [key for key, rpc in RPCS.items() if rpc.bindings and rpc.bindings[0].method == "DELETE"])
+def test_a_removal_has_no_body(document: Any, key: str) -> None:
+    operation = next(
+        item["delete"] for item in document["paths"].values() if item.get("delete", {}).get("operationId") == operation_id(key)
+    )
+    assert "requestBody" not in operation
+    assert {each["name"] for each in operation["parameters"] if each["in"] == "query"} == {"requestId", "etag"}
+
+
+def operation_id(key: str) -> str:
+    return f"{RPCS[key].service.full_name}.{RPCS[key].descriptor.name}"

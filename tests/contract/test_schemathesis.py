@@ -30,7 +30,7 @@ SCHEMA: Any = schemathesis.openapi.from_dict(DOCUMENT)
 
 @pytest.fixture(scope="module")
 def client(spare_platform: RunningPlatform) -> Iterator[httpx.Client]:
-    token = Signer(spare_platform).sign("schemathesis", "dispatcher", "supervisor", agency="agencies/jakarta-112")
+    token = Signer(spare_platform).sign("schemathesis", "dispatcher", "supervisor", "admin", agency="agencies/jakarta-112")
     with httpx.Client(base_url=spare_platform.url, headers={"authorization": f"Bearer {token}"}, timeout=10) as client:
         yield client
 

@@ -1,4 +1,4 @@
-"""Measures what an SOS costs, what the gateway adds, and how late watchers see it: `make bench`.
+"""Measures what an SOS costs, what the gateway adds, how late watchers see it, and what the directory's answers cost: `make bench`.
 
 Every figure is a ratio against something in the same run, or a latency; the order of rounds is interleaved, the first is
 not counted, and the median stands with its spread. Prints tables and writes `.build/bench.json`.
@@ -7,16 +7,13 @@ not counted, and the median stands with its spread. Prints tables and writes `.b
 import asyncio
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import grpc
 import psutil
@@ -24,15 +21,13 @@ import psutil
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from client import make_request
+from measuring import HERE, Rounds, measure
+from questions import bench_directory
 
 from chassis.testing import AUDIENCE, ISSUER, Issuer, create_database, free_port, is_listening, run_postgres, run_process, wait_until
 from harness import RunningPlatform, is_serving, run_platform
 from siaga.alerts.v1 import alert_service_pb2_grpc
 
-HERE = Path(__file__).parent
-ROUNDS = int(os.environ.get("SIAGA_BENCH_ROUNDS", "7"))
-SECONDS = "3"
-CONCURRENCY = "16"
 WATCHERS = (1, 200, 1000)
 WATCHED_SOS = 20
 SOS_PAUSE = 0.5
@@ -40,58 +35,14 @@ MAX_RATIO = 1.6
 MIN_GATEWAY = 0.6
 
 
-@dataclass
-class Measured:
-    """Of one thing in several rounds."""
-
-    cpu_us: list[float]
-    rate: list[float]
-
-    @property
-    def cost(self) -> float:
-        return statistics.median(self.cpu_us)
-
-    def row(self) -> str:
-        rate = statistics.median(self.rate)
-        return f"{self.cost:7.0f} ({min(self.cpu_us):.0f}-{max(self.cpu_us):.0f}) {rate:9.0f} ({min(self.rate):.0f}-{max(self.rate):.0f})"
-
-
-def drive(kind: str, target: str, token: str = "") -> dict[str, Any]:
-    arguments = [sys.executable, str(HERE / "client.py"), kind, target, SECONDS, CONCURRENCY, token]
-    return json.loads(subprocess.run(arguments, check=True, capture_output=True, text=True).stdout)
-
-
-def measure(rounds: dict[str, tuple[str, str, str, list[psutil.Process]]]) -> dict[str, Measured]:
-    """By name: (kind of client, target, token, the processes whose CPU counts), in turn."""
-    found = {name: Measured([], []) for name in rounds}
-    for number in range(ROUNDS + 1):
-        for name, (kind, target, token, processes) in rounds.items():
-            before = sum(used(process) for process in processes)
-            result = drive(kind, target, token)
-            spent = sum(used(process) for process in processes) - before
-            if result["failed"]:
-                sys.exit(f"\n{name}: {len(result['failed'])} of {result['calls']} calls failed, the first by: {result['failed'][0]}")
-            if number:
-                found[name].cpu_us.append(spent / result["calls"] * 1e6)
-                found[name].rate.append(result["calls"] / float(SECONDS))
-            print(f"\r{name}: round {number} of {ROUNDS}   ", end="", file=sys.stderr, flush=True)
-    print("\r" + " " * 60 + "\r", end="", file=sys.stderr)
-    return found
-
-
-def used(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return times.user + times.system
-
-
 @contextmanager
-def run_pair(urls: tuple[str, str]) -> Generator[dict[str, tuple[str, str, str, list[psutil.Process]]], None, None]:
+def run_pair(urls: tuple[str, str]) -> Generator[Rounds, None, None]:
     """Alerts and the floor, each on a migrated database of its own."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         issuer = Issuer()
         stack.callback(issuer.close)
-        rounds: dict[str, tuple[str, str, str, list[psutil.Process]]] = {}
+        rounds: Rounds = {}
         for name, url in zip(("RaiseAlert", "floor"), urls, strict=True):
             port = free_port()
             environment = {
@@ -197,7 +148,9 @@ async def raise_slowly(target: str) -> None:
 
 def main() -> None:
     began = time.time()
-    report = {"write_path": bench_write_path(), "gateway": bench_gateway(), "delivery": bench_delivery()}
+    parts = {"write_path": bench_write_path, "gateway": bench_gateway, "delivery": bench_delivery, "directory": bench_directory}
+    wanted = sys.argv[1:] or list(parts)
+    report = {name: part() for name, part in parts.items() if name in wanted}
     path = Path(".build/bench.json")
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps({"time": began, "python": sys.version, "cpus": os.cpu_count(), **report}, indent=1))

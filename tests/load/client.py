@@ -1,11 +1,13 @@
 """Drives one target with calls for a while, and prints what came of it as one line of JSON.
 
-`python tests/load/client.py raise|get|json TARGET SECONDS CONCURRENCY [NAME TOKEN]`, in a process of its own, so that
-the server's CPU is the server's alone.
+`python tests/load/client.py KIND TARGET SECONDS CONCURRENCY [TOKEN]`, in a process of its own, so that the server's CPU is the
+server's alone. KIND is `raise` or `json` for an SOS, or one of QUESTIONS for the directory.
 """
 
 import asyncio
+import itertools
 import json
+import random
 import sys
 import time
 import uuid
@@ -13,11 +15,33 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc
+from google.protobuf.message import Message
 
 from siaga.alerts.v1 import alert_pb2, alert_service_pb2, alert_service_pb2_grpc
+from siaga.directory.v1 import directory_service_pb2
+from siaga.type.v1.point_pb2 import Point
 
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 POINT = {"latitude": -6.1754, "longitude": 106.8272}
+
+
+def make_point(dice: random.Random) -> Point:
+    """Somewhere in Jakarta without its islands."""
+    return Point(latitude=dice.uniform(-6.36, -6.10), longitude=dice.uniform(106.69, 106.97))
+
+
+_DIRECTORY = "/siaga.directory.v1.DirectoryService"
+# The path of each question, and its request for a point.
+QUESTIONS: dict[str, tuple[str, Callable[[Point], Message]]] = {
+    "echo": ("/echo/Echo", lambda point: directory_service_pb2.ResolveLocationRequest(point=point)),
+    "GetArea": (f"{_DIRECTORY}/GetArea", lambda _: directory_service_pb2.GetAreaRequest(name="areas/31")),
+    "ResolveLocation": (f"{_DIRECTORY}/ResolveLocation", lambda point: directory_service_pb2.ResolveLocationRequest(point=point)),
+    "SearchNearby": (f"{_DIRECTORY}/SearchNearby", lambda point: directory_service_pb2.SearchNearbyRequest(point=point)),
+    "SearchNearby of 10": (
+        f"{_DIRECTORY}/SearchNearby",
+        lambda point: directory_service_pb2.SearchNearbyRequest(point=point, page_size=10),
+    ),
+}
 
 
 def make_request() -> alert_service_pb2.RaiseAlertRequest:
@@ -80,8 +104,15 @@ async def main(kind: str, target: str, seconds: str, concurrency: str, token: st
         print(json.dumps(await drive(post, float(seconds), int(concurrency))))
         return
     async with grpc.aio.insecure_channel(target) as channel:
-        stub = alert_service_pb2_grpc.AlertServiceStub(channel)
         await channel.channel_ready()
+        if kind in QUESTIONS:
+            path, make = QUESTIONS[kind]
+            dice = random.Random(1)
+            bodies = itertools.cycle([make(make_point(dice)).SerializeToString() for _ in range(1000)])
+            ask = channel.unary_unary(path)
+            print(json.dumps(await drive(lambda: ask(next(bodies), timeout=10), float(seconds), int(concurrency))))
+            return
+        stub = alert_service_pb2_grpc.AlertServiceStub(channel)
         print(
             json.dumps(
                 await drive(lambda: stub.RaiseAlert(make_request(), metadata=metadata, timeout=10), float(seconds), int(concurrency))

@@ -7,7 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from contract.rpcs import RPCS, Answer, Services
+from contract.over_json import fill_path
+from contract.rpcs import AN_ABSENT_UUID, RPCS, Answer, Services
 from harness import RunningPlatform
 from security.bad_tokens import BAD_TOKENS, DAY, good
 from security.tokens import Signer
@@ -94,7 +95,7 @@ def test_a_token_that_expired_within_ninety_days_names_its_user_for_an_sos_alone
 @pytest.mark.parametrize("key", [key for key in OTHERS if RPCS[key].bindings and not RPCS[key].streams])
 def test_the_gateway_refuses_a_bad_token_in_the_words_of_the_services(platform: RunningPlatform, signer: Signer, key: str) -> None:
     binding = RPCS[key].bindings[0]
-    path = binding.path.replace("{name=", "").replace("/*}", "/00000000-0000-7000-8000-000000000000")
+    path = fill_path(binding, AN_ABSENT_UUID)
     bodies: dict[str, Any] = {}
     with httpx.Client(base_url=platform.url) as client:
         for name in OVER_JSON:

@@ -29,7 +29,7 @@ async def serve(settings: Settings) -> None:
         await asyncio.wait({loading}, timeout=3)
         following = Following(current)
         answers = DirectoryServicer(current, following, settings)
-        admin = DirectoryAdminServicer(current, writer, settings.country)
+        admin = DirectoryAdminServicer(current, writer, settings)
         servicers = [
             Servicer(directory_pb2.DESCRIPTOR.services_by_name["DirectoryService"], add_DirectoryServiceServicer_to_server, answers),
             Servicer(admin_pb2.DESCRIPTOR.services_by_name["DirectoryAdminService"], add_DirectoryAdminServiceServicer_to_server, admin),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import chain, islice
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -21,6 +21,8 @@ from siaga.directory.v1 import directory_service_pb2 as pb
 from siaga.directory.v1.agency_pb2 import Agency, Category, Hotline, PhoneNumber
 from siaga.directory.v1.area_pb2 import Area
 from siaga.directory.v1.facility_pb2 import Facility
+
+E = TypeVar("E", Agency, Hotline, Facility)
 
 _NEAR_METERS = 50_000.0
 _BORDER_METERS = 250.0
@@ -93,9 +95,10 @@ def bundle_numbers(scene: Scene, area: Area, known_etag: str) -> pb.GetNumbersBu
     return pb.GetNumbersBundleResponse(etag=content.etag) if content.etag == known_etag else content
 
 
-def show_assurance(scene: Scene, entry: Agency | Hotline | Facility) -> None:
-    """Says on the entry whether its assurance has run out."""
-    entry.unassured = read_assured_seconds(entry) < scene.assured_since
+def show_assurance(entry: E, assured_since: float) -> E:
+    """The entry, which says whether its assurance has run out."""
+    entry.unassured = read_assured_seconds(entry) < assured_since
+    return entry
 
 
 def _walk_contacts(scene: Scene, request: pb.SearchNearbyRequest, page: Page) -> Iterator[_Found]:
@@ -169,7 +172,7 @@ def _write_responsible(scene: Scene, responsible: Responsible, emergency_number:
     )
     if responsible.agency:
         said.agency.CopyFrom(responsible.agency)
-        show_assurance(scene, said.agency)
+        show_assurance(said.agency, scene.assured_since)
         said.number = next((each.number for each in responsible.agency.numbers if each.use == PhoneNumber.CALL), emergency_number)
     return said
 

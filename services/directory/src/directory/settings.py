@@ -1,6 +1,7 @@
 """What the directory is told from its environment."""
 
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +11,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from chassis.settings import Address, DatabaseUrl, Platform
 from directory.hours import knows_country
+
+_DAY_SECONDS = 86_400
 
 
 def _in_data(name: str) -> Callable[[dict[str, Any]], Path]:
@@ -41,3 +44,7 @@ class Settings(BaseSettings):
     country: Annotated[str, AfterValidator(_check_country)] = "ID"
     # How many days an assurance of an entry holds; an older one shows as none.
     assured_days: int = Field(default=365, gt=0, le=36_500)
+
+    def find_assured_since(self, now: datetime) -> float:
+        """What was assured before it counts as not assured; seconds of the Unix epoch."""
+        return now.timestamp() - self.assured_days * _DAY_SECONDS

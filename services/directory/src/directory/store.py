@@ -30,11 +30,8 @@ def lock_edition(session: Session) -> str:
     return session.scalars(select(Edition.edition).with_for_update()).one()
 
 
-def renew_edition(session: Session) -> str:
-    """The new one."""
-    edition = new_uuid()
-    session.execute(update(Edition).values(edition=edition))
-    return edition
+def renew_edition(session: Session) -> None:
+    session.execute(update(Edition).values(edition=new_uuid()))
 
 
 def read_contents(session: Session) -> Contents:

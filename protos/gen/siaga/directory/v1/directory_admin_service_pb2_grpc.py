@@ -189,7 +189,8 @@ class DirectoryAdminServiceServicer:
     def CreateHotline(self, request, context):
         """Makes a hotline.
 
-        Errors: `ENTRY_EXISTS`, `INVALID_ENTRY`, `AREA_NOT_FOUND`, `REQUEST_ID_REUSED`, `SERVICE_UNAVAILABLE`.
+        Errors: `ENTRY_EXISTS`, `INVALID_ENTRY`, `AREA_NOT_FOUND`, `HOTLINE_NOT_FOUND` for a repetition after its removal,
+        `REQUEST_ID_REUSED`, `SERVICE_UNAVAILABLE`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -216,14 +217,16 @@ class DirectoryAdminServiceServicer:
     def CreateFacility(self, request, context):
         """Makes a facility.
 
-        Errors: `ENTRY_EXISTS`, `INVALID_ENTRY`, `AREA_NOT_FOUND`, `AGENCY_NOT_FOUND`, `REQUEST_ID_REUSED`, `SERVICE_UNAVAILABLE`.
+        Errors: `ENTRY_EXISTS`, `INVALID_ENTRY`, `AREA_NOT_FOUND`, `AGENCY_NOT_FOUND`, `FACILITY_NOT_FOUND` for a repetition
+        after its removal, `REQUEST_ID_REUSED`, `SERVICE_UNAVAILABLE`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpdateFacility(self, request, context):
-        """Changes the fields of a facility that the mask names.
+        """Changes the fields of a facility that the mask names. A new point that comes without an area brings the smallest
+        area there.
 
         Errors: `FACILITY_NOT_FOUND`, `AREA_NOT_FOUND`, `AGENCY_NOT_FOUND`, `ENTRY_CHANGED`, `INVALID_ENTRY`, `REQUEST_ID_REUSED`, `SERVICE_UNAVAILABLE`.
         """

@@ -72,7 +72,8 @@ class DirectoryAdminServiceStub:
     CreateHotline: _grpc.UnaryUnaryMultiCallable[_directory_admin_service_pb2.CreateHotlineRequest, _agency_pb2.Hotline]
     """Makes a hotline.
 
-    Errors: `ENTRY_EXISTS`, `INVALID_ENTRY`, `AREA_NOT_FOUND`, `REQUEST_ID_REUSED`, `SERVICE_UNAVAILABLE`.
+    Errors: `ENTRY_EXISTS`, `INVALID_ENTRY`, `AREA_NOT_FOUND`, `HOTLINE_NOT_FOUND` for a repetition after its removal,
+    `REQUEST_ID_REUSED`, `SERVICE_UNAVAILABLE`.
     """
     UpdateHotline: _grpc.UnaryUnaryMultiCallable[_directory_admin_service_pb2.UpdateHotlineRequest, _agency_pb2.Hotline]
     """Changes the fields of a hotline that the mask names.
@@ -87,10 +88,12 @@ class DirectoryAdminServiceStub:
     CreateFacility: _grpc.UnaryUnaryMultiCallable[_directory_admin_service_pb2.CreateFacilityRequest, _facility_pb2.Facility]
     """Makes a facility.
 
-    Errors: `ENTRY_EXISTS`, `INVALID_ENTRY`, `AREA_NOT_FOUND`, `AGENCY_NOT_FOUND`, `REQUEST_ID_REUSED`, `SERVICE_UNAVAILABLE`.
+    Errors: `ENTRY_EXISTS`, `INVALID_ENTRY`, `AREA_NOT_FOUND`, `AGENCY_NOT_FOUND`, `FACILITY_NOT_FOUND` for a repetition
+    after its removal, `REQUEST_ID_REUSED`, `SERVICE_UNAVAILABLE`.
     """
     UpdateFacility: _grpc.UnaryUnaryMultiCallable[_directory_admin_service_pb2.UpdateFacilityRequest, _facility_pb2.Facility]
-    """Changes the fields of a facility that the mask names.
+    """Changes the fields of a facility that the mask names. A new point that comes without an area brings the smallest
+    area there.
 
     Errors: `FACILITY_NOT_FOUND`, `AREA_NOT_FOUND`, `AGENCY_NOT_FOUND`, `ENTRY_CHANGED`, `INVALID_ENTRY`, `REQUEST_ID_REUSED`, `SERVICE_UNAVAILABLE`.
     """
@@ -166,7 +169,8 @@ class DirectoryAdminServiceAsyncStub(DirectoryAdminServiceStub):
     CreateHotline: _aio.UnaryUnaryMultiCallable[_directory_admin_service_pb2.CreateHotlineRequest, _agency_pb2.Hotline]  # type: ignore[assignment]
     """Makes a hotline.
 
-    Errors: `ENTRY_EXISTS`, `INVALID_ENTRY`, `AREA_NOT_FOUND`, `REQUEST_ID_REUSED`, `SERVICE_UNAVAILABLE`.
+    Errors: `ENTRY_EXISTS`, `INVALID_ENTRY`, `AREA_NOT_FOUND`, `HOTLINE_NOT_FOUND` for a repetition after its removal,
+    `REQUEST_ID_REUSED`, `SERVICE_UNAVAILABLE`.
     """
     UpdateHotline: _aio.UnaryUnaryMultiCallable[_directory_admin_service_pb2.UpdateHotlineRequest, _agency_pb2.Hotline]  # type: ignore[assignment]
     """Changes the fields of a hotline that the mask names.
@@ -181,10 +185,12 @@ class DirectoryAdminServiceAsyncStub(DirectoryAdminServiceStub):
     CreateFacility: _aio.UnaryUnaryMultiCallable[_directory_admin_service_pb2.CreateFacilityRequest, _facility_pb2.Facility]  # type: ignore[assignment]
     """Makes a facility.
 
-    Errors: `ENTRY_EXISTS`, `INVALID_ENTRY`, `AREA_NOT_FOUND`, `AGENCY_NOT_FOUND`, `REQUEST_ID_REUSED`, `SERVICE_UNAVAILABLE`.
+    Errors: `ENTRY_EXISTS`, `INVALID_ENTRY`, `AREA_NOT_FOUND`, `AGENCY_NOT_FOUND`, `FACILITY_NOT_FOUND` for a repetition
+    after its removal, `REQUEST_ID_REUSED`, `SERVICE_UNAVAILABLE`.
     """
     UpdateFacility: _aio.UnaryUnaryMultiCallable[_directory_admin_service_pb2.UpdateFacilityRequest, _facility_pb2.Facility]  # type: ignore[assignment]
-    """Changes the fields of a facility that the mask names.
+    """Changes the fields of a facility that the mask names. A new point that comes without an area brings the smallest
+    area there.
 
     Errors: `FACILITY_NOT_FOUND`, `AREA_NOT_FOUND`, `AGENCY_NOT_FOUND`, `ENTRY_CHANGED`, `INVALID_ENTRY`, `REQUEST_ID_REUSED`, `SERVICE_UNAVAILABLE`.
     """
@@ -299,7 +305,8 @@ class DirectoryAdminServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_agency_pb2.Hotline, _abc.Awaitable[_agency_pb2.Hotline]]:
         """Makes a hotline.
 
-        Errors: `ENTRY_EXISTS`, `INVALID_ENTRY`, `AREA_NOT_FOUND`, `REQUEST_ID_REUSED`, `SERVICE_UNAVAILABLE`.
+        Errors: `ENTRY_EXISTS`, `INVALID_ENTRY`, `AREA_NOT_FOUND`, `HOTLINE_NOT_FOUND` for a repetition after its removal,
+        `REQUEST_ID_REUSED`, `SERVICE_UNAVAILABLE`.
         """
 
     @_abc_1.abstractmethod
@@ -332,7 +339,8 @@ class DirectoryAdminServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_facility_pb2.Facility, _abc.Awaitable[_facility_pb2.Facility]]:
         """Makes a facility.
 
-        Errors: `ENTRY_EXISTS`, `INVALID_ENTRY`, `AREA_NOT_FOUND`, `AGENCY_NOT_FOUND`, `REQUEST_ID_REUSED`, `SERVICE_UNAVAILABLE`.
+        Errors: `ENTRY_EXISTS`, `INVALID_ENTRY`, `AREA_NOT_FOUND`, `AGENCY_NOT_FOUND`, `FACILITY_NOT_FOUND` for a repetition
+        after its removal, `REQUEST_ID_REUSED`, `SERVICE_UNAVAILABLE`.
         """
 
     @_abc_1.abstractmethod
@@ -341,7 +349,8 @@ class DirectoryAdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _directory_admin_service_pb2.UpdateFacilityRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_facility_pb2.Facility, _abc.Awaitable[_facility_pb2.Facility]]:
-        """Changes the fields of a facility that the mask names.
+        """Changes the fields of a facility that the mask names. A new point that comes without an area brings the smallest
+        area there.
 
         Errors: `FACILITY_NOT_FOUND`, `AREA_NOT_FOUND`, `AGENCY_NOT_FOUND`, `ENTRY_CHANGED`, `INVALID_ENTRY`, `REQUEST_ID_REUSED`, `SERVICE_UNAVAILABLE`.
         """

@@ -560,7 +560,7 @@ class ListAgenciesRequest(_message.Message):
     page_size: _builtins.int
     """At most this many, 1 to 1,000. Absent: 50."""
     page_token: _builtins.str
-    """`next_page_token` of the page before. Absent: the first page."""
+    """`next_page_token` of the page before, with the same `skip`. Absent: the first page."""
     skip: _builtins.int
     """How many entries to leave out first, 0 to 1,000,000; for numbered pages."""
     def __init__(
@@ -644,7 +644,7 @@ class ListHotlinesRequest(_message.Message):
     page_size: _builtins.int
     """At most this many, 1 to 1,000. Absent: 50."""
     page_token: _builtins.str
-    """`next_page_token` of the page before. Absent: the first page."""
+    """`next_page_token` of the page before, with the same `skip`. Absent: the first page."""
     skip: _builtins.int
     """How many entries to leave out first, 0 to 1,000,000; for numbered pages."""
     def __init__(
@@ -1004,7 +1004,7 @@ class ListFacilitiesRequest(_message.Message):
     page_size: _builtins.int
     """At most this many, 1 to 1,000. Absent: 50."""
     page_token: _builtins.str
-    """`next_page_token` of the page before, with the same filters. Absent: the first page."""
+    """`next_page_token` of the page before, with the same filters and `skip`. Absent: the first page."""
     skip: _builtins.int
     """How many entries to leave out first, 0 to 1,000,000; for numbered pages."""
     area: _builtins.str

@@ -41,7 +41,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     COVERAGE_NOT_FOUND: _ErrorReason.ValueType  # 7
     """No agency is named for this category in this very area."""
     ENTRY_EXISTS: _ErrorReason.ValueType  # 8
-    """An entry of this name exists, or existed under another request id. `metadata["name"]` is the name."""
+    """An entry of this name exists. `metadata["name"]` is the name."""
     ENTRY_CHANGED: _ErrorReason.ValueType  # 9
     """The entry was changed by somebody else since it was read: its etag is another. Read it again."""
     ENTRY_IN_USE: _ErrorReason.ValueType  # 10
@@ -73,7 +73,7 @@ FACILITY_NOT_FOUND: ErrorReason.ValueType  # 6
 COVERAGE_NOT_FOUND: ErrorReason.ValueType  # 7
 """No agency is named for this category in this very area."""
 ENTRY_EXISTS: ErrorReason.ValueType  # 8
-"""An entry of this name exists, or existed under another request id. `metadata["name"]` is the name."""
+"""An entry of this name exists. `metadata["name"]` is the name."""
 ENTRY_CHANGED: ErrorReason.ValueType  # 9
 """The entry was changed by somebody else since it was read: its etag is another. Read it again."""
 ENTRY_IN_USE: ErrorReason.ValueType  # 10

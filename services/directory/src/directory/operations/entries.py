@@ -165,7 +165,7 @@ def _require_sound(session: Session, entry: Area | Agency | Hotline | Facility) 
         if isinstance(entry, Facility) and entry.agency:
             _find(session, Agency, entry.agency)
     if faults:
-        raise InvalidEntry(fields=[(json_name(field), fault) for field, fault in faults])
+        raise InvalidEntry(fields=[(f"{type(entry).__name__.lower()}.{json_name(field)}", fault) for field, fault in faults])
 
 
 def _find_faults_of_parent(session: Session, area: Area) -> Iterator[Fault]:

@@ -24,23 +24,24 @@ class Since(NamedTuple):
 
 def record_changes(session: Session, changes: Iterable[Changed], actor: str, source: str = "") -> None:
     """Renews the edition, where anything changed."""
-    edition = ""
+    former = ""
     for each in changes:
-        edition = edition or store.renew_edition(session)
-        log.append(session, _TYPE, each.name, _EVERYBODY, actor, action=each.action, fields=each.fields, source=source, edition=edition)
+        if not former:
+            former = store.find_edition(session)
+            store.renew_edition(session)
+        log.append(session, _TYPE, each.name, _EVERYBODY, actor, action=each.action, fields=each.fields, source=source, former=former)
 
 
 def find_changes_since(session: Session, edition: str, position: int, limit: int) -> Since:
     """What a reader who saw `edition`, when the log stood at `position`, has missed; `names` is None above `limit` of them.
 
-    The row at the reader's position must be of the reader's edition: else a backup has replaced the database.
+    The first change that was missed must follow on the reader's edition: else a backup has replaced the database.
     """
-    events = log.after(session, position - 1, limit + 2) if position else []
+    events = log.after(session, position, limit + 1)
     now = store.find_edition(session)
-    known = events and events[0].id == position and events[0].attributes["edition"] == edition
-    if not known or len(events) > limit + 1:
+    if not events or len(events) > limit or events[0].attributes["former"] != edition:
         return Since(now, log.position(session), None)
-    return Since(now, events[-1].id, frozenset(each.resource for each in events[1:]))
+    return Since(now, events[-1].id, frozenset(each.resource for each in events))
 
 
 def read_changed(event: Event) -> Changed:

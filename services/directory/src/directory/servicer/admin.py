@@ -15,7 +15,7 @@ from chassis.errors import InvalidRequest
 from chassis.identity import caller
 from chassis.masks import json_name, read_mask
 from chassis.paging import Page
-from directory import wire
+from directory import answers, wire
 from directory.current import CurrentDirectory
 from directory.errors import InvalidEntry
 from directory.exporting import export_directory
@@ -23,6 +23,7 @@ from directory.importing import Import
 from directory.model import UNCONFIRMED, Agency, Area, Facility, Hotline, Status, log
 from directory.operations import entries, history
 from directory.operations.entries import Change
+from directory.settings import Settings
 from directory.wire import Writer
 from siaga.directory.v1 import agency_pb2, area_pb2, directory_admin_service_pb2_grpc, facility_pb2
 from siaga.directory.v1 import directory_admin_service_pb2 as pb
@@ -54,10 +55,10 @@ E = TypeVar("E", Area, Agency, Hotline, Facility)
 
 
 class DirectoryAdminServicer(directory_admin_service_pb2_grpc.DirectoryAdminServiceServicer):
-    """Answers with entries as `writer` writes them; files are of `country`."""
+    """Answers with entries as `writer` writes them."""
 
-    def __init__(self, current: CurrentDirectory, writer: Writer, country: str) -> None:
-        self._current, self._writer, self._country = current, writer, country
+    def __init__(self, current: CurrentDirectory, writer: Writer, settings: Settings) -> None:
+        self._current, self._writer, self._settings = current, writer, settings
 
     async def CreateArea(self, request: pb.CreateAreaRequest, context: _Context) -> area_pb2.Area:
         said = request.area
@@ -80,20 +81,20 @@ class DirectoryAdminServicer(directory_admin_service_pb2_grpc.DirectoryAdminServ
 
     async def CreateAgency(self, request: pb.CreateAgencyRequest, context: _Context) -> agency_pb2.Agency:
         name = f"agencies/{request.agency_id or new_uuid()}"
-        return self._writer.to_agency(await self._create(request, Agency, name, _read_columns(request.agency, _AGENCY)))
+        return self._show(self._writer.to_agency(await self._create(request, Agency, name, _read_columns(request.agency, _AGENCY))))
 
     async def UpdateAgency(self, request: pb.UpdateAgencyRequest, context: _Context) -> agency_pb2.Agency:
-        return self._writer.to_agency(await self._update(request, Agency, request.agency, _AGENCY))
+        return self._show(self._writer.to_agency(await self._update(request, Agency, request.agency, _AGENCY)))
 
     async def DeleteAgency(self, request: pb.DeleteAgencyRequest, context: _Context) -> Empty:
         return await self._delete(request, Agency)
 
     async def CreateHotline(self, request: pb.CreateHotlineRequest, context: _Context) -> agency_pb2.Hotline:
         name = f"hotlines/{request.hotline_id or new_uuid()}"
-        return self._writer.to_hotline(await self._create(request, Hotline, name, _read_columns(request.hotline, _HOTLINE)))
+        return self._show(self._writer.to_hotline(await self._create(request, Hotline, name, _read_columns(request.hotline, _HOTLINE))))
 
     async def UpdateHotline(self, request: pb.UpdateHotlineRequest, context: _Context) -> agency_pb2.Hotline:
-        return self._writer.to_hotline(await self._update(request, Hotline, request.hotline, _HOTLINE))
+        return self._show(self._writer.to_hotline(await self._update(request, Hotline, request.hotline, _HOTLINE)))
 
     async def DeleteHotline(self, request: pb.DeleteHotlineRequest, context: _Context) -> Empty:
         return await self._delete(request, Hotline)
@@ -101,10 +102,10 @@ class DirectoryAdminServicer(directory_admin_service_pb2_grpc.DirectoryAdminServ
     async def CreateFacility(self, request: pb.CreateFacilityRequest, context: _Context) -> facility_pb2.Facility:
         name = f"facilities/{request.facility_id or new_uuid()}"
         columns = self._place(_read_columns(request.facility, _FACILITY))
-        return self._writer.to_facility(await self._create(request, Facility, name, columns | {"source": ""}))
+        return self._show(self._writer.to_facility(await self._create(request, Facility, name, columns | {"source": ""})))
 
     async def UpdateFacility(self, request: pb.UpdateFacilityRequest, context: _Context) -> facility_pb2.Facility:
-        return self._writer.to_facility(await self._update(request, Facility, request.facility, _FACILITY))
+        return self._show(self._writer.to_facility(await self._update(request, Facility, request.facility, _FACILITY)))
 
     async def DeleteFacility(self, request: pb.DeleteFacilityRequest, context: _Context) -> Empty:
         return await self._delete(request, Facility)
@@ -134,14 +135,18 @@ class DirectoryAdminServicer(directory_admin_service_pb2_grpc.DirectoryAdminServ
     async def ImportDirectory(
         self, request_iterator: AsyncIterator[pb.ImportDirectoryRequest], context: _Context
     ) -> AsyncIterator[pb.ImportDirectoryResponse]:
-        async for message in Import(self._current, self._country, caller.get().user).follow(request_iterator):
+        async for message in Import(self._current, self._settings.country, caller.get().user).follow(request_iterator):
             yield message
 
     async def ExportDirectory(self, request: pb.ExportDirectoryRequest, context: _Context) -> AsyncIterator[pb.ExportDirectoryResponse]:
-        chunks = await self._current.read(partial(export_directory, request=request, country=self._country))
+        chunks = await self._current.read(partial(export_directory, request=request, country=self._settings.country))
         # In a thread, because a whole country takes a while.
         while chunk := await asyncio.to_thread(next, chunks, b""):
             yield pb.ExportDirectoryResponse(chunk=chunk)
+
+    def _show(self, entry: answers.E) -> answers.E:
+        """With whether its assurance has run out."""
+        return answers.show_assurance(entry, self._settings.find_assured_since(now()))
 
     async def _create(self, request: Any, kind: type[E], name: str, columns: dict[str, Any]) -> E:  # noqa: ANN401  # requests share no type
         operation = partial(entries.create_entry, change=_change(request), kind=kind, name=name, columns=columns)
@@ -151,6 +156,8 @@ class DirectoryAdminServicer(directory_admin_service_pb2_grpc.DirectoryAdminServ
         columns = _read_columns(said, read_mask(request.update_mask, said, changeable))
         if kind is Facility:
             columns = self._place(columns)
+        elif kind is Area and columns.get("latitude", 0.0) is None:
+            raise InvalidRequest(fields=[("area.point", "is required")])
         operation = partial(entries.update_entry, change=_change(request), kind=kind, name=said.name, columns=columns, etag=said.etag)
         return await self._current.change(operation)
 

@@ -21,8 +21,6 @@ from siaga.directory.v1 import directory_service_pb2 as pb
 
 # The stubs alone have the parameters.
 _Context: TypeAlias = "grpc.aio.ServicerContext[Message, Message]"
-_Entry = TypeVar("_Entry", agency_pb2.Agency, agency_pb2.Hotline, facility_pb2.Facility)
-_DAY_SECONDS = 86_400
 _BUNDLE_CACHED = (("cache-control", "public, max-age=3600"),)
 
 T = TypeVar("T")
@@ -127,16 +125,14 @@ class DirectoryServicer(directory_service_pb2_grpc.DirectoryServiceServicer):
 
     def _scene(self) -> answers.Scene:
         current, settings, time = self._current, self._settings, now()
-        assured_since = time.timestamp() - settings.assured_days * _DAY_SECONDS
-        country, dial = settings.country, settings.platform.dial
+        assured_since, country, dial = settings.find_assured_since(time), settings.country, settings.platform.dial
         return answers.Scene(current.directory, time, assured_since, country, dial, current.stale, current.load_stamp)
 
-    def _show(self, entry: _Entry) -> _Entry:
+    def _show(self, entry: answers.E) -> answers.E:
         """With whether its assurance has run out."""
         shown = type(entry)()
         shown.CopyFrom(entry)
-        answers.show_assurance(self._scene(), shown)
-        return shown
+        return answers.show_assurance(shown, self._settings.find_assured_since(now()))
 
 
 def _require(entries: Mapping[str, T], name: str, absent: type[Problem]) -> T:
