@@ -19,7 +19,7 @@ from chassis.testing import free_port, wait_until
 from contract.rpcs import read_error
 from harness import RunningPlatform
 from siaga.alerts.v1 import alert_service_pb2, alert_service_pb2_grpc
-from siaga.directory.v1 import directory_service_pb2, directory_service_pb2_grpc
+from siaga.directory.v1 import directory_admin_service_pb2, directory_admin_service_pb2_grpc
 from telemetry.receiver import Receiver, Span
 
 RAISE = "/v1/alerts:raise"
@@ -197,12 +197,12 @@ def test_an_rpc_that_is_not_there_is_told_over_grpc_too(channel: grpc.Channel) -
 
 
 def test_a_stream_of_requests_passes_whole(channel: grpc.Channel, platform: RunningPlatform) -> None:
-    directory = directory_service_pb2_grpc.DirectoryServiceStub(channel)
+    directory = directory_admin_service_pb2_grpc.DirectoryAdminServiceStub(channel)
     file = b'{"type": "FeatureCollection", "features": [' + b"\n" * 300_000 + b"{}]}"
-    pieces = [directory_service_pb2.ImportDirectoryRequest(chunk=file[at : at + 60_000]) for at in range(0, len(file), 60_000)]
-    requests = [directory_service_pb2.ImportDirectoryRequest(scope="areas/31"), *pieces]
+    pieces = [directory_admin_service_pb2.ImportDirectoryRequest(chunk=file[at : at + 60_000]) for at in range(0, len(file), 60_000)]
+    head = directory_admin_service_pb2.ImportDirectoryRequest(head={"scope": "areas/31", "format": "AREAS_GEOJSON"})
     with pytest.raises(grpc.RpcError) as refused:
-        directory.ImportDirectory(iter(requests), metadata=list(bearer(platform, "admin").items()))
+        list(directory.ImportDirectory(iter([head, *pieces]), metadata=list(bearer(platform, "admin").items())))
     told = read_error(refused.value)
     assert (told.reason, told.fields) == ("INVALID_IMPORT", ["line 300001"])
 

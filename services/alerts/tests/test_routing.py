@@ -25,7 +25,9 @@ from directory.__main__ import serve as serve_directory
 from directory.commands import migrate_database
 from siaga.alerts.v1 import alert_pb2
 from siaga.directory.v1 import agency_pb2, snapshot_pb2
-from siaga.directory.v1.directory_service_pb2 import GetSnapshotResponse, ImportDirectoryRequest
+from siaga.directory.v1.directory_admin_service_pb2 import ImportDirectoryRequest
+from siaga.directory.v1.directory_admin_service_pb2_grpc import DirectoryAdminServiceStub
+from siaga.directory.v1.directory_service_pb2 import GetSnapshotResponse
 from siaga.directory.v1.directory_service_pb2_grpc import DirectoryServiceStub
 
 DEFAULT_ROOM = "agencies/jakarta-112"
@@ -167,7 +169,7 @@ async def until(condition: Callable[[], bool], seconds: float) -> float:
 
 
 @asynccontextmanager
-async def run_directory(data: Path, port: int, issuer: Issuer) -> AsyncIterator[DirectoryServiceStub]:
+async def run_directory(data: Path, port: int, issuer: Issuer) -> AsyncIterator[grpc.aio.Channel]:
     """The directory itself, with Jakarta."""
     data.mkdir(exist_ok=True)
     platform = Platform(data=data, issuer=ISSUER, audience=AUDIENCE, jwks_url=issuer.jwks_url)
@@ -179,17 +181,19 @@ async def run_directory(data: Path, port: int, issuer: Issuer) -> AsyncIterator[
     )
     await until(lambda: is_listening(port), 10)
     async with grpc.aio.insecure_channel(address) as channel:
-        yield DirectoryServiceStub(channel)
+        yield channel
     serving.cancel()
     await asyncio.gather(serving, return_exceptions=True)
 
 
-async def import_square(stub: Any, issuer: Issuer, scope: str, square: Polygon) -> None:
+async def import_square(channel: grpc.aio.Channel, issuer: Issuer, scope: str, square: Polygon) -> None:
     properties = {"code": scope.removeprefix("areas/"), "name": "Gambir", "parent": scope.removeprefix("areas/").rpartition(".")[0]}
     feature = {"type": "Feature", "properties": properties, "geometry": shapely.geometry.mapping(square)}
     file = json.dumps({"type": "FeatureCollection", "features": [feature]}).encode()
-    requests = iter([ImportDirectoryRequest(scope=scope), ImportDirectoryRequest(chunk=file)])
-    await stub.ImportDirectory(requests, timeout=10, metadata=[("authorization", f"Bearer {issuer.sign('indra', 'admin')}")])
+    requests = iter([ImportDirectoryRequest(head={"scope": scope, "format": "AREAS_GEOJSON"}), ImportDirectoryRequest(chunk=file)])
+    metadata = [("authorization", f"Bearer {issuer.sign('indra', 'admin')}")]
+    answers = [answer async for answer in DirectoryAdminServiceStub(channel).ImportDirectory(requests, timeout=10, metadata=metadata)]
+    assert answers[-1].result.changed == 1
 
 
 class TestFollowingTheDirectory:
@@ -202,12 +206,12 @@ class TestFollowingTheDirectory:
         async with following(router):
             await until(lambda: "the directory cannot be had" in caplog.text, 5)
             assert router.route(*monas).routing is Routing.DEFAULT
-            async with run_directory(tmp_path / "directory", port, issuer) as stub:
+            async with run_directory(tmp_path / "directory", port, issuer) as channel:
                 await until(lambda: router.route(*monas).routing is Routing.NEAREST, 5)
                 found = router.route(*monas)
                 assert found.agency == DEFAULT_ROOM
                 await until(kept.exists, 5)
-                await import_square(stub, issuer, found.area, box(106.82, -6.18, 106.83, -6.17))
+                await import_square(channel, issuer, found.area, box(106.82, -6.18, 106.83, -6.17))
                 # What a restart would find.
                 await until(lambda: make_router(kept).route(*monas).routing is Routing.AREA, 15)
             # With the directory gone again.
@@ -220,7 +224,8 @@ class TestFollowingTheDirectory:
         caplog.set_level(logging.INFO)
         kept = tmp_path / "alerts.directory"
         router = make_router(kept)
-        async with run_directory(tmp_path / "directory", free_port(), issuer) as stub:
+        async with run_directory(tmp_path / "directory", free_port(), issuer) as channel:
+            stub: Any = DirectoryServiceStub(channel)
             await router._refresh(stub)
             index, written = router._index, kept.stat()
             for each in (router, make_router(kept)):

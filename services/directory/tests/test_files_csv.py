@@ -4,10 +4,11 @@ from datetime import UTC, datetime
 
 import pytest
 
+from directory.changes import describe_entry
 from directory.files import reading
 from directory.files.facilities_csv import read_facilities, write_facilities
 from directory.files.reading import FacilityRecord, Fault, Reading
-from directory.model import Facility, describe_entry
+from directory.model import Facility
 
 HEADER = "id,name,categories,area,latitude,longitude,address,numbers,opening_hours,languages,wheelchair,status,assured_by,assured_time"
 

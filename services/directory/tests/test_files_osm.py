@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 import shapely
 
+from directory.changes import describe_entry
 from directory.files.facilities_osm import read_facilities, write_facilities
 from directory.files.reading import FacilityRecord, Reading
-from directory.model import Category, Facility, Status, Use, Wheelchair, describe_entry
+from directory.model import Category, Facility, Status, Use, Wheelchair
 
 POINT = {"type": "Point", "coordinates": [106.8272, -6.1754]}
 POLICE = {"amenity": "police", "name": "Polsek Gambir"}
