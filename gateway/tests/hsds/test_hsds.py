@@ -246,8 +246,11 @@ def test_beyond_the_last_page_there_is_an_empty_one(client: httpx.Client, check:
         ("/services", "per_page=", "per_page"),
         ("/services", "full=yes", "full"),
         ("/services", "format=ndjson", "format"),
-        ("/services", "search=puskesmas", "search"),
-        ("/services", "modified_after=2026-01-01T00:00:00Z", "modified_after"),
+        ("/services", "search=a%0Ab", "search"),
+        ("/services", f"search={'x' * 101}", "search"),
+        ("/services", "modified_after=yesterday", "modified_after"),
+        ("/services", "modified_after=0000-01-01", "modified_after"),
+        ("/service_at_locations", "latitude=-6&longitude=106&proximity=500&search=x", "search"),
         ("/services", "minimal=true", "minimal"),
         ("/services", "latitude=-6", "latitude"),
         ("/services/0b5d6b1c-7f0e-4a52-9a3b-5d9c1f6a2e01", "full=true", "full"),
@@ -267,6 +270,27 @@ def test_what_cannot_be_answered_is_refused_by_name(client: httpx.Client, path: 
     info, bad = answer.json()["details"]
     assert info["reason"] == "INVALID_REQUEST"
     assert [each["field"] for each in bad["fieldViolations"]] == [field]
+
+
+def test_a_harvester_asks_for_what_has_changed_and_what_has_a_name(client: httpx.Client, check: Check) -> None:
+    facilities = walk(client, check, "/service_at_locations", 100)
+    assert walk(client, check, "/service_at_locations", 100, modified_after="2000-01-01") == facilities
+    assert walk(client, check, "/service_at_locations", 100, modified_after="2100-01-01") == []
+    for kind in ("/services", "/organizations"):
+        everything = walk(client, check, kind, 100)
+        changed = [each for each in everything if "last_modified" in each]
+        # What came with the program never changed.
+        assert walk(client, check, kind, 100, modified_after="2000-01-01") == changed
+        assert walk(client, check, kind, 100, modified_after="2100-01-01T00:00:00+07:00") == []
+        if changed:
+            times = sorted(each["last_modified"] for each in changed)
+            newer = walk(client, check, kind, 100, modified_after=times[len(times) // 2])
+            assert 0 < len(newer) < len(everything)
+    names = [each["name"] for each in walk(client, check, "/services", 100)]
+    found = [each["name"] for each in walk(client, check, "/services", 3, search="aMbulans")]
+    assert found == [name for name in names if "ambulans" in name.lower()]
+    assert found
+    assert [each["name"] for each in walk(client, check, "/organizations", 50, search="BASARNAS")] == ["Basarnas Jakarta"]
 
 
 @pytest.mark.parametrize("kind", ["services", "organizations", "service_at_locations", "taxonomies", "taxonomy_terms"])

@@ -121,7 +121,7 @@ async def test_an_entry_is_found_by_its_uid_too(stub: Any, admin: Metadata) -> N
     assert (await refuse(stub.GetHotline(pb.GetHotlineRequest(name=f"hotlines/{agency.uid}")))).reason == "HOTLINE_NOT_FOUND"
 
 
-async def test_facilities_are_listed_by_category_area_and_agency(stub: Any, admin: Metadata) -> None:
+async def test_facilities_are_listed_by_what_is_asked_of_them(stub: Any, admin: Metadata) -> None:
     await create_facility(stub, admin, "a", agency="agencies/jakarta-112")
     await create_facility(stub, admin, "b", categories=["POLICE", "COMPLAINT_POST"])
     await create_facility(stub, admin, "c", point={"latitude": -6.1359, "longitude": 106.9254}, status="CLOSED")
@@ -138,8 +138,26 @@ async def test_facilities_are_listed_by_category_area_and_agency(stub: Any, admi
     assert await names(area="areas/31.71") == "ab"
     assert await names(area="areas/31.7") == ""
     assert await names(agency=f"agencies/{agency.uid}") == await names(agency="agencies/jakarta-112") == "a"
+    assert await names(query="UJI") == "abc"
+    assert await names(query="rs uji ") == await names(query="nobody") == ""
+    changed = await stub.GetFacility(pb.GetFacilityRequest(name="facilities/b"))
+    assert await names(updated_after=changed.update_time) == "bc"
+    assert await names(updated_after=changed.update_time, categories=["HOSPITAL"]) == "c"
     skipped = await stub.ListFacilities(pb.ListFacilitiesRequest(skip=1, page_size=1))
     assert ([each.name[-1] for each in skipped.facilities], skipped.total_size) == (["b"], 3)
+
+
+async def test_agencies_and_hotlines_are_listed_by_name_and_change(stub: Any, admin: Metadata) -> None:
+    fire = await stub.ListAgencies(pb.ListAgenciesRequest(query="KEBAKARAN"))
+    assert ([each.name for each in fire.agencies], fire.total_size) == (["agencies/jakarta-fire"], 1)
+    ambulances = await stub.ListHotlines(pb.ListHotlinesRequest(query="ambulans"))
+    assert [each.name for each in ambulances.hotlines] == ["hotlines/118", "hotlines/119"]
+    update = {"name": "agencies/jakarta-112", "sip_uri": "sip:112@room.example"}
+    changed = await stub.UpdateAgency(admin_pb.UpdateAgencyRequest(agency=update), metadata=admin)
+    # What came with the program never changed.
+    newer = await stub.ListAgencies(pb.ListAgenciesRequest(updated_after=changed.update_time))
+    assert list(newer.agencies) == [changed]
+    assert not (await stub.ListHotlines(pb.ListHotlinesRequest(updated_after=changed.update_time))).hotlines
 
 
 @pytest.mark.parametrize(

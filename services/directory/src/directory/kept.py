@@ -34,7 +34,7 @@ class KeptCopy:
         if self._etags.get(self._snapshot) != directory.etag:
             self._write(self._snapshot, directory.etag, directory.snapshot)
         if self._etags.get(self._facilities) != directory.facilities_etag:
-            content = b"".join(embed_all(directory.facilities.records))
+            content = b"".join(embed_all(directory.facilities.in_order))
             self._write(self._facilities, directory.facilities_etag, directory.facilities_etag.encode() + b"\n" + content)
 
     def recall(self) -> tuple[Directory, datetime] | None:

@@ -11,7 +11,7 @@ from chassis.errors import InvalidRequest
 from gateway.adapters.directory import Directory
 from gateway.adapters.hsds.entities import Entry, Json, Writer
 from gateway.adapters.hsds.entries import Entries, Filters, Near
-from gateway.adapters.hsds.questions import check_parameters, read_decimal, read_flag, read_id, read_page
+from gateway.adapters.hsds.questions import check_parameters, read_decimal, read_flag, read_id, read_page, read_text, read_time
 from gateway.adapters.hsds.taxonomy import TAXONOMY_ID, Taxonomy
 from gateway.contract import Contract
 from gateway.errors import MethodNotFound
@@ -23,7 +23,8 @@ BASE = {
     "profile": "https://docs.openreferral.org/en/3.0/hsds/schema_reference.html",
     "openapi_url": "https://raw.githubusercontent.com/openreferral/specification/3.0/schema/openapi.json",
 }
-FILTERS = {"taxonomy_term_id", "taxonomy_id", "organization_id"}
+OF_ALL = {"search", "modified_after"}
+FILTERS = OF_ALL | {"taxonomy_term_id", "taxonomy_id", "organization_id"}
 PLACE = {"latitude", "longitude", "proximity"}
 
 
@@ -87,9 +88,9 @@ class Hsds:
         return JSONResponse((await self._make_writer(entries, [facility], full=True)).write_full_service_at_location(facility))
 
     async def list_organizations(self, request: Request) -> Response:
-        page, full = read_page(request, {"full"}), read_flag(request, "full")
+        page, full = read_page(request, OF_ALL | {"full"}), read_flag(request, "full")
         entries = Entries(self._directory, request)
-        found, total = await entries.list_agencies(page.skip, page.size)
+        found, total = await entries.list_agencies(read_filters_of_all(request), page.skip, page.size)
         if full:
             return JSONResponse(page.write(await self._write_full_organizations(entries, found), total))
         writer = Writer(self._taxonomy.terms, await entries.find_agencies({agency.parent for agency in found}), {})
@@ -119,10 +120,10 @@ class Hsds:
         asked = request.query_params
         if "taxonomy_id" in asked and read_id(request, "taxonomy_id") != TAXONOMY_ID:
             return None
-        filters = Filters()
+        filters = read_filters_of_all(request)
         if "taxonomy_term_id" in asked:
             term_id = read_id(request, "taxonomy_term_id")
-            filters = Filters([category for category, term in self._taxonomy.terms.items() if term["id"] == term_id])
+            filters = filters._replace(categories=[category for category, term in self._taxonomy.terms.items() if term["id"] == term_id])
             if not filters.categories:
                 return None
         if "organization_id" in asked:
@@ -142,12 +143,17 @@ class Hsds:
         return [writer.write_full_organization(agency, each) for agency, each in zip(found, facilities, strict=True)]
 
 
+def read_filters_of_all(request: Request) -> Filters:
+    return Filters(query=read_text(request, "search", 100), updated_after=read_time(request, "modified_after"))
+
+
 def read_near(request: Request) -> Near | None:
     """The standard has the centre of a postcode, which the directory does not know; here the centre itself is given."""
     if not PLACE & request.query_params.keys():
         return None
-    if "organization_id" in request.query_params:
-        raise InvalidRequest(fields=[("organization_id", "is not served together with a place")])
+    unserved = sorted(request.query_params.keys() & (OF_ALL | {"organization_id"}))
+    if unserved:
+        raise InvalidRequest(fields=[(name, "is not served together with a place") for name in unserved])
     return Near(
         read_decimal(request, "latitude", -90, 90),
         read_decimal(request, "longitude", -180, 180),

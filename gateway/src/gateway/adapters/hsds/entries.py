@@ -6,6 +6,7 @@ from typing import NamedTuple, TypeVar
 
 import grpc
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 from starlette.requests import Request
 
 from gateway.adapters.directory import Directory, DirectoryProblem
@@ -37,10 +38,12 @@ ALL = 1000
 
 
 class Filters(NamedTuple):
-    """Which entries are asked for; all of them where nothing is said. `agency` is a uid."""
+    """Which entries are asked for; all of them where nothing is said. `agency` is a name by its uid."""
 
     categories: Sequence[Category.ValueType] = ()
     agency: str = ""
+    query: str = ""
+    updated_after: Timestamp | None = None
 
 
 class Near(NamedTuple):
@@ -77,8 +80,9 @@ class Entries:
     async def get_area(self, name: str) -> Area:
         return await self._ask(self._stub.GetArea, GetAreaRequest(name=name))
 
-    async def list_agencies(self, skip: int, size: int) -> tuple[Sequence[Agency], int]:
-        answer = await self._ask(self._stub.ListAgencies, ListAgenciesRequest(skip=skip, page_size=size))
+    async def list_agencies(self, filters: Filters, skip: int, size: int) -> tuple[Sequence[Agency], int]:
+        question = ListAgenciesRequest(skip=skip, page_size=size, query=filters.query, updated_after=filters.updated_after)
+        answer = await self._ask(self._stub.ListAgencies, question)
         return answer.agencies, answer.total_size
 
     async def list_services(self, filters: Filters, skip: int, size: int) -> tuple[Sequence[Entry], int]:
@@ -92,14 +96,20 @@ class Entries:
         # Nobody runs a hotline, as far as the contract says.
         if filters.agency:
             return []
-        hotlines = [
-            each async for page in self._ask_all(self._stub.ListHotlines, ListHotlinesRequest(page_size=ALL)) for each in page.hotlines
-        ]
+        question = ListHotlinesRequest(page_size=ALL, query=filters.query, updated_after=filters.updated_after)
+        hotlines = [each async for page in self._ask_all(self._stub.ListHotlines, question) for each in page.hotlines]
         return [each for each in hotlines if not filters.categories or set(filters.categories) & set(each.categories)]
 
     async def list_facilities(self, filters: Filters, skip: int, size: int) -> tuple[Sequence[Facility], int]:
         # A size of 0 would stand for the contract's default; how many there are is asked for all the same.
-        question = ListFacilitiesRequest(skip=skip, page_size=max(size, 1), categories=filters.categories, agency=filters.agency)
+        question = ListFacilitiesRequest(
+            skip=skip,
+            page_size=max(size, 1),
+            categories=filters.categories,
+            agency=filters.agency,
+            query=filters.query,
+            updated_after=filters.updated_after,
+        )
         answer = await self._ask(self._stub.ListFacilities, question)
         return answer.facilities[:size], answer.total_size
 

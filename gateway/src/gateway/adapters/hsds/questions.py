@@ -3,9 +3,11 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from google.protobuf.timestamp_pb2 import Timestamp
 from starlette.requests import Request
 
 from chassis.errors import InvalidRequest
@@ -87,3 +89,24 @@ def read_id(request: Request, name: str) -> str | None:
         return str(UUID(request.query_params[name]))
     except ValueError:
         return None
+
+
+def read_text(request: Request, name: str, longest: int) -> str:
+    text = request.query_params.get(name, "")
+    if len(text) > longest or not text.isprintable():
+        raise InvalidRequest(fields=[(name, f"must be text of at most {longest} characters in one line")])
+    return text
+
+
+def read_time(request: Request, name: str) -> Timestamp | None:
+    """A date is its first moment, and a time without a zone is UTC's."""
+    text = request.query_params.get(name)
+    if text is None:
+        return None
+    stamp = Timestamp()
+    try:
+        time = datetime.fromisoformat(text)
+        stamp.FromDatetime(time if time.tzinfo else time.replace(tzinfo=UTC))
+    except (ValueError, OverflowError):
+        raise InvalidRequest(fields=[(name, "must be a date or a time such as 2026-01-31T08:00:00Z")]) from None
+    return stamp

@@ -557,22 +557,32 @@ class ListAgenciesRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     SKIP_FIELD_NUMBER: _builtins.int
+    QUERY_FIELD_NUMBER: _builtins.int
+    UPDATED_AFTER_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """At most this many, 1 to 1,000. Absent: 50."""
     page_token: _builtins.str
-    """`next_page_token` of the page before, with the same `skip`. Absent: the first page."""
+    """`next_page_token` of the page before, with the same filters and `skip`. Absent: the first page."""
     skip: _builtins.int
     """How many entries to leave out first, 0 to 1,000,000; for numbered pages."""
+    query: _builtins.str
+    """Only those whose name holds this text, in upper or lower case; at most 100 characters. Absent: all."""
+    @_builtins.property
+    def updated_after(self) -> _timestamp_pb2.Timestamp:
+        """Only those that changed at or after this time; what came with the program never did. Absent: all."""
+
     def __init__(
         self,
         *,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
         skip: _builtins.int = ...,
+        query: _builtins.str = ...,
+        updated_after: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["updated_after", b"updated_after"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "skip", b"skip"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "query", b"query", "skip", b"skip", "updated_after", b"updated_after"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -641,22 +651,32 @@ class ListHotlinesRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     SKIP_FIELD_NUMBER: _builtins.int
+    QUERY_FIELD_NUMBER: _builtins.int
+    UPDATED_AFTER_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """At most this many, 1 to 1,000. Absent: 50."""
     page_token: _builtins.str
-    """`next_page_token` of the page before, with the same `skip`. Absent: the first page."""
+    """`next_page_token` of the page before, with the same filters and `skip`. Absent: the first page."""
     skip: _builtins.int
     """How many entries to leave out first, 0 to 1,000,000; for numbered pages."""
+    query: _builtins.str
+    """Only those whose name holds this text, in upper or lower case; at most 100 characters. Absent: all."""
+    @_builtins.property
+    def updated_after(self) -> _timestamp_pb2.Timestamp:
+        """Only those that changed at or after this time; what came with the program never did. Absent: all."""
+
     def __init__(
         self,
         *,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
         skip: _builtins.int = ...,
+        query: _builtins.str = ...,
+        updated_after: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["updated_after", b"updated_after"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "skip", b"skip"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "query", b"query", "skip", b"skip", "updated_after", b"updated_after"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1001,6 +1021,8 @@ class ListFacilitiesRequest(_message.Message):
     CATEGORIES_FIELD_NUMBER: _builtins.int
     AREA_FIELD_NUMBER: _builtins.int
     AGENCY_FIELD_NUMBER: _builtins.int
+    QUERY_FIELD_NUMBER: _builtins.int
+    UPDATED_AFTER_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """At most this many, 1 to 1,000. Absent: 50."""
     page_token: _builtins.str
@@ -1011,9 +1033,15 @@ class ListFacilitiesRequest(_message.Message):
     """Only those in this area or within it, `areas/{code}`. Absent: everywhere."""
     agency: _builtins.str
     """Only those that this agency runs, `agencies/{agency}`, by its identifier or its `uid`. Absent: all."""
+    query: _builtins.str
+    """Only those whose name holds this text, in upper or lower case; at most 100 characters. Absent: all."""
     @_builtins.property
     def categories(self) -> _containers.RepeatedScalarFieldContainer[_agency_pb2.Category.ValueType]:
         """Only those with one of these categories. Absent: all."""
+
+    @_builtins.property
+    def updated_after(self) -> _timestamp_pb2.Timestamp:
+        """Only those that changed at or after this time; what came with the program never did. Absent: all."""
 
     def __init__(
         self,
@@ -1024,10 +1052,12 @@ class ListFacilitiesRequest(_message.Message):
         categories: _abc.Iterable[_agency_pb2.Category.ValueType] | None = ...,
         area: _builtins.str = ...,
         agency: _builtins.str = ...,
+        query: _builtins.str = ...,
+        updated_after: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["updated_after", b"updated_after"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "area", b"area", "categories", b"categories", "page_size", b"page_size", "page_token", b"page_token", "skip", b"skip"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "area", b"area", "categories", b"categories", "page_size", b"page_size", "page_token", b"page_token", "query", b"query", "skip", b"skip", "updated_after", b"updated_after"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -79,13 +79,17 @@ class Areas:
             name = area.parent
         return chain
 
+    def list_within(self, name: str) -> Sequence[Area]:
+        """Those directly within an area, by name."""
+        return [self.by_name[child] for child in self._children.get(name, ())]
+
     def find_boundary(self, name: str) -> MultiPolygon | None:
         """Its own, else what the areas within it make together; None where nothing is known."""
         own = self.records[name].boundary
         if own is not None:
             return own
         if name not in self._unions:
-            parts = [part for child in self._children[name] if (part := self.find_boundary(child)) is not None]
+            parts = [part for child in self._children.get(name, ()) if (part := self.find_boundary(child)) is not None]
             self._unions[name] = _unite(parts) if parts else None
         return self._unions[name]
 

@@ -1,10 +1,10 @@
 """Everything that the service answers from, as one value."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from directory.memory.areas import AreaRecord, Areas
 from directory.memory.encoding import embed
@@ -15,6 +15,9 @@ from siaga.directory.v1.area_pb2 import Area
 from siaga.directory.v1.directory_service_pb2 import Contact, GetSnapshotResponse
 from siaga.directory.v1.snapshot_pb2 import Snapshot
 
+T = TypeVar("T")
+
+_MAX_SELECTIONS = 64
 # Somebody must answer for these everywhere.
 NEEDED = (
     agency_pb2.EMERGENCY,
@@ -56,6 +59,7 @@ class Directory:
     facilities: Facilities
     # What is made of it on the way, by what was asked.
     answers: dict[object, bytes] = field(default_factory=dict[object, bytes])
+    _selections: dict[object, Sequence[Any]] = field(default_factory=dict[object, Sequence[Any]])
 
     @cached_property
     def contacts(self) -> Sequence[HotlineRecord]:
@@ -100,6 +104,14 @@ class Directory:
         served = {"", *(area.name for area in areas)}
         return [each for each in self.contacts if each.area in served and (not categories or not categories.isdisjoint(each.categories))]
 
+    def select(self, key: object, entries: Callable[[], Iterable[T]], wanted: Callable[[T], bool]) -> Sequence[T]:
+        """Those of the entries that are wanted; the next page of the same list, by its `key`, need not look at each again."""
+        if key not in self._selections:
+            if len(self._selections) >= _MAX_SELECTIONS:
+                self._selections.clear()
+            self._selections[key] = [each for each in entries() if wanted(each)]
+        return self._selections[key]
+
     def list_coverage(self) -> Sequence[Coverage]:
         """By area and category."""
         return [self.coverage[key] for key in sorted(self.coverage)]
@@ -117,7 +129,7 @@ class Directory:
     @cached_property
     def facilities_etag(self) -> str:
         """The same for the same facilities."""
-        return _hash(embed_all(self.facilities.records))
+        return _hash(embed_all(self.facilities.in_order))
 
     def _snapshot_parts(self) -> Iterable[bytes]:
         for record in self.areas.records.values():

@@ -3,7 +3,7 @@
 import heapq
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import count
 from typing import NamedTuple
 
@@ -69,6 +69,7 @@ class Facilities:
 
     def __init__(self, records: Mapping[str, FacilityRecord]) -> None:
         self.records = records
+        self.in_order = [record.facility for record in records.values()]
         self.names_by_uid = {record.facility.uid: name for name, record in records.items()}
         self._names: list[str] = []
         self._without_place: defaultdict[str, list[FacilityRecord]] = defaultdict(list)
@@ -138,14 +139,9 @@ class Facilities:
             told = max((each for each, _ in rows if each < limit), default=told)
 
 
-def list_sorted(records: Mapping[str, FacilityRecord]) -> Sequence[Facility]:
-    """In the order of names."""
-    return [records[name].facility for name in sorted(records)]
-
-
-def embed_all(records: Mapping[str, FacilityRecord]) -> Iterator[bytes]:
-    """Each as a field 1 of a message, in the order of names."""
-    for facility in list_sorted(records):
+def embed_all(facilities: Iterable[Facility]) -> Iterator[bytes]:
+    """Each as a field 1 of a message."""
+    for facility in facilities:
         yield embed(1, facility.SerializeToString(deterministic=True))
 
 

@@ -1,9 +1,9 @@
 """DirectoryService: one method per RPC. Everything is answered from memory, without a question to the database."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from itertools import islice
-from typing import TypeAlias, TypeVar
+from bisect import bisect_right
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import NamedTuple, TypeAlias, TypeVar
 
 import grpc
 from google.protobuf.message import Message
@@ -21,6 +21,7 @@ from siaga.directory.v1 import directory_service_pb2 as pb
 
 # The stubs alone have the parameters.
 _Context: TypeAlias = "grpc.aio.ServicerContext[Message, Message]"
+_EVER = (0, 0)
 _BUNDLE_CACHED = (("cache-control", "public, max-age=3600"),)
 
 T = TypeVar("T")
@@ -51,10 +52,11 @@ class DirectoryServicer(directory_service_pb2_grpc.DirectoryServiceServicer):
         return _require(self._current.directory.areas.by_name, request.name, AreaNotFound)
 
     async def ListAreas(self, request: pb.ListAreasRequest, context: _Context) -> pb.ListAreasResponse:
-        areas = (
-            area
-            for area in self._current.directory.areas.by_name.values()
-            if (not request.parent or area.parent == request.parent) and (not request.level or area.level == request.level)
+        directory = self._current.directory
+        areas = directory.select(
+            ("areas", request.parent, request.level),
+            lambda: directory.areas.list_within(request.parent) if request.parent else directory.areas.by_name.values(),
+            lambda area: not request.level or area.level == request.level,
         )
         page, token = _cut_page(request, areas, lambda area: area.name)
         return pb.ListAreasResponse(areas=page, next_page_token=token)
@@ -73,8 +75,9 @@ class DirectoryServicer(directory_service_pb2_grpc.DirectoryServiceServicer):
         return self._show(_require(directory.agencies, _name_of(directory.names_by_uid, request.name), AgencyNotFound))
 
     async def ListAgencies(self, request: pb.ListAgenciesRequest, context: _Context) -> pb.ListAgenciesResponse:
-        agencies = list(self._current.directory.agencies.values())
-        page, token = _cut_page(request, agencies[request.skip :], lambda agency: agency.name)
+        wanted = _Filters.read(request)
+        agencies = [each for each in self._current.directory.agencies.values() if wanted.hold(each)]
+        page, token = _cut_page(request, agencies, lambda agency: agency.name, request.skip)
         return pb.ListAgenciesResponse(agencies=map(self._show, page), next_page_token=token, total_size=len(agencies))
 
     async def GetHotline(self, request: pb.GetHotlineRequest, context: _Context) -> agency_pb2.Hotline:
@@ -82,8 +85,9 @@ class DirectoryServicer(directory_service_pb2_grpc.DirectoryServiceServicer):
         return self._show(_require(directory.hotlines, _name_of(directory.names_by_uid, request.name), HotlineNotFound))
 
     async def ListHotlines(self, request: pb.ListHotlinesRequest, context: _Context) -> pb.ListHotlinesResponse:
-        hotlines = list(self._current.directory.hotlines.values())
-        page, token = _cut_page(request, hotlines[request.skip :], lambda hotline: hotline.name)
+        wanted = _Filters.read(request)
+        hotlines = [each for each in self._current.directory.hotlines.values() if wanted.hold(each)]
+        page, token = _cut_page(request, hotlines, lambda hotline: hotline.name, request.skip)
         return pb.ListHotlinesResponse(hotlines=map(self._show, page), next_page_token=token, total_size=len(hotlines))
 
     async def GetFacility(self, request: pb.GetFacilityRequest, context: _Context) -> facility_pb2.Facility:
@@ -92,17 +96,22 @@ class DirectoryServicer(directory_service_pb2_grpc.DirectoryServiceServicer):
         return self._show(_require(facilities.records, name, FacilityNotFound).facility)
 
     async def ListFacilities(self, request: pb.ListFacilitiesRequest, context: _Context) -> pb.ListFacilitiesResponse:
-        directory = self._current.directory
+        directory, wanted = self._current.directory, _Filters.read(request)
         agency = _name_of(directory.names_by_uid, request.agency)
         categories = frozenset[int](request.categories)
-        facilities = [
-            record.facility
-            for record in directory.facilities.records.values()
-            if (not categories or not categories.isdisjoint(record.facility.categories))
-            and (not request.area or wire.holds(request.area, record.facility.area))
-            and (not agency or record.facility.agency == agency)
-        ]
-        page, token = _cut_page(request, facilities[request.skip :], lambda facility: facility.name)
+        # In a thread, because to look at each of a country's takes a while.
+        facilities = await asyncio.to_thread(
+            directory.select,
+            ("facilities", categories, request.area, agency, wanted),
+            lambda: directory.facilities.in_order,
+            lambda facility: (
+                (not categories or not categories.isdisjoint(facility.categories))
+                and (not request.area or wire.holds(request.area, facility.area))
+                and (not agency or facility.agency == agency)
+                and wanted.hold(facility)
+            ),
+        )
+        page, token = _cut_page(request, facilities, lambda facility: facility.name, request.skip)
         return pb.ListFacilitiesResponse(facilities=map(self._show, page), next_page_token=token, total_size=len(facilities))
 
     async def ListCoverage(self, request: pb.ListCoverageRequest, context: _Context) -> pb.ListCoverageResponse:
@@ -135,6 +144,22 @@ class DirectoryServicer(directory_service_pb2_grpc.DirectoryServiceServicer):
         return answers.show_assurance(shown, self._settings.find_assured_since(now()))
 
 
+class _Filters(NamedTuple):
+    """What every list of entries can be narrowed by."""
+
+    query: str
+    updated_after: tuple[int, int]
+
+    @classmethod
+    def read(cls, request: pb.ListAgenciesRequest | pb.ListHotlinesRequest | pb.ListFacilitiesRequest) -> "_Filters":
+        return cls(request.query.casefold(), (request.updated_after.seconds, request.updated_after.nanos))
+
+    def hold(self, entry: agency_pb2.Agency | agency_pb2.Hotline | facility_pb2.Facility) -> bool:
+        if self.query and self.query not in entry.display_name.casefold():
+            return False
+        return self.updated_after == _EVER or (entry.update_time.seconds, entry.update_time.nanos) >= self.updated_after
+
+
 def _require(entries: Mapping[str, T], name: str, absent: type[Problem]) -> T:
     if name not in entries:
         raise absent
@@ -146,8 +171,8 @@ def _name_of(names_by_uid: Mapping[str, str], name: str) -> str:
     return names_by_uid.get(name.partition("/")[2], name)
 
 
-def _cut_page(request: Message, entries: Iterable[T], place: Callable[[T], str]) -> tuple[Sequence[T], str]:
+def _cut_page(request: Message, entries: Sequence[T], place: Callable[[T], str], skip: int = 0) -> tuple[Sequence[T], str]:
     """The entries of the page, and the token of the next; they come in the order of their places."""
     page = Page(request)
-    rest = (each for each in entries if place(each) > page.after)
-    return page.cut(list(islice(rest, page.size + 1)), place)
+    start = bisect_right(entries, page.after, key=place) if page.after else skip
+    return page.cut(entries[start : start + page.size + 1], place)
