@@ -30,7 +30,9 @@ _MAX_NEIGHBORS = 10
 _BUNDLED = 3
 # No area is wider.
 _BUNDLE_METERS = 1_000_000.0
-_MAX_KEPT_ANSWERS = 100_000
+_MAX_KEPT_ANSWERS = 20_000
+# Whoever finds nothing open among so many nearest ones is not helped by those behind them, and everybody waits meanwhile.
+_MAX_LOOKED_AT = 5000
 # Fields of Contact that depend on time and place: `unassured`, and the head of `distance_meters`.
 _UNASSURED = pb.Contact(unassured=True).SerializeToString()
 _SHUT = pb.Contact(open_now=False).SerializeToString()
@@ -84,15 +86,18 @@ def resolve_location(scene: Scene, request: pb.ResolveLocationRequest) -> bytes:
 
 def bundle_numbers(scene: Scene, area: Area, known_etag: str) -> pb.GetNumbersBundleResponse:
     """The hotlines of an area, and of each category the facilities with a number that are nearest to its middle."""
-    directory = scene.directory
-    areas = directory.areas.climb(area.name)
-    content = pb.GetNumbersBundleResponse(emergency_number=area.emergency_number)
-    for hotline in directory.find_hotlines(areas, frozenset()):
-        content.contacts.add().MergeFromString(_write_hotline(scene, hotline))
-    for record in _choose_facilities(directory, area):
-        content.contacts.add().MergeFromString(_write_facility(scene, record, None, b""))
-    content.etag = hashlib.sha256(content.SerializeToString(deterministic=True)).hexdigest()[:32]
-    return pb.GetNumbersBundleResponse(etag=content.etag) if content.etag == known_etag else content
+
+    def write() -> bytes:
+        content = pb.GetNumbersBundleResponse(emergency_number=area.emergency_number)
+        for hotline in scene.directory.find_hotlines(scene.directory.areas.climb(area.name), frozenset()):
+            content.contacts.add().MergeFromString(_write_hotline(scene, hotline))
+        for record in _choose_facilities(scene.directory, area):
+            content.contacts.add().MergeFromString(_write_facility(scene, record, None, b""))
+        content.etag = hashlib.sha256(content.SerializeToString(deterministic=True)).hexdigest()[:32]
+        return content.SerializeToString()
+
+    bundle = pb.GetNumbersBundleResponse.FromString(_remember(scene, ("bundle", area.name, scene.now.date()), write))
+    return pb.GetNumbersBundleResponse(etag=bundle.etag) if bundle.etag == known_etag else bundle
 
 
 def show_assurance(entry: E, assured_since: float) -> E:
@@ -114,7 +119,7 @@ def _walk_contacts(scene: Scene, request: pb.SearchNearbyRequest, page: Page) ->
     facilities = scene.directory.facilities
     served = facilities.find_without_place((area.name for area in areas), categories)
     meters = request.max_distance_meters if request.HasField("max_distance_meters") else _NEAR_METERS
-    near = facilities.walk_near(latitude, longitude, meters, request.categories, page.size + 1)
+    near = islice(facilities.walk_near(latitude, longitude, meters, request.categories, page.size + 1), _MAX_LOOKED_AT)
     without_place = sorted((f"1{record.facility.name}", None, record) for record in served)
     for place, away, record in chain(without_place, ((f"2{away:012.3f}{record.facility.name}", away, record) for away, record in near)):
         if place > page.after:
@@ -186,7 +191,7 @@ def _choose_facilities(directory: Directory, area: Area) -> Iterable[FacilityRec
     """Each once, in the order of the categories and then of the distance."""
     chosen: dict[str, FacilityRecord] = {}
     for category in Category.values()[1:]:
-        near = directory.facilities.walk_near(area.point.latitude, area.point.longitude, _BUNDLE_METERS, [category])
+        near = islice(directory.facilities.walk_near(area.point.latitude, area.point.longitude, _BUNDLE_METERS, [category]), _MAX_LOOKED_AT)
         served = directory.facilities.find_without_place([area.name], frozenset([category]))
         within = (record for record in chain(served, (record for _, record in near)) if _has_number_within(record.facility, area.name))
         chosen |= {record.facility.name: record for record in islice(within, _BUNDLED)}

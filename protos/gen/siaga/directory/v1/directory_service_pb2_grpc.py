@@ -123,8 +123,8 @@ class DirectoryServiceServicer:
 
     def SearchNearby(self, request, context):
         """Finds who can be called from a place: first the hotlines that serve it, those for any emergency before the others,
-        then facilities that serve it by telephone alone, then the other facilities by distance. The POST form keeps the
-        position out of the URL.
+        then facilities that serve it by telephone alone, then the other facilities by distance, of which the 5,000 nearest
+        are looked at. The POST form keeps the position out of the URL.
 
         Errors: `INVALID_PAGE_TOKEN`.
         """
@@ -162,7 +162,7 @@ class DirectoryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetAreaBoundary(self, request, context):
-        """Returns the boundary of an area: its own, or what the areas within it make together.
+        """Returns the boundary of an area: its own, or what the areas within it make together, up to some thousand villages.
 
         Errors: `AREA_NOT_FOUND`, `BOUNDARY_UNKNOWN`.
         """

@@ -40,8 +40,8 @@ class DirectoryServiceStub:
     def __new__(cls, channel: _aio.Channel) -> DirectoryServiceAsyncStub: ...
     SearchNearby: _grpc.UnaryUnaryMultiCallable[_directory_service_pb2.SearchNearbyRequest, _directory_service_pb2.SearchNearbyResponse]
     """Finds who can be called from a place: first the hotlines that serve it, those for any emergency before the others,
-    then facilities that serve it by telephone alone, then the other facilities by distance. The POST form keeps the
-    position out of the URL.
+    then facilities that serve it by telephone alone, then the other facilities by distance, of which the 5,000 nearest
+    are looked at. The POST form keeps the position out of the URL.
 
     Errors: `INVALID_PAGE_TOKEN`.
     """
@@ -63,7 +63,7 @@ class DirectoryServiceStub:
     Errors: `INVALID_PAGE_TOKEN`.
     """
     GetAreaBoundary: _grpc.UnaryUnaryMultiCallable[_directory_service_pb2.GetAreaBoundaryRequest, _directory_service_pb2.GetAreaBoundaryResponse]
-    """Returns the boundary of an area: its own, or what the areas within it make together.
+    """Returns the boundary of an area: its own, or what the areas within it make together, up to some thousand villages.
 
     Errors: `AREA_NOT_FOUND`, `BOUNDARY_UNKNOWN`.
     """
@@ -131,8 +131,8 @@ class DirectoryServiceAsyncStub(DirectoryServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     SearchNearby: _aio.UnaryUnaryMultiCallable[_directory_service_pb2.SearchNearbyRequest, _directory_service_pb2.SearchNearbyResponse]  # type: ignore[assignment]
     """Finds who can be called from a place: first the hotlines that serve it, those for any emergency before the others,
-    then facilities that serve it by telephone alone, then the other facilities by distance. The POST form keeps the
-    position out of the URL.
+    then facilities that serve it by telephone alone, then the other facilities by distance, of which the 5,000 nearest
+    are looked at. The POST form keeps the position out of the URL.
 
     Errors: `INVALID_PAGE_TOKEN`.
     """
@@ -154,7 +154,7 @@ class DirectoryServiceAsyncStub(DirectoryServiceStub):
     Errors: `INVALID_PAGE_TOKEN`.
     """
     GetAreaBoundary: _aio.UnaryUnaryMultiCallable[_directory_service_pb2.GetAreaBoundaryRequest, _directory_service_pb2.GetAreaBoundaryResponse]  # type: ignore[assignment]
-    """Returns the boundary of an area: its own, or what the areas within it make together.
+    """Returns the boundary of an area: its own, or what the areas within it make together, up to some thousand villages.
 
     Errors: `AREA_NOT_FOUND`, `BOUNDARY_UNKNOWN`.
     """
@@ -225,8 +225,8 @@ class DirectoryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_directory_service_pb2.SearchNearbyResponse, _abc.Awaitable[_directory_service_pb2.SearchNearbyResponse]]:
         """Finds who can be called from a place: first the hotlines that serve it, those for any emergency before the others,
-        then facilities that serve it by telephone alone, then the other facilities by distance. The POST form keeps the
-        position out of the URL.
+        then facilities that serve it by telephone alone, then the other facilities by distance, of which the 5,000 nearest
+        are looked at. The POST form keeps the position out of the URL.
 
         Errors: `INVALID_PAGE_TOKEN`.
         """
@@ -272,7 +272,7 @@ class DirectoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _directory_service_pb2.GetAreaBoundaryRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_directory_service_pb2.GetAreaBoundaryResponse, _abc.Awaitable[_directory_service_pb2.GetAreaBoundaryResponse]]:
-        """Returns the boundary of an area: its own, or what the areas within it make together.
+        """Returns the boundary of an area: its own, or what the areas within it make together, up to some thousand villages.
 
         Errors: `AREA_NOT_FOUND`, `BOUNDARY_UNKNOWN`.
         """

@@ -11,6 +11,9 @@ from chassis.geo import GAP_METERS, METERS_PER_DEGREE, AreaIndex, Place
 from siaga.directory.v1.area_pb2 import Area
 from siaga.directory.v1.snapshot_pb2 import Snapshot
 
+# Some thousand villages, as the largest provinces have; to unite them takes seconds.
+_MAX_VERTICES = 1_000_000
+
 
 class AreaRecord(NamedTuple):
     """An area; `wire` is its record in the snapshot, boundary and all."""
@@ -84,13 +87,14 @@ class Areas:
         return [self.by_name[child] for child in self._children.get(name, ())]
 
     def find_boundary(self, name: str) -> MultiPolygon | None:
-        """Its own, else what the areas within it make together; None where nothing is known."""
+        """Its own, else what the areas within it make together; None where nothing is known, or too much to put together."""
         own = self.records[name].boundary
         if own is not None:
             return own
         if name not in self._unions:
             parts = [part for child in self._children.get(name, ()) if (part := self.find_boundary(child)) is not None]
-            self._unions[name] = _unite(parts) if parts else None
+            drawn = 0 < shapely.count_coordinates(parts) <= _MAX_VERTICES
+            self._unions[name] = _unite(parts) if drawn else None
         return self._unions[name]
 
     def _list_places(self) -> Iterable[Place]:

@@ -42,8 +42,8 @@ class Imported(NamedTuple):
     removed: int
 
 
-class DryRun(Exception):  # nothing is wrong
-    """Ends a transaction that was only to show what it would do."""
+class DryRun(Exception):
+    """Nothing is wrong: it ends a transaction that was only to show what it would do."""
 
     def __init__(self, imported: Imported) -> None:
         super().__init__()
@@ -87,7 +87,6 @@ def import_facilities(session: Session, order: Order, reading: Reading[FacilityR
     named = {record.facility.agency for record in reading.records if record.facility.agency}
     agencies = {each.name for each in store.find_entries(session, Agency, named)}
     lines, faults, changes = dict[str, int](), list(reading.faults), list[Changed | None]()
-    added: list[Facility] = []
     kept = 0
     for number, (line, wanted) in enumerate(sorted(reading.records, key=lambda each: each.facility.name)):
         if number % _REPORT_EVERY == 0:
@@ -97,9 +96,10 @@ def import_facilities(session: Session, order: Order, reading: Reading[FacilityR
         if fault:
             faults.append(Fault(line, f"{wanted.name.removeprefix('facilities/')}: {fault}"))
         elif there is None:
-            wanted.renew(order.now)
-            added.append(wanted)
-            changes.append(compare(wanted.name, {}, describe_entry(wanted)))
+            added = wanted.copy()
+            added.renew(order.now)
+            store.add_entries(session, [added])
+            changes.append(compare(added.name, {}, describe_entry(added)))
         elif there.source != order.source:
             kept += 1
         else:
@@ -116,7 +116,6 @@ def import_facilities(session: Session, order: Order, reading: Reading[FacilityR
     for each in gone:
         changes.append(compare(each.name, describe_entry(each), {}))
         store.remove_entry(session, each)
-    store.add_entries(session, added)
     done = sorted((each for each in changes if each), key=lambda each: each.name)
     return _finish(session, order, Imported(done, len(lines) - kept - (len(done) - len(gone)), kept, len(gone)))
 
