@@ -24,9 +24,9 @@ START_SECONDS = 30
 class RunningPlatform:
     """Valkey, directory, alerts, the adapters and Envoy. Parts are named as in the Procfile."""
 
-    def __init__(self, folder: Path, settings: dict[str, str], replicas: int, alerts: list[str]) -> None:
+    def __init__(self, folder: Path, settings: dict[str, str], replicas: int, alerts: list[str], directory: list[str]) -> None:
         self.folder = folder
-        self._alerts = alerts
+        self._alerts, self._directory = alerts, directory
         names = ("valkey", "directory", "adapters", "admin", "envoy", *self._replica_names(replicas))
         self.ports = {name: free_port() for name in names}
         ports = self.ports
@@ -69,7 +69,7 @@ class RunningPlatform:
         elif name in {"envoy", "adapters"}:
             arguments = [sys.executable, "-m", "gateway", name]
         elif name == "directory":
-            arguments = [sys.executable, "-m", "directory"]
+            arguments = self._directory
         else:
             arguments = self._alerts
             environment = environment | {"ALERTS_LISTEN": f"127.0.0.1:{self.ports[name]}"}
@@ -139,13 +139,16 @@ class RunningPlatform:
 
 
 @contextmanager
-def run_platform(settings: dict[str, str] | None = None, replicas: int = 1, alerts: list[str] | None = None) -> Iterator[RunningPlatform]:
+def run_platform(
+    settings: dict[str, str] | None = None, replicas: int = 1, alerts: list[str] | None = None, directory: list[str] | None = None
+) -> Iterator[RunningPlatform]:
     """Migrated, started and ready for an SOS.
 
-    `settings` are environment variables for every part; `alerts` is the program that runs in place of the service: a mutant.
+    `settings` are environment variables for every part; `alerts` and `directory` are programs that run in place of the services: mutants.
     """
     with tempfile.TemporaryDirectory(prefix="siaga") as folder:
-        platform = RunningPlatform(Path(folder), settings or {}, replicas, alerts or [sys.executable, "-m", "alerts"])
+        programs = [program or [sys.executable, "-m", name] for name, program in (("alerts", alerts), ("directory", directory))]
+        platform = RunningPlatform(Path(folder), settings or {}, replicas, *programs)
         try:
             for service in ("directory", "alerts"):
                 arguments = [sys.executable, "-m", service, "migrate"]
