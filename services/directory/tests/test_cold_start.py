@@ -14,11 +14,12 @@ from administering import Metadata, cut_file, import_file, refuse
 from pydantic import SecretStr
 
 from chassis import migrations
+from chassis.errors import ServiceUnavailable
 from chassis.testing import Postgres, free_port
 from directory import current, store
 from directory.commands import MIGRATIONS, migrate_database
 from directory.kept import KeptCopy
-from directory.model import Model
+from directory.model import Model, keys
 from directory.servicer.directory import DirectoryServicer
 from directory.settings import Settings
 from siaga.directory.v1 import directory_service_pb2 as pb
@@ -266,6 +267,22 @@ async def test_a_file_that_is_spoilt_is_noticed(settings: Settings, run: Run, ad
         await asyncio.to_thread((tmp_path / "test.db").write_bytes, b"spoilt " * 5000)
         await wait_for_stale(stub, stale=True)
         assert (await refuse(stub.ImportDirectory(cut_file(b""), metadata=admin))).code == grpc.StatusCode.UNAVAILABLE
+
+
+@sqlite_only
+async def test_old_request_ids_that_cannot_be_swept_end_nothing(settings: Settings, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    swept, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def fail(_: object) -> None:
+        loop.call_soon_threadsafe(swept.set)
+        raise ServiceUnavailable
+
+    monkeypatch.setattr(current, "_CHECK_SECONDS", 0.05)
+    async with run(settings) as stub:
+        monkeypatch.setattr(keys, "sweep", fail)
+        monkeypatch.setattr(current, "_SWEEP_SECONDS", 0.0)
+        await asyncio.wait_for(swept.wait(), 5)
+        assert not (await resolve(stub)).stale
 
 
 @sqlite_only

@@ -27,7 +27,7 @@ async def test_the_polygons_become_the_areas_boundaries_once(stub: Any, admin: M
     imported = await import_file(stub, admin, content)
     assert imported.counts == {"changed": 267}
     assert [change.name for change in imported.changes] == sorted(shapes)
-    assert {field.path for change in imported.changes for field in change.fields} <= {"boundary", "latitude", "longitude"}
+    assert {field.path for change in imported.changes for field in change.fields} <= {"boundary", "point"}
     after = await stub.GetSnapshot(pb.GetSnapshotRequest(etag=before.etag))
     assert after.etag != before.etag
     kept = {record.area.name: record.boundary for record in after.snapshot.areas if record.boundary}

@@ -155,7 +155,7 @@ def test_an_entry_is_described_in_the_contracts_words() -> None:
     said = describe_entry(make_facility(latitude=0.0, wheelchair=0, status=Status.ACTIVE))
     assert said["categories"] == ["HOSPITAL"]
     assert said["numbers"] == [{"number": "0213441008", "use": "CALL"}]
-    assert (said["status"], said["latitude"]) == ("ACTIVE", 0.0)
+    assert (said["status"], said["point"]) == ("ACTIVE", {"latitude": 0.0, "longitude": 106.8})
     assert {"name", "wheelchair", "address", "update_time"}.isdisjoint(said)
 
 

@@ -35,13 +35,15 @@ def compare(name: str, before: dict[str, Any], after: dict[str, Any]) -> Changed
 
 
 def describe_entry(entry: Entry) -> dict[str, Any]:
-    """What an entry says, by column, in the contract's words; of a boundary its digest alone."""
+    """What an entry says, by the contract's fields and in its words; of a boundary its digest alone."""
     said: dict[str, Any] = {}
     for column in entry.__table__.columns.keys():  # noqa: SIM118  # a column collection iterates over columns
         value = getattr(entry, column)
         unsaid = value in (None, "", []) or (column == "wheelchair" and not value)
         if column not in {"name", "update_time"} and not unsaid:
             said[column] = _describe(column, value)
+    if "latitude" in said:
+        said["point"] = {"latitude": said.pop("latitude"), "longitude": said.pop("longitude")}
     return said
 
 

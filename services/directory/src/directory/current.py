@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -62,8 +63,10 @@ class CurrentDirectory:
         while True:
             await self.refresh()
             if not self.stale and time.monotonic() - swept > _SWEEP_SECONDS:
-                await self._database.write(keys.sweep)
                 swept = time.monotonic()
+                # Whatever hinders it, answers go on, and the next look says what it was.
+                with suppress(ServiceUnavailable, DBAPIError):
+                    await self._database.write(keys.sweep)
             await asyncio.sleep(_CHECK_SECONDS)
 
     async def refresh(self) -> None:

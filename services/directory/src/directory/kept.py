@@ -46,7 +46,9 @@ class KeptCopy:
         whole = self._try(self._facilities, partial(_add_facilities, known))
         if whole:
             self._etags[self._facilities] = whole.facilities_etag
-        return whole or known, datetime.fromtimestamp(self._snapshot.stat().st_mtime, UTC)
+        # Each is written when its own part was another one.
+        newest = max(path.stat().st_mtime for path in self._etags)
+        return whole or known, datetime.fromtimestamp(newest, UTC)
 
     def _try(self, path: Path, read: Callable[[bytes], Directory]) -> Directory | None:
         try:

@@ -913,7 +913,7 @@ class WatchDirectoryResponse(_message.Message):
             REASON_UNSPECIFIED: WatchDirectoryResponse.End._Reason.ValueType  # 0
             """Never sent."""
             SLOW_READER: WatchDirectoryResponse.End._Reason.ValueType  # 1
-            """Messages were not read fast enough."""
+            """Messages were not read fast enough. Not sent by this watch, which tells a slow reader of the newest alone."""
             SERVICE_STOPPING: WatchDirectoryResponse.End._Reason.ValueType  # 2
             """The service stops; another replica goes on."""
             TOKEN_EXPIRED: WatchDirectoryResponse.End._Reason.ValueType  # 3
@@ -925,7 +925,7 @@ class WatchDirectoryResponse(_message.Message):
         REASON_UNSPECIFIED: WatchDirectoryResponse.End.Reason.ValueType  # 0
         """Never sent."""
         SLOW_READER: WatchDirectoryResponse.End.Reason.ValueType  # 1
-        """Messages were not read fast enough."""
+        """Messages were not read fast enough. Not sent by this watch, which tells a slow reader of the newest alone."""
         SERVICE_STOPPING: WatchDirectoryResponse.End.Reason.ValueType  # 2
         """The service stops; another replica goes on."""
         TOKEN_EXPIRED: WatchDirectoryResponse.End.Reason.ValueType  # 3

@@ -118,8 +118,8 @@ class Facility(_message.Message):
     """Its postal address, at most 500 characters; empty where it is not known; never given for SHELTER_INTAKE."""
     opening_hours: _builtins.str
     """When it is open, in the local time of its area, as OpenStreetMap's `opening_hours` has it, such as
-    `Mo-Fr 08:00-16:00; PH off` or `24/7`; `PH` are the public holidays of the country. At most 500 characters; empty
-    where it is not known.
+    `Mo-Fr 08:00-16:00; PH off` or `24/7`; `PH`, in a rule that begins with days, are the public holidays of the country,
+    also those that follow the moon. At most 500 characters; empty where it is not known.
     """
     wheelchair: Global___Facility.Wheelchair.ValueType
     """Whether somebody in a wheelchair gets in."""
