@@ -1,0 +1,22 @@
+"""What README.md shows is what is answered."""
+
+import re
+from pathlib import Path
+
+import httpx
+
+from harness import RunningPlatform
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def test_whom_to_call_nearby_is_answered_as_the_readme_shows(platform: RunningPlatform) -> None:
+    shown = re.search(r"^curl '(\S+/v1/contacts:nearby\?\S+)'\n```\n\n```\n(.*?)^```$", README.read_text(), re.DOTALL | re.MULTILINE)
+    assert shown
+    answer = httpx.get(shown[1].replace("http://localhost:8080", platform.url)).text
+    pieces = [piece.replace("\n", "") for piece in shown[2].split("…")]
+    assert len(pieces) == 3
+    # When it was loaded, and what other tests have brought in.
+    pieces[-1] = re.sub(r'"nextPageToken".*', "", pieces[-1])
+    for piece in pieces:
+        assert piece in answer
