@@ -16,10 +16,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from chassis.errors import InvalidRequest, RequestTooLarge
+from chassis.errors import InvalidRequest
 from chassis.settings import Platform
+from gateway.adapters.body import read_body
 from gateway.adapters.persons import PERSONS, Person
-from gateway.errors import MAX_BODY_BYTES, UnreadableRequest
+from gateway.errors import UnreadableRequest
 
 TOKEN_SECONDS = 12 * 3600
 
@@ -86,11 +87,7 @@ class Issuer:
 
 
 async def read_json(request: Request) -> dict[str, Any]:
-    body = b""
-    async for piece in request.stream():
-        body += piece
-        if len(body) > MAX_BODY_BYTES:
-            raise RequestTooLarge(maxBytes=str(MAX_BODY_BYTES))
+    body = await read_body(request)
     try:
         found = json.loads(body)
     # The second is what too deep a nesting ends in.

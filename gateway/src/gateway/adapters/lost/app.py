@@ -11,12 +11,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from chassis.errors import Problem
+from gateway.adapters.body import read_body
 from gateway.adapters.directory import Directory, DirectoryProblem
 from gateway.adapters.lost.errors import BY_REASON, BadRequest, InternalError, Loop, LostError, NotFound, ServiceNotImplemented
 from gateway.adapters.lost.names import SERVICES, SOS, Element
 from gateway.adapters.lost.queries import Query, read_query
 from gateway.adapters.lost.replies import end_reply, write_errors, write_mapping, write_services
-from gateway.errors import MAX_BODY_BYTES
 from gateway.settings import Settings
 from siaga.directory.v1 import agency_pb2
 from siaga.directory.v1.agency_pb2 import Coverage
@@ -51,6 +51,8 @@ class Lost:
         return Response(etree.tostring(reply, encoding="UTF-8", xml_declaration=True), media_type=MEDIA_TYPE)
 
     async def _answer(self, request: Request) -> Element:
+        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != MEDIA_TYPE:
+            raise BadRequest(f"A query is sent as {MEDIA_TYPE}.")
         query = read_query(await read_body(request))
         path = [*query.path, self._source]
         if self._source in query.path:
@@ -155,14 +157,3 @@ def list_services(service: str) -> Iterable[str]:
     if parent != service.lower():
         raise ServiceNotImplemented("This service is not served here by itself.")
     return [each for each in SERVICES if each.rpartition(".")[0] == parent]
-
-
-async def read_body(request: Request) -> bytes:
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != MEDIA_TYPE:
-        raise BadRequest(f"A query is sent as {MEDIA_TYPE}.")
-    body = b""
-    async for piece in request.stream():
-        body += piece
-        if len(body) > MAX_BODY_BYTES:
-            raise BadRequest(f"A query has at most {MAX_BODY_BYTES} bytes.")
-    return body

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from chassis.errors import AccessDenied, DeadlinePassed, InvalidToken
+from chassis.errors import AccessDenied, DeadlinePassed, InvalidToken, RequestTooLarge
 from gateway.errors import UnreadableRequest
 
 
@@ -62,6 +62,7 @@ class InternalError(LostError):
 # The platform's own conditions, by their reasons; any other one is an internal error to a LoST client.
 BY_REASON: dict[str, type[LostError]] = {
     UnreadableRequest.reason.name: BadRequest,
+    RequestTooLarge.reason.name: BadRequest,
     InvalidToken.reason.name: Forbidden,
     AccessDenied.reason.name: Forbidden,
     DeadlinePassed.reason.name: ServerTimeout,
