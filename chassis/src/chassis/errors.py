@@ -1,5 +1,6 @@
 """Conditions that a caller is told about, and how they look on the wire."""
 
+from collections.abc import Iterator
 from typing import ClassVar, NamedTuple
 
 import grpc
@@ -13,6 +14,8 @@ from siaga.errors.v1 import error_reason_pb2
 from siaga.errors.v1.error_reason_pb2 import ErrorReason
 
 DOMAIN = "siaga"
+# A gRPC client takes 8 kB of error details, and drops the whole error where they are more.
+_MAX_FIELDS_BYTES = 6000
 STATUS_DETAILS = "grpc-status-details-bin"
 
 
@@ -47,8 +50,7 @@ class Problem(Exception):
     def to_status(self) -> status_pb2.Status:
         details: list[Message] = [error_details_pb2.ErrorInfo(domain=DOMAIN, reason=self.reason.name, metadata=self.metadata)]
         if self.fields:
-            violations = [error_details_pb2.BadRequest.FieldViolation(field=path, description=wrong) for path, wrong in self.fields]
-            details.append(error_details_pb2.BadRequest(field_violations=violations))
+            details.append(error_details_pb2.BadRequest(field_violations=self._name_fields()))
         if self.retry_seconds is not None:
             delay = Duration()
             delay.FromMilliseconds(int(self.retry_seconds * 1000))
@@ -59,6 +61,16 @@ class Problem(Exception):
             packed.Pack(each)
             status.details.append(packed)
         return status
+
+    def _name_fields(self) -> Iterator[error_details_pb2.BadRequest.FieldViolation]:
+        """As many of the fields as any client can read."""
+        room = _MAX_FIELDS_BYTES
+        for path, wrong in self.fields:
+            violation = error_details_pb2.BadRequest.FieldViolation(field=path, description=wrong)
+            room -= violation.ByteSize() + 4
+            if room < 0:
+                return
+            yield violation
 
 
 class InvalidRequest(Problem):

@@ -7,6 +7,8 @@ from google.protobuf.message import Message
 
 from chassis.errors import InvalidRequest
 
+_MAX_NAMED = 100
+
 
 def read_mask(mask: FieldMask, resource: Message, changeable: Iterable[str]) -> Sequence[str]:
     """The fields to change, as the .proto spells them: those of the mask, all that are changeable for `*`, those that the
@@ -18,9 +20,9 @@ def read_mask(mask: FieldMask, resource: Message, changeable: Iterable[str]) -> 
         return [name for name in known if name in present]
     if list(mask.paths) == ["*"]:
         return known
-    wrong = [path for path in mask.paths if path not in known]
+    wrong = sorted({path for path in mask.paths if path not in known})
     if wrong:
-        raise InvalidRequest(fields=[("updateMask", f"{json_name(path)} cannot be changed") for path in wrong])
+        raise InvalidRequest(fields=[("updateMask", f"{json_name(path)[:_MAX_NAMED]} cannot be changed") for path in wrong])
     return [name for name in known if name in mask.paths]
 
 
