@@ -251,17 +251,18 @@ def test_beyond_the_last_page_there_is_an_empty_one(client: httpx.Client, check:
         ("/services", "modified_after=yesterday", "modified_after"),
         ("/services", "modified_after=0000-01-01", "modified_after"),
         ("/service_at_locations", "latitude=-6&longitude=106&proximity=500&search=x", "search"),
-        ("/services", "minimal=true", "minimal"),
+        ("/services", "minimal=yes", "minimal"),
         ("/services", "latitude=-6", "latitude"),
         ("/services/0b5d6b1c-7f0e-4a52-9a3b-5d9c1f6a2e01", "full=true", "full"),
-        ("/organizations", "full_service=true", "full_service"),
+        ("/organizations", "full_service=1", "full_service"),
         ("/service_at_locations", "postcode=10110", "postcode"),
         ("/service_at_locations", "proximity=500", "latitude"),
         ("/service_at_locations", "latitude=nan&longitude=1&proximity=500", "latitude"),
         ("/service_at_locations", "latitude=-6&longitude=181&proximity=500", "longitude"),
         ("/service_at_locations", "latitude=-6&longitude=106&proximity=0", "proximity"),
         ("/service_at_locations", "latitude=-6&longitude=106&proximity=500&organization_id=x", "organization_id"),
-        ("/taxonomy_terms", "parent_id=x", "parent_id"),
+        ("/taxonomy_terms", "top_only=x", "top_only"),
+        ("/taxonomies", "parent_id=x", "parent_id"),
     ],
 )
 def test_what_cannot_be_answered_is_refused_by_name(client: httpx.Client, path: str, query: str, field: str) -> None:
@@ -291,6 +292,27 @@ def test_a_harvester_asks_for_what_has_changed_and_what_has_a_name(client: httpx
     assert found == [name for name in names if "ambulans" in name.lower()]
     assert found
     assert [each["name"] for each in walk(client, check, "/organizations", 50, search="BASARNAS")] == ["Basarnas Jakarta"]
+
+
+def test_a_harvester_may_ask_for_little_and_for_everything_at_once(client: httpx.Client, check: Check) -> None:
+    services = walk(client, check, "/services", 100)
+    for each in walk(client, check, "/services", 100, minimal="true"):
+        check("service", each)
+        assert set(each) <= {"id", "name", "status", "last_modified"}
+    assert read_ids(walk(client, check, "/services", 100, minimal="true")) == read_ids(services)
+    for each in walk(client, check, "/organizations", 50, full_service="true"):
+        check("organization", each)
+        assert client.get(f"/hsds/organizations/{each['id']}?full_service=true").json() == each
+        for service in each["services"]:
+            assert client.get(f"/hsds/services/{service['id']}").json() == service
+
+
+def test_terms_are_found_by_their_name_and_none_lies_below_another(client: httpx.Client, check: Check) -> None:
+    terms = walk(client, check, "/taxonomy_terms", 50)
+    assert walk(client, check, "/taxonomy_terms", 50, top_only="true") == terms
+    assert walk(client, check, "/taxonomy_terms", 50, parent_id=terms[0]["id"]) == []
+    assert [each["code"] for each in walk(client, check, "/taxonomy_terms", 50, search="hospital")] == ["HOSPITAL"]
+    assert walk(client, check, "/taxonomies", 50, search="siaga") == walk(client, check, "/taxonomies", 50)
 
 
 @pytest.mark.parametrize("kind", ["services", "organizations", "service_at_locations", "taxonomies", "taxonomy_terms"])

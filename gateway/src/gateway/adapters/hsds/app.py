@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from itertools import chain
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -53,10 +55,14 @@ class Hsds:
         return JSONResponse(BASE)
 
     async def list_services(self, request: Request) -> Response:
-        page, full = read_page(request, FILTERS | {"full"}), read_flag(request, "full")
+        page = read_page(request, FILTERS | {"full", "minimal"})
+        full, minimal = read_flag(request, "full"), read_flag(request, "minimal")
         entries = Entries(self._directory, request)
         filters = self._read_filters(request)
         found, total = await entries.list_services(filters, page.skip, page.size) if filters else ([], 0)
+        if minimal:
+            writer = Writer(self._taxonomy.terms, {}, {})
+            return JSONResponse(page.write(list(map(writer.write_minimal_service, found)), total))
         writer = await self._make_writer(entries, found, full=full)
         write = writer.write_full_service if full else writer.write_service
         return JSONResponse(page.write(list(map(write, found)), total))
@@ -88,19 +94,20 @@ class Hsds:
         return JSONResponse((await self._make_writer(entries, [facility], full=True)).write_full_service_at_location(facility))
 
     async def list_organizations(self, request: Request) -> Response:
-        page, full = read_page(request, OF_ALL | {"full"}), read_flag(request, "full")
+        page, full = read_page(request, OF_ALL | {"full", "full_service"}), read_flag(request, "full")
         entries = Entries(self._directory, request)
         found, total = await entries.list_agencies(read_filters_of_all(request), page.skip, page.size)
-        if full:
-            return JSONResponse(page.write(await self._write_full_organizations(entries, found), total))
+        whole_services = read_flag(request, "full_service")
+        if full or whole_services:
+            return JSONResponse(page.write(await self._write_full_organizations(entries, found, whole_services), total))
         writer = Writer(self._taxonomy.terms, await entries.find_agencies({agency.parent for agency in found}), {})
         return JSONResponse(page.write(list(map(writer.write_organization, found)), total))
 
     async def get_organization(self, request: Request) -> Response:
-        check_parameters(request, set())
+        check_parameters(request, {"full_service"})
         entries = Entries(self._directory, request)
         agency = await entries.get_agency(f"agencies/{request.path_params['id']}")
-        (written,) = await self._write_full_organizations(entries, [agency])
+        (written,) = await self._write_full_organizations(entries, [agency], read_flag(request, "full_service"))
         return JSONResponse(written)
 
     async def list_taxonomies(self, request: Request) -> Response:
@@ -110,7 +117,11 @@ class Hsds:
         return get_known(request, [self._taxonomy.itself])
 
     async def list_taxonomy_terms(self, request: Request) -> Response:
-        return list_known(request, [*self._taxonomy.terms.values()])
+        """Every term is a topmost one, and none has one below it."""
+        terms = [*self._taxonomy.terms.values()]
+        read_flag(request, "top_only")
+        other = "parent_id" in request.query_params or request.query_params.get("taxonomy_id", TAXONOMY_ID) != TAXONOMY_ID
+        return list_known(request, [] if other else terms, {"top_only", "parent_id", "taxonomy_id"})
 
     async def get_taxonomy_term(self, request: Request) -> Response:
         return get_known(request, [*self._taxonomy.terms.values()])
@@ -136,11 +147,13 @@ class Hsds:
         agencies, areas = await asyncio.gather(entries.find_agencies(names), entries.find_areas(found if full else ()))
         return Writer(self._taxonomy.terms, agencies, areas)
 
-    async def _write_full_organizations(self, entries: Entries, found: Sequence[Agency]) -> list[Json]:
-        agencies = await entries.find_agencies({agency.name for agency in found})
-        writer = Writer(self._taxonomy.terms, agencies, {})
+    async def _write_full_organizations(self, entries: Entries, found: Sequence[Agency], whole_services: bool) -> list[Json]:  # noqa: FBT001  # as asked for
         facilities = await asyncio.gather(*map(entries.list_facilities_of, found))
-        return [writer.write_full_organization(agency, each) for agency, each in zip(found, facilities, strict=True)]
+        agencies = await entries.find_agencies({agency.name for agency in found})
+        areas = await entries.find_areas(chain.from_iterable(facilities)) if whole_services else {}
+        writer = Writer(self._taxonomy.terms, agencies, areas)
+        write = writer.write_full_service if whole_services else writer.write_service
+        return [writer.write_full_organization(agency, map(write, each)) for agency, each in zip(found, facilities, strict=True)]
 
 
 def read_filters_of_all(request: Request) -> Filters:
@@ -161,8 +174,10 @@ def read_near(request: Request) -> Near | None:
     )
 
 
-def list_known(request: Request, known: Sequence[Json]) -> Response:
-    page = read_page(request, set())
+def list_known(request: Request, entries: Sequence[Json], parameters: AbstractSet[str] = frozenset()) -> Response:
+    page = read_page(request, {"search", *parameters})
+    query = read_text(request, "search", 100).casefold()
+    known = [each for each in entries if query in each["name"].casefold()]
     return JSONResponse(page.write(known[page.skip : page.skip + page.size], len(known)))
 
 

@@ -42,11 +42,15 @@ class Writer:
             written["parent_organization_id"] = parent.uid
         return written
 
-    def write_full_organization(self, agency: Agency, facilities: Iterable[Facility]) -> Json:
-        return self.write_organization(agency) | {
-            "phones": write_phones(agency.uid, "organization_id", agency.numbers),
-            "services": [self.write_service(each) for each in facilities],
-        }
+    def write_full_organization(self, agency: Agency, services: Iterable[Json]) -> Json:
+        """Its services come as they are written, in brief or in full."""
+        phones = write_phones(agency.uid, "organization_id", agency.numbers)
+        return self.write_organization(agency) | {"phones": phones, "services": list(services)}
+
+    def write_minimal_service(self, entry: Entry) -> Json:
+        """What a harvester needs to see what is new, with the name and status that the standard's schema requires."""
+        written = self.write_service(entry)
+        return {key: written[key] for key in ("id", "name", "status", "last_modified") if key in written}
 
     def write_service(self, entry: Entry) -> Json:
         written: Json = {"id": entry.uid, "name": entry.display_name, "status": "active"}
