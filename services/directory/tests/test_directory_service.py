@@ -112,6 +112,8 @@ async def test_numbers_that_hold_in_the_whole_country_are_found_anywhere(stub: D
     reply = await stub.SearchNearby(pb.SearchNearbyRequest(point=NOWHERE))
     [contact] = reply.contacts
     assert contact.name == "hotlines/sapa-129"
+    # Nobody is left without a number for any emergency.
+    assert reply.emergency_number == "112"
     assert [(number.number, agency_pb2.PhoneNumber.Use.Name(number.use)) for number in contact.numbers] == [
         ("129", "CALL"),
         ("021129", "CALL"),

@@ -64,9 +64,11 @@ class _Found(NamedTuple):
 def search_nearby(scene: Scene, request: pb.SearchNearbyRequest) -> bytes:
     """A SearchNearbyResponse. Raises InvalidPageToken."""
     page = Page(request)
-    found = _walk_contacts(scene, request, page)
+    areas, _ = scene.directory.areas.find(request.point.latitude, request.point.longitude)
+    found = _walk_contacts(scene, request, page, areas)
     rows, token = page.cut(list(islice(found, page.size + 1)), lambda each: each.place)
     rest = pb.SearchNearbyResponse(next_page_token=token, stale=scene.stale, load_time=scene.load_time)
+    rest.emergency_number = areas[0].emergency_number if areas else scene.dial
     return b"".join([*(embed(1, each.contact) for each in rows), rest.SerializeToString()])
 
 
@@ -106,12 +108,10 @@ def show_assurance(entry: E, assured_since: float) -> E:
     return entry
 
 
-def _walk_contacts(scene: Scene, request: pb.SearchNearbyRequest, page: Page) -> Iterator[_Found]:
+def _walk_contacts(scene: Scene, request: pb.SearchNearbyRequest, page: Page, areas: Sequence[Area]) -> Iterator[_Found]:
     """Those of the page and behind it; by their places hotlines come first, then facilities without a place, then the others by
     distance.
     """
-    latitude, longitude = request.point.latitude, request.point.longitude
-    areas, _ = scene.directory.areas.find(latitude, longitude)
     categories = frozenset[int](request.categories)
     for hotline in scene.directory.find_hotlines(areas, categories):
         if (place := f"0{hotline.place}") > page.after:
@@ -119,7 +119,9 @@ def _walk_contacts(scene: Scene, request: pb.SearchNearbyRequest, page: Page) ->
     facilities = scene.directory.facilities
     served = facilities.find_without_place((area.name for area in areas), categories)
     meters = request.max_distance_meters if request.HasField("max_distance_meters") else _NEAR_METERS
-    near = islice(facilities.walk_near(latitude, longitude, meters, request.categories, page.size + 1), _MAX_LOOKED_AT)
+    near = islice(
+        facilities.walk_near(request.point.latitude, request.point.longitude, meters, request.categories, page.size + 1), _MAX_LOOKED_AT
+    )
     without_place = sorted((f"1{record.facility.name}", None, record) for record in served)
     for place, away, record in chain(without_place, ((f"2{away:012.3f}{record.facility.name}", away, record) for away, record in near)):
         if place > page.after:

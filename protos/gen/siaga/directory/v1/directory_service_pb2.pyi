@@ -189,10 +189,13 @@ class SearchNearbyResponse(_message.Message):
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     STALE_FIELD_NUMBER: _builtins.int
     LOAD_TIME_FIELD_NUMBER: _builtins.int
+    EMERGENCY_NUMBER_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Asks for the next page; empty on the last one."""
     stale: _builtins.bool
     """The database is away: this is what was last loaded."""
+    emergency_number: _builtins.str
+    """The number to dial in any emergency there; also where no area holds the place."""
     @_builtins.property
     def contacts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Contact]:
         """The best first."""
@@ -208,10 +211,11 @@ class SearchNearbyResponse(_message.Message):
         next_page_token: _builtins.str = ...,
         stale: _builtins.bool = ...,
         load_time: _timestamp_pb2.Timestamp | None = ...,
+        emergency_number: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["load_time", b"load_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["contacts", b"contacts", "load_time", b"load_time", "next_page_token", b"next_page_token", "stale", b"stale"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contacts", b"contacts", "emergency_number", b"emergency_number", "load_time", b"load_time", "next_page_token", b"next_page_token", "stale", b"stale"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
