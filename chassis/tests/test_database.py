@@ -38,8 +38,9 @@ class ReadsCommitted(PostgresDatabase):
     def __init__(self, url: str) -> None:
         super().__init__(make_url(url), log.before_commit, lambda: None)
 
-    async def _read(self, operation: Callable[[Session], Any]) -> Any:
-        return await self._transact(operation, None, 5.0)
+    async def _read(self, operation: Callable[[Session], Any], seconds: float, *, apart: bool) -> Any:
+        del apart
+        return await self._transact(operation, None, seconds)
 
 
 async def count_twice(database: Database, other: Callable[[str], Any]) -> tuple[int, int]:

@@ -1,5 +1,6 @@
 """Facilities by file: what an import adds, changes, removes and leaves alone; on both databases."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -7,6 +8,7 @@ import grpc
 import pytest
 from administering import Metadata, cut_file, import_file, refuse
 
+from chassis.database.postgres import PostgresDatabase
 from siaga.directory.v1 import directory_admin_service_pb2 as admin_pb
 from siaga.directory.v1 import directory_service_pb2 as pb
 from siaga.directory.v1.facility_pb2 import Facility
@@ -185,3 +187,28 @@ async def test_what_is_exported_changes_nothing_when_it_is_imported(stub: Any, a
     assert len(await export(stub, admin, "areas/31", form)) > len(content)
     refusal = await refuse(stub.ExportDirectory(admin_pb.ExportDirectoryRequest(scope="areas/99", format=form), metadata=admin))
     assert refusal[:2] == (grpc.StatusCode.NOT_FOUND, "AREA_NOT_FOUND")
+
+
+async def find_slowest_answer(stub: Any, admin: Metadata) -> float:
+    """While ten thousand facilities are checked, compared, written and loaded."""
+    rows = [f"{number},Uji {number},HOSPITAL,{-6.1 - number / 100_000:.5f},106.82,119,24/7" for number in range(10_000)]
+    running = asyncio.ensure_future(import_table(stub, admin, "\n".join([HEADER, *rows])))
+    slowest, loop = 0.0, asyncio.get_running_loop()
+    while not running.done():
+        began = loop.time()
+        await stub.GetArea(pb.GetAreaRequest(name="areas/31"))
+        slowest = max(slowest, loop.time() - began)
+    assert (await running).counts == {"added": 10_000}
+    return slowest
+
+
+async def test_everybody_is_answered_while_many_are_written(stub: Any, admin: Metadata) -> None:
+    assert await find_slowest_answer(stub, admin) < 0.5
+
+
+@pytest.mark.parametrize("engine", ["postgres"], indirect=True)
+async def test_mutant_an_import_on_the_loop_would_keep_everybody_waiting(
+    stub: Any, admin: Metadata, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PostgresDatabase, "_transact_apart", PostgresDatabase._transact)
+    assert await find_slowest_answer(stub, admin) > 0.5

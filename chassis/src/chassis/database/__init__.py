@@ -19,7 +19,8 @@ T = TypeVar("T")
 
 class Database(Protocol):
     """`write` returns after COMMIT; giving up on it does not stop it. Both raise ServiceUnavailable when the database is away,
-    for an `urgent` write within 0.8 s in which a server answered nobody, for others after `seconds`.
+    for an `urgent` write within 0.8 s in which a server answered nobody, for others after `seconds`. What takes long of itself,
+    such as many entries to compare, runs `apart`, or everybody would wait for it.
     """
 
     @property
@@ -27,8 +28,8 @@ class Database(Protocol):
         """How many operations were taken on and have not ended; a call that gave up leaves its own behind."""
         ...
 
-    async def write(self, operation: Callable[[Session], T], *, urgent: bool = False, seconds: float = 5.0) -> T: ...
-    async def read(self, operation: Callable[[Session], T]) -> T: ...
+    async def write(self, operation: Callable[[Session], T], *, urgent: bool = False, seconds: float = 5.0, apart: bool = False) -> T: ...
+    async def read(self, operation: Callable[[Session], T], *, seconds: float = 5.0, apart: bool = False) -> T: ...
     async def close(self) -> None: ...
 
 

@@ -31,9 +31,16 @@ _ERRORS = (OSError, DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, a
 class PostgresDatabase:
     """Operations outlive the callers who give up on them; reads see one snapshot."""
 
-    def __init__(self, url: URL, before_commit: Callable[[Session], None], committed: Callable[[], None]) -> None:
-        self._before_commit, self._committed = before_commit, committed
-        settings = {"statement_timeout": "5000", "lock_timeout": "3000", "idle_in_transaction_session_timeout": "10000", "jit": "off"}
+    def __init__(
+        self, url: URL, before_commit: Callable[[Session], None], committed: Callable[[], None], seconds: float = _SECONDS
+    ) -> None:
+        self._url, self._before_commit, self._committed = url, before_commit, committed
+        settings = {
+            "statement_timeout": f"{1000 * seconds:.0f}",
+            "lock_timeout": "3000",
+            "idle_in_transaction_session_timeout": f"{2000 * seconds:.0f}",
+            "jit": "off",
+        }
         options = {"server_settings": settings, "timeout": _CONNECT_SECONDS}
         # Transactions are the driver's own, and connections are kept here: SQLAlchemy's cost a write a fifth more.
         self._engine = create_async_engine(
@@ -51,11 +58,11 @@ class PostgresDatabase:
     def pending(self) -> int:
         return len(self._running)
 
-    async def write(self, operation: Callable[[Session], T], *, urgent: bool = False, seconds: float = _SECONDS) -> T:
-        return await self._accept(self._write(operation, seconds), urgent=urgent)
+    async def write(self, operation: Callable[[Session], T], *, urgent: bool = False, seconds: float = _SECONDS, apart: bool = False) -> T:
+        return await self._accept(self._write(operation, seconds, apart=apart), urgent=urgent)
 
-    async def read(self, operation: Callable[[Session], T]) -> T:
-        return await self._accept(self._read(operation))
+    async def read(self, operation: Callable[[Session], T], *, seconds: float = _SECONDS, apart: bool = False) -> T:
+        return await self._accept(self._read(operation, seconds, apart=apart))
 
     async def close(self) -> None:
         """Finishes what was accepted before it."""
@@ -65,13 +72,15 @@ class PostgresDatabase:
             if line := self._idle.get_nowait():
                 await line.connection.close()
 
-    async def _write(self, operation: Callable[[Session], T], seconds: float) -> T:
-        value = await self._transact(operation, self._before_commit, seconds)
+    async def _write(self, operation: Callable[[Session], T], seconds: float, *, apart: bool) -> T:
+        transact = self._transact_apart if apart else self._transact
+        value = await transact(operation, self._before_commit, seconds)
         self._committed()
         return value
 
-    async def _read(self, operation: Callable[[Session], T]) -> T:
-        return await self._transact(operation, None, _SECONDS, **_SNAPSHOT)
+    async def _read(self, operation: Callable[[Session], T], seconds: float, *, apart: bool) -> T:
+        transact = self._transact_apart if apart else self._transact
+        return await transact(operation, None, seconds, **_SNAPSHOT)
 
     async def _accept(self, work: Coroutine[Any, Any, Any], *, urgent: bool = False) -> Any:  # noqa: ANN401  # whatever the operation returns
         if self._closed:
@@ -88,6 +97,24 @@ class PostgresDatabase:
             self._answers.settle(future, await work, None)
         except BaseException as error:  # noqa: BLE001  # an operation may raise anything, and its caller gets it
             self._answers.settle(future, None, error)
+
+    async def _transact_apart(
+        self,
+        operation: Callable[[Session], T],
+        before_commit: Callable[[Session], None] | None,
+        seconds: float,
+        **options: Any,  # noqa: ANN401  # as for _transact
+    ) -> T:
+        """In a thread, a loop and a connection of its own: what an operation does between its statements blocks its loop."""
+
+        async def run() -> T:
+            database = PostgresDatabase(self._url, self._before_commit, self._committed, seconds)
+            try:
+                return await database._transact(operation, before_commit, seconds, **options)  # of its own kind
+            finally:
+                await database.close()
+
+        return await asyncio.to_thread(asyncio.run, run())
 
     async def _transact(
         self,

@@ -117,8 +117,8 @@ class SqliteDatabase:
         self._write_thread = threading.Thread(target=self._write_groups, name="writer")
         self._write_thread.start()
 
-    async def write(self, operation: Callable[[Session], T], *, urgent: bool = False, seconds: float = 0.0) -> T:
-        """A disk that is slow is waited for, by urgent ones too: it is not a server that may have gone."""
+    async def write(self, operation: Callable[[Session], T], *, urgent: bool = False, seconds: float = 0.0, apart: bool = False) -> T:
+        """A disk that is slow is waited for, by urgent ones too: it is not a server that may have gone. Everything runs apart."""
         if self._closed:
             raise ServiceUnavailable(retry_seconds=RETRY_SECONDS)
         write = _Write(operation, self._answers.expect())
@@ -126,7 +126,7 @@ class SqliteDatabase:
         self._waiting.put(write)
         return await write.future
 
-    async def read(self, operation: Callable[[Session], T]) -> T:
+    async def read(self, operation: Callable[[Session], T], *, seconds: float = 0.0, apart: bool = False) -> T:
         """Sees one snapshot, whatever the number of statements."""
         if self._closed:
             raise ServiceUnavailable(retry_seconds=RETRY_SECONDS)

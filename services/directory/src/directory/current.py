@@ -29,8 +29,10 @@ T = TypeVar("T")
 _CHECK_SECONDS = 2.0
 # A database that takes longer to say which edition it holds counts as away.
 _PATIENCE_SECONDS = 2.0
-# An import of a whole country is one transaction.
+_SECONDS = 5.0
+# An import of a whole country is one transaction, and all of it is read in one.
 _CHANGE_SECONDS = 600.0
+_READ_SECONDS = 60.0
 _SWEEP_SECONDS = 3600.0
 # Above as many changes everything is loaded anew.
 _MAX_CHANGES = 5000
@@ -74,23 +76,25 @@ class CurrentDirectory:
         async with self._turn:
             await self._refresh()
 
-    async def change(self, operation: Callable[[Session], T]) -> T:
-        """Runs an operation in a transaction and loads what it left. Raises ServiceUnavailable when the database is away."""
+    async def change(self, operation: Callable[[Session], T], *, apart: bool = False) -> T:
+        """Runs an operation in a transaction and loads what it left; `apart` where it takes long. Raises ServiceUnavailable when the
+        database is away.
+        """
         async with self._turn:
             # SQLite would write into a file that is gone, and nobody would see it again.
             await self._refresh()
             if self.stale:
                 raise ServiceUnavailable(retry_seconds=_CHECK_SECONDS)
             await self._unlock()
-            result = await self._database.write(operation, seconds=_CHANGE_SECONDS)
+            result = await self._database.write(operation, seconds=_CHANGE_SECONDS if apart else _SECONDS, apart=apart)
             await self._refresh()
         return result
 
-    async def read(self, question: Callable[[Session], T]) -> T:
-        """Asks the database itself. Raises ServiceUnavailable when it is away."""
+    async def read(self, question: Callable[[Session], T], *, apart: bool = False) -> T:
+        """Asks the database itself; `apart` where that takes long. Raises ServiceUnavailable when it is away."""
         if self.stale:
             raise ServiceUnavailable(retry_seconds=_CHECK_SECONDS)
-        return await self._database.read(question)
+        return await self._database.read(question, seconds=_READ_SECONDS if apart else _SECONDS, apart=apart)
 
     async def wait_for_news(self, stop: asyncio.Event, seconds: float) -> None:
         """Returns when another directory is here, when `stop` is set, or after `seconds`."""
@@ -135,7 +139,7 @@ class CurrentDirectory:
             return "another file lies in the place of the one that is open, start again to use it"
         if edition != self._edition:
             find = partial(loading.find_news, edition=self._edition, position=self._position, limit=_MAX_CHANGES)
-            news = await self._database.read(find)
+            news = await self._database.read(find, seconds=_READ_SECONDS, apart=True)
             # In a thread, because a whole country takes a while.
             self.directory = await asyncio.to_thread(loading.load_directory, news, self.directory, self._writer)
             self._load_time, self._edition, self._position = now(), news.edition, news.position

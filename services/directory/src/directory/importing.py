@@ -110,7 +110,7 @@ class Import:
 
     async def _write(self, operation: Any) -> Imported:  # noqa: ANN401
         try:
-            return await self._current.change(operation)
+            return await self._current.change(operation, apart=True)
         except DryRun as shown:
             return shown.imported
 

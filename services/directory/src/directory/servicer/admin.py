@@ -139,7 +139,8 @@ class DirectoryAdminServicer(directory_admin_service_pb2_grpc.DirectoryAdminServ
             yield message
 
     async def ExportDirectory(self, request: pb.ExportDirectoryRequest, context: _Context) -> AsyncIterator[pb.ExportDirectoryResponse]:
-        chunks = await self._current.read(partial(export_directory, request=request, country=self._settings.country))
+        export = partial(export_directory, request=request, country=self._settings.country)
+        chunks = await self._current.read(export, apart=True)
         # In a thread, because a whole country takes a while.
         while chunk := await asyncio.to_thread(next, chunks, b""):
             yield pb.ExportDirectoryResponse(chunk=chunk)

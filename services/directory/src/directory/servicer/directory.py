@@ -46,7 +46,8 @@ class DirectoryServicer(directory_service_pb2_grpc.DirectoryServiceServicer):
     async def GetNumbersBundle(self, request: pb.GetNumbersBundleRequest, context: _Context) -> pb.GetNumbersBundleResponse:
         area = _require(self._current.directory.areas.by_name, request.area, AreaNotFound)
         await context.send_initial_metadata(_BUNDLE_CACHED)
-        return answers.bundle_numbers(self._scene(), area, request.etag)
+        # In a thread, because to choose from a country's facilities takes a while.
+        return await asyncio.to_thread(answers.bundle_numbers, self._scene(), area, request.etag)
 
     async def GetArea(self, request: pb.GetAreaRequest, context: _Context) -> area_pb2.Area:
         return _require(self._current.directory.areas.by_name, request.name, AreaNotFound)
