@@ -67,8 +67,7 @@ def test_tags_become_a_facility_of_its_source() -> None:
         "name": "facilities/osm-n1",
         "display_name": "RSUD Tarakan",
         "categories": ["AMBULANCE", "HOSPITAL"],
-        "latitude": -6.1754,
-        "longitude": 106.8272,
+        "point": {"latitude": -6.1754, "longitude": 106.8272},
         "address": "Jalan Kyai Caringin 7, Jakarta Pusat 10150",
         "numbers": [
             {"number": "119", "use": "CALL"},
