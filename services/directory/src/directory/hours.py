@@ -68,9 +68,15 @@ def spell_holidays(text: str, country: str, year: int) -> str:
     """
     if "PH" not in text:
         return text
-    known = holidays.country_holidays(country, years=range(year - 1, year + 3))
-    dates = ",".join(f"{date.year} {date:%b %d}" for date in sorted(known))
+    dates = _list_dates(country, year)
     return "; ".join(rule for each in _split_rules(text) for rule in _spell_rule(each, dates))
+
+
+# The moon is not computed anew for each place.
+@lru_cache(64)
+def _list_dates(country: str, year: int) -> str:
+    known = holidays.country_holidays(country, years=range(year - 1, year + 3))
+    return ",".join(f"{date.year} {date:%b %d}" for date in sorted(known))
 
 
 def _spell_rule(rule: str, dates: str) -> Iterator[str]:
