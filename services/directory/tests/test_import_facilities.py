@@ -1,6 +1,7 @@
 """Facilities by file: what an import adds, changes, removes and leaves alone; on both databases."""
 
 import asyncio
+import gc
 import json
 from typing import Any
 
@@ -192,13 +193,18 @@ async def test_what_is_exported_changes_nothing_when_it_is_imported(stub: Any, a
 async def find_slowest_answer(stub: Any, admin: Metadata) -> float:
     """While ten thousand facilities are checked, compared, written and loaded."""
     rows = [f"{number},Uji {number},HOSPITAL,{-6.1 - number / 100_000:.5f},106.82,119,24/7" for number in range(10_000)]
+    # What thousands of other tests have left in this process is no burden of the service's.
+    gc.collect()
+    gc.freeze()
     running = asyncio.ensure_future(import_table(stub, admin, "\n".join([HEADER, *rows])))
     slowest, loop = 0.0, asyncio.get_running_loop()
     while not running.done():
         began = loop.time()
         await stub.GetArea(pb.GetAreaRequest(name="areas/31"))
         slowest = max(slowest, loop.time() - began)
+    gc.unfreeze()
     assert (await running).counts == {"added": 10_000}
+    print(f"the slowest answer took {slowest:.2f} s")
     return slowest
 
 
