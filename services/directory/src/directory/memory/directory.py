@@ -106,11 +106,13 @@ class Directory:
 
     def select(self, key: object, entries: Callable[[], Iterable[T]], wanted: Callable[[T], bool]) -> Sequence[T]:
         """Those of the entries that are wanted; the next page of the same list, by its `key`, need not look at each again."""
-        if key not in self._selections:
+        found = self._selections.get(key)
+        if found is None:
             if len(self._selections) >= _MAX_SELECTIONS:
+                # Whoever looks for one at this moment, in another thread, has it already.
                 self._selections.clear()
-            self._selections[key] = [each for each in entries() if wanted(each)]
-        return self._selections[key]
+            found = self._selections[key] = [each for each in entries() if wanted(each)]
+        return found
 
     def list_coverage(self) -> Sequence[Coverage]:
         """By area and category."""
