@@ -1,4 +1,4 @@
-"""The floor that RaiseAlert is measured against: a bare grpc.aio handler that writes the same five rows by the raw driver.
+"""The floor that RaiseAlert is measured against: a bare grpc.aio handler that writes the same six rows by the raw driver.
 
 The same tables, durability and grouping; no identity, no validation, no routing, no telemetry, no entities.
 `python tests/load/floor.py DATABASE_URL PORT`, on a migrated database.
@@ -58,32 +58,41 @@ def make_rows(request: alert_service_pb2.RaiseAlertRequest, name: str, at: Any) 
         "agency": "agencies/jakarta-112",
         "cancel_claim": 0,
         "outcome": 0,
+        "escalation_level": 0,
         "external_ids": "{}",
         "token_hash": request.alert_token.encode(),
         "create_time": at,
         "deliver_time": None,
         "acknowledge_time": None,
+        "dispatch_time": None,
+        "arrive_time": None,
+        "state_time": at,
+        "limit_step": 0,
         "close_time": None,
         "cancel_time": None,
         "update_time": at,
         "revision": 1,
         "caller_update_time": at,
         "caller_revision": 1,
+        "withheld": "{}",
     }
     response = {"alert": name, "agency": alert["agency"], "part": 1, "state": 1, "operator": "", "claimant": "", "request_time": at}
+    response |= {"accept_time": None, "end_time": None, "requester": "", "hand_over": False, "reason": "", "escalation": 0}
     event = {"resource": name, "audience": 1, "actor": "", "create_time": at, "traceparent": ""}
     attributes = '{"user": "", "kind": 1, "silent": false, "restricted": false, "drill": false, "area": "areas/31.71.01.1001"}'
     return {
         "request_keys": {"key": uuid.UUID(request.request_id).bytes, "request_hash": b"x" * 32, "resource": name},
         "alerts": alert,
-        "responses": response | {"accept_time": None, "end_time": None},
+        "responses": response | {"clock_time": at, "step": 0},
+        "timers": {"resource": name, "kind": "answer", "subject": alert["agency"], "due_time": at},
         "raised": event | {"type": "AlertRaised", "attributes": attributes},
         "routed": event | {"type": "AlertRouted", "attributes": '{"agency": "agencies/jakarta-112"}'},
     }
 
 
+TABLES = ("request_keys", "alerts", "responses", "timers")
 EVENT = ("type", "resource", "audience", "actor", "create_time", "attributes", "traceparent")
-COLUMNS = {name: tuple(Model.metadata.tables[name].c.keys()) for name in ("request_keys", "alerts", "responses")} | {"events": EVENT}
+COLUMNS = {name: tuple(Model.metadata.tables[name].c.keys()) for name in TABLES} | {"events": EVENT}
 
 
 def write_sql(table: str, place: Callable[[int], str]) -> str:
@@ -117,7 +126,7 @@ def open_sqlite(path: str) -> Write:
                 group.append(waiting.get())
             connection.execute("BEGIN IMMEDIATE")
             for rows, _ in group:
-                for table in ("request_keys", "alerts", "responses"):
+                for table in TABLES:
                     connection.execute(sql[table], values(table, rows[table]))
                 connection.executemany(sql["events"], [values("events", rows["raised"]), values("events", rows["routed"])])
             connection.execute("COMMIT")
@@ -149,7 +158,7 @@ async def open_postgres(url: str) -> Write:
         rows = make_rows(request, name, now)
         rows["request_keys"]["expire_time"] = now + KEPT
         async with pool.acquire() as connection, connection.transaction():
-            for table in ("request_keys", "alerts", "responses"):
+            for table in TABLES:
                 await connection.execute(sql[table], *values(table, rows[table]))
             await connection.execute("SELECT pg_advisory_xact_lock(358444844865)")
             await connection.executemany(sql["events"], [values("events", rows["raised"]), values("events", rows["routed"])])

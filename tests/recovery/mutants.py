@@ -15,9 +15,10 @@ import chassis.database.operation
 import chassis.database.sqlite
 import chassis.server
 import chassis.tail
-from alerts import operations
-from alerts.model import NewAlert, keys
-from alerts.servicer import AlertServicer
+from alerts.model.alerts import NewAlert
+from alerts.model.tables import keys
+from alerts.operations import alerts as operations
+from alerts.servicer.alerts import AlertServicer
 from alerts.settings import Settings
 from chassis.database import Database, open_database
 from siaga.directory.v1 import directory_service_pb2, directory_service_pb2_grpc

@@ -5,9 +5,13 @@ from typing import Any
 
 from google.protobuf.json_format import ParseDict
 
-from alerts import wire
-from alerts.model import Alert, Position, Response, Routing, Viewer
+from alerts.model.alerts import Alert
+from alerts.model.enums import Routing
+from alerts.model.responses import Response
+from alerts.model.timeline import Position
+from alerts.model.viewers import Viewer
 from alerts.routing import Route
+from alerts.wire import alerts as wire
 from chassis.clock import new_uuid
 from siaga.alerts.v1.alert_service_pb2 import RaiseAlertRequest
 

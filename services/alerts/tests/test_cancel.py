@@ -7,9 +7,10 @@ import pytest
 from moments import RINA, START, make_alert, make_position
 from people import MONAS, Party, People, refusal_of
 
-from alerts import wire
 from alerts.errors import AlertClosed
-from alerts.model import TRACKED_AFTER_CANCEL, View
+from alerts.model.calls import TRACKED_AFTER_CANCEL
+from alerts.model.enums import View
+from alerts.wire import alerts as wire
 from siaga.alerts.v1 import alert_pb2
 
 ELSEWHERE = {"point": {"latitude": -6.3, "longitude": 106.9}}
@@ -191,7 +192,7 @@ class TestTrackingAfterIt:
     @pytest.mark.parametrize("silent", [False, True])
     def test_after_two_hours_it_is_over(self, *, silent: bool, resolved: bool) -> None:
         alert = make_alert(silent=silent, location={"point": MONAS, "fixTime": START.isoformat()})
-        alert.acknowledge("rina", "rina", START)
+        alert.acknowledge("rina", RINA, START)
         alert.cancel(START)
         assert alert.cancel_time
         last = alert.cancel_time + TRACKED_AFTER_CANCEL

@@ -8,9 +8,11 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from moments import BUDI, DEWI, RINA, SARI, after, make_alert, make_position
 
-from alerts import wire
 from alerts.errors import AlertClosed, AlreadyAcknowledged, NotAcknowledged, NotClaimant
-from alerts.model import Alert, State, View, Viewer
+from alerts.model.alerts import Alert
+from alerts.model.enums import State, View
+from alerts.model.viewers import Viewer
+from alerts.wire import alerts as wire
 from siaga.alerts.v1 import alert_pb2
 
 HELPED = alert_pb2.Alert.HELPED
@@ -20,10 +22,10 @@ def operate(alert: Alert, operation: str, by: Viewer, now: datetime) -> None:
     """One operation of the service; what the rules refuse is refused."""
     operations: dict[str, Callable[[], object]] = {
         "confirm_receipt": lambda: alert.confirm_receipt(now),
-        "acknowledge": lambda: alert.acknowledge(by.user, by.user, now),
+        "acknowledge": lambda: alert.acknowledge(by.user, by, now),
         "release": lambda: alert.release(by, now),
         "resolve": lambda: alert.resolve(HELPED, by, now),
-        "add_note": lambda: alert.note_added(now),
+        "add_note": lambda: alert.noted(now),
         "cancel": lambda: alert.cancel(now),
     }
     try:

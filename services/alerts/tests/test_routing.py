@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from shapely import MultiPolygon, Polygon, box
 
 import directory.settings
-from alerts.model import Routing
+from alerts.model.enums import Routing
 from alerts.routing import Route, Router
 from alerts.settings import Settings
 from chassis.settings import Platform

@@ -10,11 +10,17 @@ from moments import BUDI, CITRA, DEWI, RINA, ROOM, SARI, START, after, make_aler
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from alerts import store
-from alerts.model import Alert, Note, Response, State, Viewer, log
+from alerts.model.alerts import Alert
+from alerts.model.enums import State
+from alerts.model.responses import Response
+from alerts.model.tables import log
+from alerts.model.timeline import Note
+from alerts.model.viewers import Viewer
 from alerts.settings import Settings
-from alerts.store import Filters
+from alerts.store import alerts as store
+from alerts.store.alerts import Filters
 from chassis.database import Database, open_database
+from chassis.timers import Timer
 from siaga.alerts.v1 import alert_pb2
 
 FIRE, CRIME, VIOLENCE = alert_pb2.Alert.FIRE, alert_pb2.Alert.CRIME, alert_pb2.Alert.VIOLENCE
@@ -35,7 +41,7 @@ async def keep(database: Database, *alerts: Alert) -> None:
 
     def operation(session: Session) -> None:
         for each in alerts:
-            store.add_alert(session, columns(each), columns(each.responses[0]))
+            store.add_alert(session, columns(each), columns(each.responses[0]), Timer("answer", each.name, each.agency, START))
 
     await database.write(operation)
 
@@ -50,7 +56,7 @@ async def change(database: Database, alert: Alert, work: Callable[[Alert], objec
 
 
 def resolve(alert: Alert, by: Viewer = RINA, now: datetime = START) -> None:
-    alert.acknowledge(by.user, by.user, now)
+    alert.acknowledge(by.user, by, now)
     alert.resolve(alert_pb2.Alert.HELPED, by, now)
 
 
@@ -84,7 +90,7 @@ async def test_an_alert_comes_back_as_it_was_raised(database: Database) -> None:
     for column in Alert.__table__.columns:
         assert getattr(found, column.key) == getattr(raised, column.key), column.key
     for column in Response.__table__.columns:
-        assert getattr(found.lead, column.key) == getattr(raised.lead, column.key), column.key
+        assert getattr(found.parts.lead, column.key) == getattr(raised.parts.lead, column.key), column.key
 
 
 async def test_what_is_absent_is_not_found(database: Database) -> None:
@@ -139,7 +145,7 @@ async def test_each_filter_leaves_out_what_it_does_not_name(database: Database) 
     late = make_alert(kind="OTHER", area="areas/c", now=after(hours=3))
     await keep(database, early, middle, late)
     await change(database, early, lambda alert: resolve(alert, now=after(hours=4)))
-    await change(database, middle, lambda alert: alert.acknowledge("rina", "rina", after(hours=2)))
+    await change(database, middle, lambda alert: alert.acknowledge("rina", RINA, after(hours=2)))
     answers: list[tuple[dict[str, object], Sequence[Alert]]] = [
         ({"states": [State.RAISED]}, [late]),
         ({"states": [State.RAISED, State.RESOLVED]}, [late, early]),
@@ -200,7 +206,7 @@ async def test_a_user_filters_by_what_they_are_shown(database: Database) -> None
 async def test_the_kind_of_a_restricted_alert_is_found_by_those_who_may_see_it(database: Database) -> None:
     violence, silent_fire, fire = make_alert(kind="VIOLENCE"), make_alert(kind="FIRE", silent=True), make_alert(kind="FIRE")
     await keep(database, violence, silent_fire, fire)
-    await change(database, violence, lambda alert: alert.acknowledge("rina", "rina", START))
+    await change(database, violence, lambda alert: alert.acknowledge("rina", RINA, START))
     for viewer, violent, burning in (
         (RINA, [violence], [fire]),
         (BUDI, [], [fire]),

@@ -35,3 +35,75 @@ class AlertClosed(Problem):
 class OperatorRequired(Problem):
     reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.OPERATOR_REQUIRED)
     text = "Say in `operator` which person acts."
+
+
+class AgencyNotFound(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.AGENCY_NOT_FOUND)
+    text = "The directory knows no such agency."
+
+
+class NotRequested(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.NOT_REQUESTED)
+    text = "Nobody waits for this agency's answer to a request."
+
+
+class AlertChanged(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.ALERT_CHANGED)
+    text = "The alert has changed since you read it: read it again."
+
+
+class CallerNotContactable(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.CALLER_NOT_CONTACTABLE)
+    text = "This caller must not be contacted."
+
+
+class UnitNotFound(Problem):
+    """`unit` is the one, where several were named."""
+
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.UNIT_NOT_FOUND)
+    text = "Your agency has no such unit."
+
+
+class UnitExists(Problem):
+    """`name` is the unit that there is."""
+
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.UNIT_EXISTS)
+    text = "There is a unit of this name."
+
+
+class UnitChanged(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.UNIT_CHANGED)
+    text = "The unit has changed since you read it: read it again."
+
+
+class UnitBusy(Problem):
+    """`unit` is the one."""
+
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.UNIT_BUSY)
+    text = "The unit is at work for an alert."
+
+
+class UnitOffDuty(Problem):
+    """`unit` is the one."""
+
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.UNIT_OFF_DUTY)
+    text = "The unit is off duty."
+
+
+class UnitPositionOld(Problem):
+    """`unit` is the one, `seconds` the age of its position."""
+
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.UNIT_POSITION_OLD)
+    text = "The unit may be elsewhere by now: send it with `acceptOldPositions`, or another one."
+
+
+class NotCrew(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.NOT_CREW)
+    text = "Only the unit's crew, or whoever answers for its agency, may do this."
+
+
+class InvalidTransition(Problem):
+    """`status` is the unit's present one."""
+
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.INVALID_TRANSITION)
+    text = "The unit cannot come to this from where it is."

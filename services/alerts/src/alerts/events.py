@@ -1,11 +1,15 @@
 """Which event a change of an alert emits, and who is shown it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import h3
 from sqlalchemy.orm import Session
 
-from alerts.model import Alert, Audience, Kind, log
+from alerts.model.alerts import Alert
+from alerts.model.enums import Audience, Escalation, Kind, State, Status
+from alerts.model.tables import log
+from alerts.model.units import Assignment
 
 # Cells of about 5 km², so that nobody can be found by one.
 _CELL_RESOLUTION = 7
@@ -39,8 +43,16 @@ def alert_acknowledged(session: Session, alert: Alert, operator: str, *, again: 
     log.append(session, "AlertAcknowledged", alert.name, Audience.AGENCY if again else alert.caller_audience, operator)
 
 
+def alert_assigned(session: Session, alert: Alert, operator: str, assignee: str) -> None:
+    log.append(session, "AlertAssigned", alert.name, Audience.AGENCY, operator, assignee=assignee)
+
+
 def alert_released(session: Session, alert: Alert, operator: str) -> None:
     log.append(session, "AlertReleased", alert.name, Audience.AGENCY, operator)
+
+
+def alert_updated(session: Session, alert: Alert, operator: str) -> None:
+    log.append(session, "AlertUpdated", alert.name, alert.caller_audience, operator)
 
 
 def alert_tracked(session: Session, alert: Alert) -> None:
@@ -49,6 +61,60 @@ def alert_tracked(session: Session, alert: Alert) -> None:
 
 def note_added(session: Session, alert: Alert, operator: str, audience: Audience, note: str) -> None:
     log.append(session, "NoteAdded", alert.name, audience, operator, note=note)
+
+
+def contact_recorded(session: Session, alert: Alert, operator: str, means: int, result: int, note: str) -> None:
+    log.append(session, "ContactRecorded", alert.name, Audience.RESPONDER, operator, means=means, result=result, note=note)
+
+
+def message_sent(session: Session, alert: Alert, operator: str) -> None:
+    log.append(session, "MessageSent", alert.name, Audience.CALLER, operator)
+
+
+def agency_requested(session: Session, alert: Alert, operator: str, agency: str) -> None:
+    log.append(session, "AgencyRequested", alert.name, Audience.AGENCY, operator, agency=agency)
+
+
+def agency_accepted(session: Session, alert: Alert, operator: str, agency: str) -> None:
+    log.append(session, "AgencyAccepted", alert.name, Audience.AGENCY, operator, agency=agency)
+
+
+def agency_rejected(session: Session, alert: Alert, operator: str, agency: str) -> None:
+    log.append(session, "AgencyRejected", alert.name, Audience.AGENCY, operator, agency=agency)
+
+
+def alert_handed_over(session: Session, alert: Alert, operator: str) -> None:
+    """Another agency leads, with whoever holds it there or with nobody yet."""
+    log.append(session, "AlertHandedOver", alert.name, alert.caller_audience, operator, agency=alert.agency)
+
+
+def alert_dispatched(session: Session, alert: Alert, operator: str, sent: Sequence[Assignment]) -> None:
+    log.append(session, "AlertDispatched", alert.name, alert.caller_audience, operator, units=[each.unit for each in sent])
+
+
+def assignment_updated(session: Session, alert: Alert, operator: str, assignment: Assignment) -> None:
+    """The caller learns that somebody is on the way or there, and no more of a crew's affairs."""
+    shown = assignment.status in {Status.EN_ROUTE, Status.ON_SCENE}
+    audience = alert.caller_audience if shown else Audience.RESPONDER
+    status = Status(assignment.status).name
+    log.append(session, "AssignmentUpdated", alert.name, audience, operator, unit=assignment.unit, status=status)
+
+
+def alert_escalated(session: Session, alert: Alert, agency: str, called: Escalation) -> None:
+    log.append(session, "AlertEscalated", alert.name, Audience.AGENCY, agency=agency, called=called.name)
+
+
+def alert_overdue(session: Session, alert: Alert) -> None:
+    """It has been in its state for too long: once for whoever holds it, once for the supervisors."""
+    log.append(session, "AlertOverdue", alert.name, Audience.AGENCY, state=State(alert.state).name, step=alert.limit_step)
+
+
+def roll_called(session: Session, alert: Alert, assignment: Assignment, *, missed: bool) -> None:
+    """The crew is asked whether all are well, or has not answered."""
+    kind = "RollCallMissed" if missed else "RollCallDue"
+    log.append(session, kind, alert.name, Audience.RESPONDER, unit=assignment.unit, missed=assignment.missed_roll_calls)
+    if missed and assignment.mayday:
+        log.append(session, "MaydayRaised", alert.name, Audience.RESPONDER, unit=assignment.unit)
 
 
 def alert_resolved(session: Session, alert: Alert, operator: str) -> None:

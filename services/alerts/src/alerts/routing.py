@@ -5,6 +5,7 @@ import logging
 import os
 from collections import defaultdict
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import grpc
@@ -12,7 +13,8 @@ import shapely
 from google.protobuf.message import DecodeError
 from shapely import MultiPolygon
 
-from alerts.model import Routing
+from alerts.model.enums import Routing
+from alerts.model.policies import Limit, Policy
 from chassis import telemetry
 from chassis.geo import AreaIndex, Place
 from siaga.directory.v1 import agency_pb2, directory_service_pb2, directory_service_pb2_grpc, snapshot_pb2
@@ -22,6 +24,7 @@ _CALL_SECONDS = 10.0
 _MAX_SNAPSHOT = 256 * 1024 * 1024
 # Whatever a snapshot or its file has wrong with it, SOS are routed all the same.
 _UNUSABLE = (DecodeError, OSError, ValueError, shapely.errors.ShapelyError)
+_USUAL = Policy()
 _log = logging.getLogger(__name__)
 
 
@@ -44,6 +47,8 @@ class Router:
         self._index = AreaIndex([])
         self._children: dict[str, list[str]] = {}
         self._rooms: dict[str, str] = {}
+        self._parents: dict[str, str] = {}
+        self._policies: dict[str, Policy] = {}
         if kept.exists():
             try:
                 self._learn(directory_service_pb2.GetSnapshotResponse.FromString(kept.read_bytes()))
@@ -64,6 +69,16 @@ class Router:
     def areas_within(self, area: str) -> list[str]:
         """The area and everything within it."""
         return [area, *(each for child in self._children.get(area, []) for each in self.areas_within(child))]
+
+    def knows(self, agency: str) -> bool:
+        return agency in self._parents or agency == self._default.agency
+
+    def find_policy(self, agency: str) -> Policy:
+        return self._policies.get(agency, _USUAL)
+
+    def find_above(self, agency: str) -> str:
+        """Whom to call when the agency does not answer: the one above it, at last the city's room; empty for that one."""
+        return self._parents.get(agency) or (self._default.agency if agency != self._default.agency else "")
 
     async def run(self) -> None:
         """Until cancelled. An unchanged directory costs a call and nothing more."""
@@ -106,6 +121,8 @@ class Router:
                 rooms.setdefault(each.area.name, rooms[each.area.parent])
         # Whatever has a boundary, and of the rest the smallest areas alone: the larger ones' points say less.
         index = AreaIndex(_place(each) for each in snapshot.areas if each.boundary or each.area.name not in children)
+        self._parents = {each.name: each.parent for each in snapshot.agencies}
+        self._policies = {each.name: _read_policy(each.alert_policy) for each in snapshot.agencies if each.HasField("alert_policy")}
         self._index, self._children, self._rooms, self._etag = index, dict(children), rooms, response.etag
 
     def _keep(self, response: directory_service_pb2.GetSnapshotResponse) -> None:
@@ -120,3 +137,23 @@ def _place(record: snapshot_pb2.Snapshot.AreaRecord) -> Place:
     if boundary is not None and not isinstance(boundary, MultiPolygon):
         raise ValueError(boundary.geom_type)
     return Place(record.area.name, boundary, (record.area.point.longitude, record.area.point.latitude))
+
+
+def _read_policy(said: agency_pb2.AlertPolicy) -> Policy:
+    seconds = {field.name: value for field, value in said.ListFields()}
+
+    def read(field: str, usual: timedelta) -> timedelta:
+        return timedelta(seconds=seconds[field]) if field in seconds else usual
+
+    return Policy(
+        deliver=read("deliver_seconds", _USUAL.deliver),
+        acknowledge=read("acknowledge_seconds", _USUAL.acknowledge),
+        supervisor=read("supervisor_seconds", _USUAL.supervisor),
+        parent=read("parent_seconds", _USUAL.parent),
+        roll_call=read("roll_call_seconds", _USUAL.roll_call),
+        position_age=read("position_seconds", _USUAL.position_age),
+        limits=[
+            Limit(each.kind, each.state, timedelta(seconds=each.warn_seconds), timedelta(seconds=each.alert_seconds))
+            for each in said.limits
+        ],
+    )

@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from siaga.alerts.v1 import unit_pb2 as _unit_pb2
 from siaga.type.v1 import point_pb2 as _point_pb2
 import builtins as _builtins
 import sys
@@ -26,9 +27,10 @@ class Alert(_message.Message):
     """A call for help and what became of it.
 
     Who sees what: the caller's side (the alert token or the account that raised it) is never shown going back, and
-    after a cancel nothing that the agency still does. The agency sees everything, except that a restricted alert is
-    open only to its claimant and the agency's supervisors; the others see `name`, `state`, `restricted`, `area`,
-    `agency`, `drill` and the times of it.
+    after a cancel nothing that the agency still does; it is shown neither responses nor assignments. The agency sees
+    everything, except that a restricted alert is open only to its claimant, the agency's supervisors and the crews that
+    are at work for it; the others see `name`, `state`, `restricted`, `area`, `agency`, `drill` and the times of it. So
+    does an agency that has refused the alert or given it away.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -270,6 +272,33 @@ class Alert(_message.Message):
     NON_EMERGENCY: Alert.Outcome.ValueType  # 6
     """Real, but no emergency; referred elsewhere."""
 
+    class _Escalation:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _EscalationEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Alert._Escalation.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        ESCALATION_UNSPECIFIED: Alert._Escalation.ValueType  # 0
+        """Whoever has the alert on their screen."""
+        EVERYONE: Alert._Escalation.ValueType  # 1
+        """Everybody of the agency, again."""
+        SUPERVISOR: Alert._Escalation.ValueType  # 2
+        """The agency's supervisors."""
+        PARENT: Alert._Escalation.ValueType  # 3
+        """The agency above it, up to the city's room; at the top, everybody over and over."""
+
+    class Escalation(_Escalation, metaclass=_EscalationEnumTypeWrapper):
+        """Who is called when nobody answers."""
+
+    ESCALATION_UNSPECIFIED: Alert.Escalation.ValueType  # 0
+    """Whoever has the alert on their screen."""
+    EVERYONE: Alert.Escalation.ValueType  # 1
+    """Everybody of the agency, again."""
+    SUPERVISOR: Alert.Escalation.ValueType  # 2
+    """The agency's supervisors."""
+    PARENT: Alert.Escalation.ValueType  # 3
+    """The agency above it, up to the city's room; at the top, everybody over and over."""
+
     @_typing.final
     class Caller(_message.Message):
         """Who called."""
@@ -495,6 +524,10 @@ class Alert(_message.Message):
         REQUEST_TIME_FIELD_NUMBER: _builtins.int
         ACCEPT_TIME_FIELD_NUMBER: _builtins.int
         END_TIME_FIELD_NUMBER: _builtins.int
+        REQUESTER_FIELD_NUMBER: _builtins.int
+        HAND_OVER_FIELD_NUMBER: _builtins.int
+        ESCALATION_FIELD_NUMBER: _builtins.int
+        REASON_FIELD_NUMBER: _builtins.int
         agency: _builtins.str
         """The agency, `agencies/{agency}`."""
         part: Global___Alert.Response.Part.ValueType
@@ -503,6 +536,14 @@ class Alert(_message.Message):
         """How far it has come."""
         operator: _builtins.str
         """Who of the agency holds the alert now; empty when nobody does."""
+        requester: _builtins.str
+        """The agency that asked for its help, `agencies/{agency}`; empty for the first lead."""
+        hand_over: _builtins.bool
+        """It is asked to lead; until it accepts, the one who asked does."""
+        escalation: Global___Alert.Escalation.ValueType
+        """Who is called by now, because nobody has answered. Starts anew with a release."""
+        reason: _builtins.str
+        """Why it was asked, or why it refused, in the words of whoever did. At most 500 characters."""
         @_builtins.property
         def request_time(self) -> _timestamp_pb2.Timestamp:
             """When the agency was asked."""
@@ -525,10 +566,14 @@ class Alert(_message.Message):
             request_time: _timestamp_pb2.Timestamp | None = ...,
             accept_time: _timestamp_pb2.Timestamp | None = ...,
             end_time: _timestamp_pb2.Timestamp | None = ...,
+            requester: _builtins.str = ...,
+            hand_over: _builtins.bool = ...,
+            escalation: Global___Alert.Escalation.ValueType = ...,
+            reason: _builtins.str = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _typing.Literal["accept_time", b"accept_time", "end_time", b"end_time", "request_time", b"request_time"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_time", b"accept_time", "agency", b"agency", "end_time", b"end_time", "operator", b"operator", "part", b"part", "request_time", b"request_time", "state", b"state"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_time", b"accept_time", "agency", b"agency", "end_time", b"end_time", "escalation", b"escalation", "hand_over", b"hand_over", "operator", b"operator", "part", b"part", "reason", b"reason", "request_time", b"request_time", "requester", b"requester", "state", b"state"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -556,6 +601,8 @@ class Alert(_message.Message):
             """Finished."""
             DECLINED: Alert.Assignment._Status.ValueType  # 5
             """The crew cannot."""
+            ASSIGNED: Alert.Assignment._Status.ValueType  # 6
+            """Sent; the crew has not answered yet."""
 
         class Status(_Status, metaclass=_StatusEnumTypeWrapper):
             """How far the unit has come."""
@@ -572,6 +619,8 @@ class Alert(_message.Message):
         """Finished."""
         DECLINED: Alert.Assignment.Status.ValueType  # 5
         """The crew cannot."""
+        ASSIGNED: Alert.Assignment.Status.ValueType  # 6
+        """Sent; the crew has not answered yet."""
 
         UNIT_FIELD_NUMBER: _builtins.int
         STATUS_FIELD_NUMBER: _builtins.int
@@ -580,10 +629,25 @@ class Alert(_message.Message):
         EN_ROUTE_TIME_FIELD_NUMBER: _builtins.int
         ARRIVE_TIME_FIELD_NUMBER: _builtins.int
         END_TIME_FIELD_NUMBER: _builtins.int
+        AGENCY_FIELD_NUMBER: _builtins.int
+        KIND_FIELD_NUMBER: _builtins.int
+        REASON_FIELD_NUMBER: _builtins.int
+        MISSED_ROLL_CALLS_FIELD_NUMBER: _builtins.int
+        MAYDAY_FIELD_NUMBER: _builtins.int
         unit: _builtins.str
         """The unit, `units/{unit}`."""
         status: Global___Alert.Assignment.Status.ValueType
         """How far it has come."""
+        agency: _builtins.str
+        """The unit's agency, `agencies/{agency}`."""
+        kind: _unit_pb2.Unit.Kind.ValueType
+        """What the unit is."""
+        reason: _builtins.str
+        """Why the crew declined, in its words. At most 500 characters."""
+        missed_roll_calls: _builtins.int
+        """How many calls of the roll the crew has left unanswered, one after the other; two raise a mayday."""
+        mayday: _builtins.bool
+        """The crew does not answer and may itself need help."""
         @_builtins.property
         def dispatch_time(self) -> _timestamp_pb2.Timestamp:
             """When it was sent."""
@@ -614,10 +678,15 @@ class Alert(_message.Message):
             en_route_time: _timestamp_pb2.Timestamp | None = ...,
             arrive_time: _timestamp_pb2.Timestamp | None = ...,
             end_time: _timestamp_pb2.Timestamp | None = ...,
+            agency: _builtins.str = ...,
+            kind: _unit_pb2.Unit.Kind.ValueType = ...,
+            reason: _builtins.str = ...,
+            missed_roll_calls: _builtins.int = ...,
+            mayday: _builtins.bool = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _typing.Literal["accept_time", b"accept_time", "arrive_time", b"arrive_time", "dispatch_time", b"dispatch_time", "en_route_time", b"en_route_time", "end_time", b"end_time"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_time", b"accept_time", "arrive_time", b"arrive_time", "dispatch_time", b"dispatch_time", "en_route_time", b"en_route_time", "end_time", b"end_time", "status", b"status", "unit", b"unit"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_time", b"accept_time", "agency", b"agency", "arrive_time", b"arrive_time", "dispatch_time", b"dispatch_time", "en_route_time", b"en_route_time", "end_time", b"end_time", "kind", b"kind", "mayday", b"mayday", "missed_roll_calls", b"missed_roll_calls", "reason", b"reason", "status", b"status", "unit", b"unit"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -24,13 +24,15 @@ _sym_db = _symbol_database.Default()
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
+from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from siaga.access.v1 import access_pb2 as siaga_dot_access_dot_v1_dot_access__pb2
 from siaga.alerts.v1 import alert_pb2 as siaga_dot_alerts_dot_v1_dot_alert__pb2
 from siaga.alerts.v1 import events_pb2 as siaga_dot_alerts_dot_v1_dot_events__pb2
+from siaga.alerts.v1 import unit_pb2 as siaga_dot_alerts_dot_v1_dot_unit__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#siaga/alerts/v1/alert_service.proto\x12\x0fsiaga.alerts.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1csiaga/access/v1/access.proto\x1a\x1bsiaga/alerts/v1/alert.proto\x1a\x1csiaga/alerts/v1/events.proto\"\xd2\x05\n\x11RaiseAlertRequest\x12\x1f\n\nrequest_id\x18\x01 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x12;\n\x0b\x61lert_token\x18\x02 \x01(\tB&\xbaH#r\x1e\x32\x1c^[A-Za-z0-9._~+/=-]{22,128}$\xd8\x01\x01\x12\x33\n\x04kind\x18\x03 \x01(\x0e\x32\x1b.siaga.alerts.v1.Alert.KindB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12@\n\x07subject\x18\x04 \x01(\x0e\x32%.siaga.alerts.v1.Alert.Caller.SubjectB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x39\n\x07\x63hannel\x18\x05 \x01(\x0e\x32\x1e.siaga.alerts.v1.Alert.ChannelB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12-\n\x06\x63\x61ller\x18\x06 \x01(\x0b\x32\x1d.siaga.alerts.v1.Alert.Caller\x12N\n\x12\x63ontact_preference\x18\x07 \x01(\x0e\x32(.siaga.alerts.v1.Alert.ContactPreferenceB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x31\n\x08location\x18\x08 \x01(\x0b\x32\x1f.siaga.alerts.v1.Alert.Location\x12-\n\x06target\x18\t \x01(\x0b\x32\x1d.siaga.alerts.v1.Alert.Target\x12\x16\n\x04note\x18\n \x01(\tB\x08\xbaH\x05r\x03\x18\xa0\x1f\x12\x0e\n\x06silent\x18\x0b \x01(\x08\x12\r\n\x05\x64rill\x18\x0c \x01(\x08\x12\x61\n\x0c\x65xternal_ids\x18\r \x03(\x0b\x32\x33.siaga.alerts.v1.RaiseAlertRequest.ExternalIdsEntryB\x16\xbaH\x13\x9a\x01\x10\x10\n\"\x06r\x04\x10\x01\x18\x64*\x04r\x02\x18\x64\x1a\x32\n\x10\x45xternalIdsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x84\x01\n\x12RaiseAlertResponse\x12%\n\x05\x61lert\x18\x01 \x01(\x0b\x32\x16.siaga.alerts.v1.Alert\x12\x13\n\x0b\x61lert_token\x18\x02 \x01(\t\x12\x16\n\x0eignored_fields\x18\x03 \x03(\t\x12\x1a\n\x12\x63redential_problem\x18\x04 \x01(\t\">\n\x0fGetAlertRequest\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^alerts/[0-9a-f-]{36}$\"\xe7\x03\n\x11ListAlertsRequest\x12\x1d\n\tpage_size\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\x12:\n\x05state\x18\x03 \x03(\x0e\x32\x1c.siaga.alerts.v1.Alert.StateB\r\xbaH\n\x92\x01\x07\"\x05\x82\x01\x02\x10\x01\x12\x38\n\x04kind\x18\x04 \x03(\x0e\x32\x1b.siaga.alerts.v1.Alert.KindB\r\xbaH\n\x92\x01\x07\"\x05\x82\x01\x02\x10\x01\x12\x33\n\x04\x61rea\x18\x05 \x01(\tB%\xbaH\"r\x1d\x32\x1b^areas/[A-Za-z0-9.-]{1,60}$\xd8\x01\x01\x12\x38\n\x06\x61gency\x18\x06 \x01(\tB(\xbaH%r 2\x1e^agencies/[A-Za-z0-9.-]{1,60}$\xd8\x01\x01\x12\x31\n\rcreated_after\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x63reated_before\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rupdated_after\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0einclude_drills\x18\n \x01(\x08\"U\n\x12ListAlertsResponse\x12&\n\x06\x61lerts\x18\x01 \x03(\x0b\x32\x16.siaga.alerts.v1.Alert\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa1\x01\n\x11TrackAlertRequest\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^alerts/[0-9a-f-]{36}$\x12\x1f\n\nrequest_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x12>\n\tlocations\x18\x03 \x03(\x0b\x32\x1f.siaga.alerts.v1.Alert.LocationB\n\xbaH\x07\x92\x01\x04\x08\x01\x10\x64\"Z\n\x11WatchAlertRequest\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^alerts/[0-9a-f-]{36}$\x12\x18\n\x06\x63ursor\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\"F\n\x12WatchAlertsRequest\x12\x18\n\x06\x63ursor\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x16\n\x0einclude_drills\x18\x02 \x01(\x08\"\xc8\x05\n\x13WatchAlertsResponse\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12;\n\x05\x65vent\x18\x02 \x01(\x0b\x32*.siaga.alerts.v1.WatchAlertsResponse.EventH\x00\x12H\n\x0csnapshot_end\x18\x03 \x01(\x0b\x32\x30.siaga.alerts.v1.WatchAlertsResponse.SnapshotEndH\x00\x12\x43\n\theartbeat\x18\x04 \x01(\x0b\x32..siaga.alerts.v1.WatchAlertsResponse.HeartbeatH\x00\x12\x39\n\x04left\x18\x05 \x01(\x0b\x32).siaga.alerts.v1.WatchAlertsResponse.LeftH\x00\x12\x37\n\x03\x65nd\x18\x06 \x01(\x0b\x32(.siaga.alerts.v1.WatchAlertsResponse.EndH\x00\x1am\n\x05\x45vent\x12\x0c\n\x04type\x18\x01 \x01(\t\x12%\n\x05\x61lert\x18\x02 \x01(\x0b\x32\x16.siaga.alerts.v1.Alert\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a\r\n\x0bSnapshotEnd\x1a\x0b\n\tHeartbeat\x1a\x14\n\x04Left\x12\x0c\n\x04name\x18\x01 \x01(\t\x1a\xb4\x01\n\x03\x45nd\x12?\n\x06reason\x18\x01 \x01(\x0e\x32/.siaga.alerts.v1.WatchAlertsResponse.End.Reason\"l\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x0f\n\x0bSLOW_READER\x10\x01\x12\x14\n\x10SERVICE_STOPPING\x10\x02\x12\x11\n\rTOKEN_EXPIRED\x10\x03\x12\x10\n\x0c\x41LERT_CLOSED\x10\x04\x42\t\n\x07\x63ontent\"\x80\x01\n\x15\x43onfirmReceiptRequest\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^alerts/[0-9a-f-]{36}$\x12\x1f\n\nrequest_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x12\x19\n\x08operator\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\"\x82\x01\n\x17\x41\x63knowledgeAlertRequest\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^alerts/[0-9a-f-]{36}$\x12\x1f\n\nrequest_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x12\x19\n\x08operator\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\"~\n\x13ReleaseAlertRequest\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^alerts/[0-9a-f-]{36}$\x12\x1f\n\nrequest_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x12\x19\n\x08operator\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\"\xbb\x01\n\x13ResolveAlertRequest\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^alerts/[0-9a-f-]{36}$\x12\x1f\n\nrequest_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x12;\n\x07outcome\x18\x03 \x01(\x0e\x32\x1e.siaga.alerts.v1.Alert.OutcomeB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x19\n\x08operator\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\"x\n\x12\x43\x61ncelAlertRequest\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^alerts/[0-9a-f-]{36}$\x12\x1f\n\nrequest_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x12\x14\n\x03pin\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18@\"\xd5\x01\n\x0e\x41\x64\x64NoteRequest\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^alerts/[0-9a-f-]{36}$\x12\x1f\n\nrequest_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x12\x18\n\x04text\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xa0\x1f\x12@\n\x08\x61udience\x18\x04 \x01(\x0e\x32$.siaga.alerts.v1.AlertEvent.AudienceB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x19\n\x08operator\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\"\x82\x01\n\x16ListAlertEventsRequest\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^alerts/[0-9a-f-]{36}$\x12\x1d\n\tpage_size\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\"_\n\x17ListAlertEventsResponse\x12+\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1b.siaga.alerts.v1.AlertEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\x9a\r\n\x0c\x41lertService\x12~\n\nRaiseAlert\x12\".siaga.alerts.v1.RaiseAlertRequest\x1a#.siaga.alerts.v1.RaiseAlertResponse\"\'\x8a\xb5\x18\x08\x10\x02\x18\x01 \x01\x30\x01\x82\xd3\xe4\x93\x02\x15\"\x10/v1/alerts:raise:\x01*\x12g\n\x08GetAlert\x12 .siaga.alerts.v1.GetAlertRequest\x1a\x16.siaga.alerts.v1.Alert\"!\x8a\xb5\x18\x02\x10\x02\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/{name=alerts/*}\x12u\n\nListAlerts\x12\".siaga.alerts.v1.ListAlertsRequest\x1a#.siaga.alerts.v1.ListAlertsResponse\"\x1e\x8a\xb5\x18\x08\n\x04\x01\x03\x04\x05\x10\x01\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/alerts\x12v\n\nTrackAlert\x12\".siaga.alerts.v1.TrackAlertRequest\x1a\x16.siaga.alerts.v1.Alert\",\x8a\xb5\x18\x04\x10\x02 \x01\x82\xd3\xe4\x93\x02\x1e\"\x19/v1/{name=alerts/*}:track:\x01*\x12\x83\x01\n\nWatchAlert\x12\".siaga.alerts.v1.WatchAlertRequest\x1a$.siaga.alerts.v1.WatchAlertsResponse\")\x8a\xb5\x18\x04\x10\x02 \x01\x82\xd3\xe4\x93\x02\x1b\x12\x19/v1/{name=alerts/*}:watch0\x01\x12\x81\x01\n\x0bWatchAlerts\x12#.siaga.alerts.v1.WatchAlertsRequest\x1a$.siaga.alerts.v1.WatchAlertsResponse\"%\x8a\xb5\x18\t\n\x03\x03\x04\x05\x10\x01 \x01\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/alerts:watch0\x01\x12\x8c\x01\n\x0e\x43onfirmReceipt\x12&.siaga.alerts.v1.ConfirmReceiptRequest\x1a\x16.siaga.alerts.v1.Alert\":\x8a\xb5\x18\t\n\x03\x03\x04\x05\x10\x01 \x01\x82\xd3\xe4\x93\x02\'\"\"/v1/{name=alerts/*}:confirmReceipt:\x01*\x12\x8d\x01\n\x10\x41\x63knowledgeAlert\x12(.siaga.alerts.v1.AcknowledgeAlertRequest\x1a\x16.siaga.alerts.v1.Alert\"7\x8a\xb5\x18\t\n\x03\x03\x04\x05\x10\x01 \x01\x82\xd3\xe4\x93\x02$\"\x1f/v1/{name=alerts/*}:acknowledge:\x01*\x12\x81\x01\n\x0cReleaseAlert\x12$.siaga.alerts.v1.ReleaseAlertRequest\x1a\x16.siaga.alerts.v1.Alert\"3\x8a\xb5\x18\t\n\x03\x03\x04\x05\x10\x01 \x01\x82\xd3\xe4\x93\x02 \"\x1b/v1/{name=alerts/*}:release:\x01*\x12\x81\x01\n\x0cResolveAlert\x12$.siaga.alerts.v1.ResolveAlertRequest\x1a\x16.siaga.alerts.v1.Alert\"3\x8a\xb5\x18\t\n\x03\x03\x04\x05\x10\x01 \x01\x82\xd3\xe4\x93\x02 \"\x1b/v1/{name=alerts/*}:resolve:\x01*\x12y\n\x0b\x43\x61ncelAlert\x12#.siaga.alerts.v1.CancelAlertRequest\x1a\x16.siaga.alerts.v1.Alert\"-\x8a\xb5\x18\x04\x10\x02 \x01\x82\xd3\xe4\x93\x02\x1f\"\x1a/v1/{name=alerts/*}:cancel:\x01*\x12u\n\x07\x41\x64\x64Note\x12\x1f.siaga.alerts.v1.AddNoteRequest\x1a\x16.siaga.alerts.v1.Alert\"1\x8a\xb5\x18\x07\n\x03\x03\x04\x05\x10\x01\x82\xd3\xe4\x93\x02 \"\x1b/v1/{name=alerts/*}:addNote:\x01*\x12\x8e\x01\n\x0fListAlertEvents\x12\'.siaga.alerts.v1.ListAlertEventsRequest\x1a(.siaga.alerts.v1.ListAlertEventsResponse\"(\x8a\xb5\x18\x02\x10\x02\x82\xd3\xe4\x93\x02\x1c\x12\x1a/v1/{name=alerts/*}/eventsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#siaga/alerts/v1/alert_service.proto\x12\x0fsiaga.alerts.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1csiaga/access/v1/access.proto\x1a\x1bsiaga/alerts/v1/alert.proto\x1a\x1csiaga/alerts/v1/events.proto\x1a\x1asiaga/alerts/v1/unit.proto\"\xd2\x05\n\x11RaiseAlertRequest\x12\x1f\n\nrequest_id\x18\x01 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x12;\n\x0b\x61lert_token\x18\x02 \x01(\tB&\xbaH#r\x1e\x32\x1c^[A-Za-z0-9._~+/=-]{22,128}$\xd8\x01\x01\x12\x33\n\x04kind\x18\x03 \x01(\x0e\x32\x1b.siaga.alerts.v1.Alert.KindB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12@\n\x07subject\x18\x04 \x01(\x0e\x32%.siaga.alerts.v1.Alert.Caller.SubjectB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x39\n\x07\x63hannel\x18\x05 \x01(\x0e\x32\x1e.siaga.alerts.v1.Alert.ChannelB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12-\n\x06\x63\x61ller\x18\x06 \x01(\x0b\x32\x1d.siaga.alerts.v1.Alert.Caller\x12N\n\x12\x63ontact_preference\x18\x07 \x01(\x0e\x32(.siaga.alerts.v1.Alert.ContactPreferenceB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x31\n\x08location\x18\x08 \x01(\x0b\x32\x1f.siaga.alerts.v1.Alert.Location\x12-\n\x06target\x18\t \x01(\x0b\x32\x1d.siaga.alerts.v1.Alert.Target\x12\x16\n\x04note\x18\n \x01(\tB\x08\xbaH\x05r\x03\x18\xa0\x1f\x12\x0e\n\x06silent\x18\x0b \x01(\x08\x12\r\n\x05\x64rill\x18\x0c \x01(\x08\x12\x61\n\x0c\x65xternal_ids\x18\r \x03(\x0b\x32\x33.siaga.alerts.v1.RaiseAlertRequest.ExternalIdsEntryB\x16\xbaH\x13\x9a\x01\x10\x10\n\"\x06r\x04\x10\x01\x18\x64*\x04r\x02\x18\x64\x1a\x32\n\x10\x45xternalIdsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x84\x01\n\x12RaiseAlertResponse\x12%\n\x05\x61lert\x18\x01 \x01(\x0b\x32\x16.siaga.alerts.v1.Alert\x12\x13\n\x0b\x61lert_token\x18\x02 \x01(\t\x12\x16\n\x0eignored_fields\x18\x03 \x03(\t\x12\x1a\n\x12\x63redential_problem\x18\x04 \x01(\t\">\n\x0fGetAlertRequest\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^alerts/[0-9a-f-]{36}$\"\xe7\x03\n\x11ListAlertsRequest\x12\x1d\n\tpage_size\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\x12:\n\x05state\x18\x03 \x03(\x0e\x32\x1c.siaga.alerts.v1.Alert.StateB\r\xbaH\n\x92\x01\x07\"\x05\x82\x01\x02\x10\x01\x12\x38\n\x04kind\x18\x04 \x03(\x0e\x32\x1b.siaga.alerts.v1.Alert.KindB\r\xbaH\n\x92\x01\x07\"\x05\x82\x01\x02\x10\x01\x12\x33\n\x04\x61rea\x18\x05 \x01(\tB%\xbaH\"r\x1d\x32\x1b^areas/[A-Za-z0-9.-]{1,60}$\xd8\x01\x01\x12\x38\n\x06\x61gency\x18\x06 \x01(\tB(\xbaH%r 2\x1e^agencies/[A-Za-z0-9.-]{1,60}$\xd8\x01\x01\x12\x31\n\rcreated_after\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x63reated_before\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rupdated_after\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0einclude_drills\x18\n \x01(\x08\"U\n\x12ListAlertsResponse\x12&\n\x06\x61lerts\x18\x01 \x03(\x0b\x32\x16.siaga.alerts.v1.Alert\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa1\x01\n\x11TrackAlertRequest\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^alerts/[0-9a-f-]{36}$\x12\x1f\n\nrequest_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x12>\n\tlocations\x18\x03 \x03(\x0b\x32\x1f.siaga.alerts.v1.Alert.LocationB\n\xbaH\x07\x92\x01\x04\x08\x01\x10\x64\"Z\n\x11WatchAlertRequest\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^alerts/[0-9a-f-]{36}$\x12\x18\n\x06\x63ursor\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\"F\n\x12WatchAlertsRequest\x12\x18\n\x06\x63ursor\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x16\n\x0einclude_drills\x18\x02 \x01(\x08\"\xc8\x05\n\x13WatchAlertsResponse\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12;\n\x05\x65vent\x18\x02 \x01(\x0b\x32*.siaga.alerts.v1.WatchAlertsResponse.EventH\x00\x12H\n\x0csnapshot_end\x18\x03 \x01(\x0b\x32\x30.siaga.alerts.v1.WatchAlertsResponse.SnapshotEndH\x00\x12\x43\n\theartbeat\x18\x04 \x01(\x0b\x32..siaga.alerts.v1.WatchAlertsResponse.HeartbeatH\x00\x12\x39\n\x04left\x18\x05 \x01(\x0b\x32).siaga.alerts.v1.WatchAlertsResponse.LeftH\x00\x12\x37\n\x03\x65nd\x18\x06 \x01(\x0b\x32(.siaga.alerts.v1.WatchAlertsResponse.EndH\x00\x1am\n\x05\x45vent\x12\x0c\n\x04type\x18\x01 \x01(\t\x12%\n\x05\x61lert\x18\x02 \x01(\x0b\x32\x16.siaga.alerts.v1.Alert\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a\r\n\x0bSnapshotEnd\x1a\x0b\n\tHeartbeat\x1a\x14\n\x04Left\x12\x0c\n\x04name\x18\x01 \x01(\t\x1a\xb4\x01\n\x03\x45nd\x12?\n\x06reason\x18\x01 \x01(\x0e\x32/.siaga.alerts.v1.WatchAlertsResponse.End.Reason\"l\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x0f\n\x0bSLOW_READER\x10\x01\x12\x14\n\x10SERVICE_STOPPING\x10\x02\x12\x11\n\rTOKEN_EXPIRED\x10\x03\x12\x10\n\x0c\x41LERT_CLOSED\x10\x04\x42\t\n\x07\x63ontent\"\x80\x01\n\x15\x43onfirmReceiptRequest\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^alerts/[0-9a-f-]{36}$\x12\x1f\n\nrequest_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x12\x19\n\x08operator\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\"\x82\x01\n\x17\x41\x63knowledgeAlertRequest\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^alerts/[0-9a-f-]{36}$\x12\x1f\n\nrequest_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x12\x19\n\x08operator\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\"~\n\x13ReleaseAlertRequest\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^alerts/[0-9a-f-]{36}$\x12\x1f\n\nrequest_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x12\x19\n\x08operator\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\"\xbb\x01\n\x13ResolveAlertRequest\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^alerts/[0-9a-f-]{36}$\x12\x1f\n\nrequest_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x12;\n\x07outcome\x18\x03 \x01(\x0e\x32\x1e.siaga.alerts.v1.Alert.OutcomeB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x19\n\x08operator\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\"x\n\x12\x43\x61ncelAlertRequest\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^alerts/[0-9a-f-]{36}$\x12\x1f\n\nrequest_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x12\x14\n\x03pin\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18@\"\xd5\x01\n\x0e\x41\x64\x64NoteRequest\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^alerts/[0-9a-f-]{36}$\x12\x1f\n\nrequest_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x12\x18\n\x04text\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xa0\x1f\x12@\n\x08\x61udience\x18\x04 \x01(\x0e\x32$.siaga.alerts.v1.AlertEvent.AudienceB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x19\n\x08operator\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\"\x82\x01\n\x16ListAlertEventsRequest\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^alerts/[0-9a-f-]{36}$\x12\x1d\n\tpage_size\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\"_\n\x17ListAlertEventsResponse\x12+\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1b.siaga.alerts.v1.AlertEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x7f\n\x12\x41ssignAlertRequest\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^alerts/[0-9a-f-]{36}$\x12\x1f\n\nrequest_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x12\x1b\n\x08\x61ssignee\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18\x64\"\xb0\x01\n\x12UpdateAlertRequest\x12\x1f\n\nrequest_id\x18\x01 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x12-\n\x05\x61lert\x18\x02 \x01(\x0b\x32\x16.siaga.alerts.v1.AlertB\x06\xbaH\x03\xc8\x01\x01\x12/\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x19\n\x08operator\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\"\xd3\x03\n\x14RecordContactRequest\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^alerts/[0-9a-f-]{36}$\x12\x1f\n\nrequest_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x12\x46\n\x05means\x18\x03 \x01(\x0e\x32+.siaga.alerts.v1.RecordContactRequest.MeansB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12H\n\x06result\x18\x04 \x01(\x0e\x32,.siaga.alerts.v1.RecordContactRequest.ResultB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x16\n\x04text\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\xa0\x1f\x12\x19\n\x08operator\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\"=\n\x05Means\x12\x15\n\x11MEANS_UNSPECIFIED\x10\x00\x12\x08\n\x04\x43\x41LL\x10\x01\x12\x08\n\x04TEXT\x10\x02\x12\t\n\x05VISIT\x10\x03\"i\n\x06Result\x12\x16\n\x12RESULT_UNSPECIFIED\x10\x00\x12\x0b\n\x07REACHED\x10\x01\x12\r\n\tNO_ANSWER\x10\x02\x12\x08\n\x04\x42USY\x10\x03\x12\x0f\n\x0bUNAVAILABLE\x10\x04\x12\x10\n\x0cOTHER_PERSON\x10\x05\"\xdd\x01\n\x0c\x41lertMessage\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x34\n\x06sender\x18\x02 \x01(\x0e\x32$.siaga.alerts.v1.AlertMessage.Sender\x12\x10\n\x08operator\x18\x03 \x01(\t\x12\x0c\n\x04text\x18\x04 \x01(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"8\n\x06Sender\x12\x16\n\x12SENDER_UNSPECIFIED\x10\x00\x12\n\n\x06\x43\x41LLER\x10\x01\x12\n\n\x06\x41GENCY\x10\x02\"\x97\x01\n\x12SendMessageRequest\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^alerts/[0-9a-f-]{36}$\x12\x1f\n\nrequest_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x12\x18\n\x04text\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xe8\x07\x12\x19\n\x08operator\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\"\x7f\n\x13ListMessagesRequest\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^alerts/[0-9a-f-]{36}$\x12\x1d\n\tpage_size\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\"`\n\x14ListMessagesResponse\x12/\n\x08messages\x18\x01 \x03(\x0b\x32\x1d.siaga.alerts.v1.AlertMessage\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xd0\x01\n\x14RequestAgencyRequest\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^alerts/[0-9a-f-]{36}$\x12\x1f\n\nrequest_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x12\x35\n\x06\x61gency\x18\x03 \x01(\tB%\xbaH\"r 2\x1e^agencies/[A-Za-z0-9.-]{1,60}$\x12\x18\n\x06reason\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\x12\x19\n\x08operator\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\"\xa3\x02\n\x17RespondToRequestRequest\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^alerts/[0-9a-f-]{36}$\x12\x1f\n\nrequest_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x12K\n\x06\x61nswer\x18\x03 \x01(\x0e\x32/.siaga.alerts.v1.RespondToRequestRequest.AnswerB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x18\n\x06reason\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\x12\x19\n\x08operator\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\"8\n\x06\x41nswer\x12\x16\n\x12\x41NSWER_UNSPECIFIED\x10\x00\x12\n\n\x06\x41\x43\x43\x45PT\x10\x01\x12\n\n\x06REJECT\x10\x02\"\xd0\x01\n\x14HandOverAlertRequest\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^alerts/[0-9a-f-]{36}$\x12\x1f\n\nrequest_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x12\x35\n\x06\x61gency\x18\x03 \x01(\tB%\xbaH\"r 2\x1e^agencies/[A-Za-z0-9.-]{1,60}$\x12\x18\n\x06reason\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\x12\x19\n\x08operator\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\"b\n\x15RecommendUnitsRequest\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^alerts/[0-9a-f-]{36}$\x12\x1c\n\tmax_units\x18\x02 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\"\xb9\x05\n\x16RecommendUnitsResponse\x12O\n\x0frecommendations\x18\x01 \x03(\x0b\x32\x36.siaga.alerts.v1.RecommendUnitsResponse.Recommendation\x12\x45\n\nshortfalls\x18\x02 \x03(\x0b\x32\x31.siaga.alerts.v1.RecommendUnitsResponse.Shortfall\x1a\xa8\x01\n\x0eRecommendation\x12#\n\x04unit\x18\x01 \x01(\x0b\x32\x15.siaga.alerts.v1.Unit\x12\x1c\n\x0f\x64istance_meters\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12?\n\x07reasons\x18\x03 \x03(\x0e\x32..siaga.alerts.v1.RecommendUnitsResponse.ReasonB\x12\n\x10_distance_meters\x1a\xcf\x01\n\tShortfall\x12(\n\x04kind\x18\x01 \x01(\x0e\x32\x1a.siaga.alerts.v1.Unit.Kind\x12H\n\x06reason\x18\x02 \x01(\x0e\x32\x38.siaga.alerts.v1.RecommendUnitsResponse.Shortfall.Reason\"N\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x14\n\x10NONE_OF_THE_KIND\x10\x01\x12\x0c\n\x08OFF_DUTY\x10\x02\x12\x08\n\x04\x42USY\x10\x03\"\x89\x01\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x0b\n\x07NEAREST\x10\x01\x12\x0c\n\x08SUITABLE\x10\x02\x12\x0e\n\nOTHER_KIND\x10\x03\x12\x11\n\rPLACE_UNKNOWN\x10\x04\x12\x10\n\x0cPOSITION_OLD\x10\x05\x12\x17\n\x13\x41LERT_PLACE_UNKNOWN\x10\x06\"\xdb\x01\n\x14\x44ispatchAlertRequest\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^alerts/[0-9a-f-]{36}$\x12\x1f\n\nrequest_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x12<\n\x05units\x18\x03 \x03(\tB-\xbaH*\x92\x01\'\x08\x01\x10\x14\x18\x01\"\x1fr\x1d\x32\x1b^units/[A-Za-z0-9.-]{1,60}$\x12\x1c\n\x14\x61\x63\x63\x65pt_old_positions\x18\x04 \x01(\x08\x12\x19\n\x08operator\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\"\x96\x02\n\x17UpdateAssignmentRequest\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^alerts/[0-9a-f-]{36}$\x12\x1f\n\nrequest_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x12\x30\n\x04unit\x18\x03 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^units/[A-Za-z0-9.-]{1,60}$\x12\x46\n\x06status\x18\x04 \x01(\x0e\x32(.siaga.alerts.v1.Alert.Assignment.StatusB\x0c\xbaH\t\x82\x01\x06\x10\x01 \x00 \x06\x12\x18\n\x06reason\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\x12\x19\n\x08operator\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\"e\n\x17WatchAssignmentsRequest\x12\x30\n\x04unit\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^units/[A-Za-z0-9.-]{1,60}$\x12\x18\n\x06\x63ursor\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x32\xbd\x1a\n\x0c\x41lertService\x12~\n\nRaiseAlert\x12\".siaga.alerts.v1.RaiseAlertRequest\x1a#.siaga.alerts.v1.RaiseAlertResponse\"\'\x8a\xb5\x18\x08\x10\x02\x18\x01 \x01\x30\x01\x82\xd3\xe4\x93\x02\x15\"\x10/v1/alerts:raise:\x01*\x12g\n\x08GetAlert\x12 .siaga.alerts.v1.GetAlertRequest\x1a\x16.siaga.alerts.v1.Alert\"!\x8a\xb5\x18\x02\x10\x02\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/{name=alerts/*}\x12u\n\nListAlerts\x12\".siaga.alerts.v1.ListAlertsRequest\x1a#.siaga.alerts.v1.ListAlertsResponse\"\x1e\x8a\xb5\x18\x08\n\x04\x01\x03\x04\x05\x10\x01\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/alerts\x12v\n\nTrackAlert\x12\".siaga.alerts.v1.TrackAlertRequest\x1a\x16.siaga.alerts.v1.Alert\",\x8a\xb5\x18\x04\x10\x02 \x01\x82\xd3\xe4\x93\x02\x1e\"\x19/v1/{name=alerts/*}:track:\x01*\x12\x83\x01\n\nWatchAlert\x12\".siaga.alerts.v1.WatchAlertRequest\x1a$.siaga.alerts.v1.WatchAlertsResponse\")\x8a\xb5\x18\x04\x10\x02 \x01\x82\xd3\xe4\x93\x02\x1b\x12\x19/v1/{name=alerts/*}:watch0\x01\x12\x81\x01\n\x0bWatchAlerts\x12#.siaga.alerts.v1.WatchAlertsRequest\x1a$.siaga.alerts.v1.WatchAlertsResponse\"%\x8a\xb5\x18\t\n\x03\x03\x04\x05\x10\x01 \x01\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/alerts:watch0\x01\x12\x8c\x01\n\x0e\x43onfirmReceipt\x12&.siaga.alerts.v1.ConfirmReceiptRequest\x1a\x16.siaga.alerts.v1.Alert\":\x8a\xb5\x18\t\n\x03\x03\x04\x05\x10\x01 \x01\x82\xd3\xe4\x93\x02\'\"\"/v1/{name=alerts/*}:confirmReceipt:\x01*\x12\x8d\x01\n\x10\x41\x63knowledgeAlert\x12(.siaga.alerts.v1.AcknowledgeAlertRequest\x1a\x16.siaga.alerts.v1.Alert\"7\x8a\xb5\x18\t\n\x03\x03\x04\x05\x10\x01 \x01\x82\xd3\xe4\x93\x02$\"\x1f/v1/{name=alerts/*}:acknowledge:\x01*\x12\x81\x01\n\x0cReleaseAlert\x12$.siaga.alerts.v1.ReleaseAlertRequest\x1a\x16.siaga.alerts.v1.Alert\"3\x8a\xb5\x18\t\n\x03\x03\x04\x05\x10\x01 \x01\x82\xd3\xe4\x93\x02 \"\x1b/v1/{name=alerts/*}:release:\x01*\x12\x81\x01\n\x0cResolveAlert\x12$.siaga.alerts.v1.ResolveAlertRequest\x1a\x16.siaga.alerts.v1.Alert\"3\x8a\xb5\x18\t\n\x03\x03\x04\x05\x10\x01 \x01\x82\xd3\xe4\x93\x02 \"\x1b/v1/{name=alerts/*}:resolve:\x01*\x12y\n\x0b\x43\x61ncelAlert\x12#.siaga.alerts.v1.CancelAlertRequest\x1a\x16.siaga.alerts.v1.Alert\"-\x8a\xb5\x18\x04\x10\x02 \x01\x82\xd3\xe4\x93\x02\x1f\"\x1a/v1/{name=alerts/*}:cancel:\x01*\x12u\n\x07\x41\x64\x64Note\x12\x1f.siaga.alerts.v1.AddNoteRequest\x1a\x16.siaga.alerts.v1.Alert\"1\x8a\xb5\x18\x07\n\x03\x03\x04\x05\x10\x01\x82\xd3\xe4\x93\x02 \"\x1b/v1/{name=alerts/*}:addNote:\x01*\x12\x8e\x01\n\x0fListAlertEvents\x12\'.siaga.alerts.v1.ListAlertEventsRequest\x1a(.siaga.alerts.v1.ListAlertEventsResponse\"(\x8a\xb5\x18\x02\x10\x02\x82\xd3\xe4\x93\x02\x1c\x12\x1a/v1/{name=alerts/*}/events\x12|\n\x0b\x41ssignAlert\x12#.siaga.alerts.v1.AssignAlertRequest\x1a\x16.siaga.alerts.v1.Alert\"0\x8a\xb5\x18\x07\n\x01\x04\x10\x01 \x01\x82\xd3\xe4\x93\x02\x1f\"\x1a/v1/{name=alerts/*}:assign:\x01*\x12\x81\x01\n\x0bUpdateAlert\x12#.siaga.alerts.v1.UpdateAlertRequest\x1a\x16.siaga.alerts.v1.Alert\"5\x8a\xb5\x18\t\n\x03\x03\x04\x05\x10\x01 \x01\x82\xd3\xe4\x93\x02\"2\x19/v1/{alert.name=alerts/*}:\x05\x61lert\x12\x87\x01\n\rRecordContact\x12%.siaga.alerts.v1.RecordContactRequest\x1a\x16.siaga.alerts.v1.Alert\"7\x8a\xb5\x18\x07\n\x03\x03\x04\x05\x10\x01\x82\xd3\xe4\x93\x02&\"!/v1/{name=alerts/*}:recordContact:\x01*\x12\x85\x01\n\x0bSendMessage\x12#.siaga.alerts.v1.SendMessageRequest\x1a\x1d.siaga.alerts.v1.AlertMessage\"2\x8a\xb5\x18\x04\x10\x02 \x01\x82\xd3\xe4\x93\x02$\"\x1f/v1/{name=alerts/*}:sendMessage:\x01*\x12\x87\x01\n\x0cListMessages\x12$.siaga.alerts.v1.ListMessagesRequest\x1a%.siaga.alerts.v1.ListMessagesResponse\"*\x8a\xb5\x18\x02\x10\x02\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/{name=alerts/*}/messages\x12\x89\x01\n\rRequestAgency\x12%.siaga.alerts.v1.RequestAgencyRequest\x1a\x16.siaga.alerts.v1.Alert\"9\x8a\xb5\x18\t\n\x03\x03\x04\x05\x10\x01 \x01\x82\xd3\xe4\x93\x02&\"!/v1/{name=alerts/*}:requestAgency:\x01*\x12\x92\x01\n\x10RespondToRequest\x12(.siaga.alerts.v1.RespondToRequestRequest\x1a\x16.siaga.alerts.v1.Alert\"<\x8a\xb5\x18\t\n\x03\x03\x04\x05\x10\x01 \x01\x82\xd3\xe4\x93\x02)\"$/v1/{name=alerts/*}:respondToRequest:\x01*\x12\x84\x01\n\rHandOverAlert\x12%.siaga.alerts.v1.HandOverAlertRequest\x1a\x16.siaga.alerts.v1.Alert\"4\x8a\xb5\x18\t\n\x03\x03\x04\x05\x10\x01 \x01\x82\xd3\xe4\x93\x02!\"\x1c/v1/{name=alerts/*}:handOver:\x01*\x12\x9a\x01\n\x0eRecommendUnits\x12&.siaga.alerts.v1.RecommendUnitsRequest\x1a\'.siaga.alerts.v1.RecommendUnitsResponse\"7\x8a\xb5\x18\t\n\x03\x03\x04\x05\x10\x01 \x01\x82\xd3\xe4\x93\x02$\x12\"/v1/{name=alerts/*}:recommendUnits\x12\x84\x01\n\rDispatchAlert\x12%.siaga.alerts.v1.DispatchAlertRequest\x1a\x16.siaga.alerts.v1.Alert\"4\x8a\xb5\x18\t\n\x03\x03\x04\x05\x10\x01 \x01\x82\xd3\xe4\x93\x02!\"\x1c/v1/{name=alerts/*}:dispatch:\x01*\x12\x93\x01\n\x10UpdateAssignment\x12(.siaga.alerts.v1.UpdateAssignmentRequest\x1a\x16.siaga.alerts.v1.Alert\"=\x8a\xb5\x18\n\n\x04\x02\x03\x04\x05\x10\x01 \x01\x82\xd3\xe4\x93\x02)\"$/v1/{name=alerts/*}:updateAssignment:\x01*\x12\xa0\x01\n\x10WatchAssignments\x12(.siaga.alerts.v1.WatchAssignmentsRequest\x1a$.siaga.alerts.v1.WatchAlertsResponse\":\x8a\xb5\x18\n\n\x04\x02\x03\x04\x05\x10\x01 \x01\x82\xd3\xe4\x93\x02&\x12$/v1/{unit=units/*}/assignments:watch0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -129,6 +131,102 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTALERTEVENTSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\007\032\005\030\350\007(\000'
   _globals['_LISTALERTEVENTSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTALERTEVENTSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\364\003'
+  _globals['_ASSIGNALERTREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_ASSIGNALERTREQUEST'].fields_by_name['name']._serialized_options = b'\272H\032r\0302\026^alerts/[0-9a-f-]{36}$'
+  _globals['_ASSIGNALERTREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_ASSIGNALERTREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\010r\003\260\001\001\330\001\001'
+  _globals['_ASSIGNALERTREQUEST'].fields_by_name['assignee']._loaded_options = None
+  _globals['_ASSIGNALERTREQUEST'].fields_by_name['assignee']._serialized_options = b'\272H\006r\004\020\001\030d'
+  _globals['_UPDATEALERTREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_UPDATEALERTREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\010r\003\260\001\001\330\001\001'
+  _globals['_UPDATEALERTREQUEST'].fields_by_name['alert']._loaded_options = None
+  _globals['_UPDATEALERTREQUEST'].fields_by_name['alert']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_UPDATEALERTREQUEST'].fields_by_name['operator']._loaded_options = None
+  _globals['_UPDATEALERTREQUEST'].fields_by_name['operator']._serialized_options = b'\272H\004r\002\030d'
+  _globals['_RECORDCONTACTREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_RECORDCONTACTREQUEST'].fields_by_name['name']._serialized_options = b'\272H\032r\0302\026^alerts/[0-9a-f-]{36}$'
+  _globals['_RECORDCONTACTREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_RECORDCONTACTREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\010r\003\260\001\001\330\001\001'
+  _globals['_RECORDCONTACTREQUEST'].fields_by_name['means']._loaded_options = None
+  _globals['_RECORDCONTACTREQUEST'].fields_by_name['means']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
+  _globals['_RECORDCONTACTREQUEST'].fields_by_name['result']._loaded_options = None
+  _globals['_RECORDCONTACTREQUEST'].fields_by_name['result']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
+  _globals['_RECORDCONTACTREQUEST'].fields_by_name['text']._loaded_options = None
+  _globals['_RECORDCONTACTREQUEST'].fields_by_name['text']._serialized_options = b'\272H\005r\003\030\240\037'
+  _globals['_RECORDCONTACTREQUEST'].fields_by_name['operator']._loaded_options = None
+  _globals['_RECORDCONTACTREQUEST'].fields_by_name['operator']._serialized_options = b'\272H\004r\002\030d'
+  _globals['_SENDMESSAGEREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_SENDMESSAGEREQUEST'].fields_by_name['name']._serialized_options = b'\272H\032r\0302\026^alerts/[0-9a-f-]{36}$'
+  _globals['_SENDMESSAGEREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_SENDMESSAGEREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\010r\003\260\001\001\330\001\001'
+  _globals['_SENDMESSAGEREQUEST'].fields_by_name['text']._loaded_options = None
+  _globals['_SENDMESSAGEREQUEST'].fields_by_name['text']._serialized_options = b'\272H\007r\005\020\001\030\350\007'
+  _globals['_SENDMESSAGEREQUEST'].fields_by_name['operator']._loaded_options = None
+  _globals['_SENDMESSAGEREQUEST'].fields_by_name['operator']._serialized_options = b'\272H\004r\002\030d'
+  _globals['_LISTMESSAGESREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_LISTMESSAGESREQUEST'].fields_by_name['name']._serialized_options = b'\272H\032r\0302\026^alerts/[0-9a-f-]{36}$'
+  _globals['_LISTMESSAGESREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTMESSAGESREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\007\032\005\030\350\007(\000'
+  _globals['_LISTMESSAGESREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTMESSAGESREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\364\003'
+  _globals['_REQUESTAGENCYREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_REQUESTAGENCYREQUEST'].fields_by_name['name']._serialized_options = b'\272H\032r\0302\026^alerts/[0-9a-f-]{36}$'
+  _globals['_REQUESTAGENCYREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_REQUESTAGENCYREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\010r\003\260\001\001\330\001\001'
+  _globals['_REQUESTAGENCYREQUEST'].fields_by_name['agency']._loaded_options = None
+  _globals['_REQUESTAGENCYREQUEST'].fields_by_name['agency']._serialized_options = b'\272H\"r 2\036^agencies/[A-Za-z0-9.-]{1,60}$'
+  _globals['_REQUESTAGENCYREQUEST'].fields_by_name['reason']._loaded_options = None
+  _globals['_REQUESTAGENCYREQUEST'].fields_by_name['reason']._serialized_options = b'\272H\005r\003\030\364\003'
+  _globals['_REQUESTAGENCYREQUEST'].fields_by_name['operator']._loaded_options = None
+  _globals['_REQUESTAGENCYREQUEST'].fields_by_name['operator']._serialized_options = b'\272H\004r\002\030d'
+  _globals['_RESPONDTOREQUESTREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_RESPONDTOREQUESTREQUEST'].fields_by_name['name']._serialized_options = b'\272H\032r\0302\026^alerts/[0-9a-f-]{36}$'
+  _globals['_RESPONDTOREQUESTREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_RESPONDTOREQUESTREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\010r\003\260\001\001\330\001\001'
+  _globals['_RESPONDTOREQUESTREQUEST'].fields_by_name['answer']._loaded_options = None
+  _globals['_RESPONDTOREQUESTREQUEST'].fields_by_name['answer']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
+  _globals['_RESPONDTOREQUESTREQUEST'].fields_by_name['reason']._loaded_options = None
+  _globals['_RESPONDTOREQUESTREQUEST'].fields_by_name['reason']._serialized_options = b'\272H\005r\003\030\364\003'
+  _globals['_RESPONDTOREQUESTREQUEST'].fields_by_name['operator']._loaded_options = None
+  _globals['_RESPONDTOREQUESTREQUEST'].fields_by_name['operator']._serialized_options = b'\272H\004r\002\030d'
+  _globals['_HANDOVERALERTREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_HANDOVERALERTREQUEST'].fields_by_name['name']._serialized_options = b'\272H\032r\0302\026^alerts/[0-9a-f-]{36}$'
+  _globals['_HANDOVERALERTREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_HANDOVERALERTREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\010r\003\260\001\001\330\001\001'
+  _globals['_HANDOVERALERTREQUEST'].fields_by_name['agency']._loaded_options = None
+  _globals['_HANDOVERALERTREQUEST'].fields_by_name['agency']._serialized_options = b'\272H\"r 2\036^agencies/[A-Za-z0-9.-]{1,60}$'
+  _globals['_HANDOVERALERTREQUEST'].fields_by_name['reason']._loaded_options = None
+  _globals['_HANDOVERALERTREQUEST'].fields_by_name['reason']._serialized_options = b'\272H\005r\003\030\364\003'
+  _globals['_HANDOVERALERTREQUEST'].fields_by_name['operator']._loaded_options = None
+  _globals['_HANDOVERALERTREQUEST'].fields_by_name['operator']._serialized_options = b'\272H\004r\002\030d'
+  _globals['_RECOMMENDUNITSREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_RECOMMENDUNITSREQUEST'].fields_by_name['name']._serialized_options = b'\272H\032r\0302\026^alerts/[0-9a-f-]{36}$'
+  _globals['_RECOMMENDUNITSREQUEST'].fields_by_name['max_units']._loaded_options = None
+  _globals['_RECOMMENDUNITSREQUEST'].fields_by_name['max_units']._serialized_options = b'\272H\006\032\004\030d(\000'
+  _globals['_DISPATCHALERTREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_DISPATCHALERTREQUEST'].fields_by_name['name']._serialized_options = b'\272H\032r\0302\026^alerts/[0-9a-f-]{36}$'
+  _globals['_DISPATCHALERTREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_DISPATCHALERTREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\010r\003\260\001\001\330\001\001'
+  _globals['_DISPATCHALERTREQUEST'].fields_by_name['units']._loaded_options = None
+  _globals['_DISPATCHALERTREQUEST'].fields_by_name['units']._serialized_options = b'\272H*\222\001\'\010\001\020\024\030\001\"\037r\0352\033^units/[A-Za-z0-9.-]{1,60}$'
+  _globals['_DISPATCHALERTREQUEST'].fields_by_name['operator']._loaded_options = None
+  _globals['_DISPATCHALERTREQUEST'].fields_by_name['operator']._serialized_options = b'\272H\004r\002\030d'
+  _globals['_UPDATEASSIGNMENTREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_UPDATEASSIGNMENTREQUEST'].fields_by_name['name']._serialized_options = b'\272H\032r\0302\026^alerts/[0-9a-f-]{36}$'
+  _globals['_UPDATEASSIGNMENTREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_UPDATEASSIGNMENTREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\010r\003\260\001\001\330\001\001'
+  _globals['_UPDATEASSIGNMENTREQUEST'].fields_by_name['unit']._loaded_options = None
+  _globals['_UPDATEASSIGNMENTREQUEST'].fields_by_name['unit']._serialized_options = b'\272H\037r\0352\033^units/[A-Za-z0-9.-]{1,60}$'
+  _globals['_UPDATEASSIGNMENTREQUEST'].fields_by_name['status']._loaded_options = None
+  _globals['_UPDATEASSIGNMENTREQUEST'].fields_by_name['status']._serialized_options = b'\272H\t\202\001\006\020\001 \000 \006'
+  _globals['_UPDATEASSIGNMENTREQUEST'].fields_by_name['reason']._loaded_options = None
+  _globals['_UPDATEASSIGNMENTREQUEST'].fields_by_name['reason']._serialized_options = b'\272H\005r\003\030\364\003'
+  _globals['_UPDATEASSIGNMENTREQUEST'].fields_by_name['operator']._loaded_options = None
+  _globals['_UPDATEASSIGNMENTREQUEST'].fields_by_name['operator']._serialized_options = b'\272H\004r\002\030d'
+  _globals['_WATCHASSIGNMENTSREQUEST'].fields_by_name['unit']._loaded_options = None
+  _globals['_WATCHASSIGNMENTSREQUEST'].fields_by_name['unit']._serialized_options = b'\272H\037r\0352\033^units/[A-Za-z0-9.-]{1,60}$'
+  _globals['_WATCHASSIGNMENTSREQUEST'].fields_by_name['cursor']._loaded_options = None
+  _globals['_WATCHASSIGNMENTSREQUEST'].fields_by_name['cursor']._serialized_options = b'\272H\005r\003\030\310\001'
   _globals['_ALERTSERVICE'].methods_by_name['RaiseAlert']._loaded_options = None
   _globals['_ALERTSERVICE'].methods_by_name['RaiseAlert']._serialized_options = b'\212\265\030\010\020\002\030\001 \0010\001\202\323\344\223\002\025\"\020/v1/alerts:raise:\001*'
   _globals['_ALERTSERVICE'].methods_by_name['GetAlert']._loaded_options = None
@@ -155,54 +253,124 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ALERTSERVICE'].methods_by_name['AddNote']._serialized_options = b'\212\265\030\007\n\003\003\004\005\020\001\202\323\344\223\002 \"\033/v1/{name=alerts/*}:addNote:\001*'
   _globals['_ALERTSERVICE'].methods_by_name['ListAlertEvents']._loaded_options = None
   _globals['_ALERTSERVICE'].methods_by_name['ListAlertEvents']._serialized_options = b'\212\265\030\002\020\002\202\323\344\223\002\034\022\032/v1/{name=alerts/*}/events'
-  _globals['_RAISEALERTREQUEST']._serialized_start=238
-  _globals['_RAISEALERTREQUEST']._serialized_end=960
-  _globals['_RAISEALERTREQUEST_EXTERNALIDSENTRY']._serialized_start=910
-  _globals['_RAISEALERTREQUEST_EXTERNALIDSENTRY']._serialized_end=960
-  _globals['_RAISEALERTRESPONSE']._serialized_start=963
-  _globals['_RAISEALERTRESPONSE']._serialized_end=1095
-  _globals['_GETALERTREQUEST']._serialized_start=1097
-  _globals['_GETALERTREQUEST']._serialized_end=1159
-  _globals['_LISTALERTSREQUEST']._serialized_start=1162
-  _globals['_LISTALERTSREQUEST']._serialized_end=1649
-  _globals['_LISTALERTSRESPONSE']._serialized_start=1651
-  _globals['_LISTALERTSRESPONSE']._serialized_end=1736
-  _globals['_TRACKALERTREQUEST']._serialized_start=1739
-  _globals['_TRACKALERTREQUEST']._serialized_end=1900
-  _globals['_WATCHALERTREQUEST']._serialized_start=1902
-  _globals['_WATCHALERTREQUEST']._serialized_end=1992
-  _globals['_WATCHALERTSREQUEST']._serialized_start=1994
-  _globals['_WATCHALERTSREQUEST']._serialized_end=2064
-  _globals['_WATCHALERTSRESPONSE']._serialized_start=2067
-  _globals['_WATCHALERTSRESPONSE']._serialized_end=2779
-  _globals['_WATCHALERTSRESPONSE_EVENT']._serialized_start=2426
-  _globals['_WATCHALERTSRESPONSE_EVENT']._serialized_end=2535
-  _globals['_WATCHALERTSRESPONSE_SNAPSHOTEND']._serialized_start=2537
-  _globals['_WATCHALERTSRESPONSE_SNAPSHOTEND']._serialized_end=2550
-  _globals['_WATCHALERTSRESPONSE_HEARTBEAT']._serialized_start=2552
-  _globals['_WATCHALERTSRESPONSE_HEARTBEAT']._serialized_end=2563
-  _globals['_WATCHALERTSRESPONSE_LEFT']._serialized_start=2565
-  _globals['_WATCHALERTSRESPONSE_LEFT']._serialized_end=2585
-  _globals['_WATCHALERTSRESPONSE_END']._serialized_start=2588
-  _globals['_WATCHALERTSRESPONSE_END']._serialized_end=2768
-  _globals['_WATCHALERTSRESPONSE_END_REASON']._serialized_start=2660
-  _globals['_WATCHALERTSRESPONSE_END_REASON']._serialized_end=2768
-  _globals['_CONFIRMRECEIPTREQUEST']._serialized_start=2782
-  _globals['_CONFIRMRECEIPTREQUEST']._serialized_end=2910
-  _globals['_ACKNOWLEDGEALERTREQUEST']._serialized_start=2913
-  _globals['_ACKNOWLEDGEALERTREQUEST']._serialized_end=3043
-  _globals['_RELEASEALERTREQUEST']._serialized_start=3045
-  _globals['_RELEASEALERTREQUEST']._serialized_end=3171
-  _globals['_RESOLVEALERTREQUEST']._serialized_start=3174
-  _globals['_RESOLVEALERTREQUEST']._serialized_end=3361
-  _globals['_CANCELALERTREQUEST']._serialized_start=3363
-  _globals['_CANCELALERTREQUEST']._serialized_end=3483
-  _globals['_ADDNOTEREQUEST']._serialized_start=3486
-  _globals['_ADDNOTEREQUEST']._serialized_end=3699
-  _globals['_LISTALERTEVENTSREQUEST']._serialized_start=3702
-  _globals['_LISTALERTEVENTSREQUEST']._serialized_end=3832
-  _globals['_LISTALERTEVENTSRESPONSE']._serialized_start=3834
-  _globals['_LISTALERTEVENTSRESPONSE']._serialized_end=3929
-  _globals['_ALERTSERVICE']._serialized_start=3932
-  _globals['_ALERTSERVICE']._serialized_end=5622
+  _globals['_ALERTSERVICE'].methods_by_name['AssignAlert']._loaded_options = None
+  _globals['_ALERTSERVICE'].methods_by_name['AssignAlert']._serialized_options = b'\212\265\030\007\n\001\004\020\001 \001\202\323\344\223\002\037\"\032/v1/{name=alerts/*}:assign:\001*'
+  _globals['_ALERTSERVICE'].methods_by_name['UpdateAlert']._loaded_options = None
+  _globals['_ALERTSERVICE'].methods_by_name['UpdateAlert']._serialized_options = b'\212\265\030\t\n\003\003\004\005\020\001 \001\202\323\344\223\002\"2\031/v1/{alert.name=alerts/*}:\005alert'
+  _globals['_ALERTSERVICE'].methods_by_name['RecordContact']._loaded_options = None
+  _globals['_ALERTSERVICE'].methods_by_name['RecordContact']._serialized_options = b'\212\265\030\007\n\003\003\004\005\020\001\202\323\344\223\002&\"!/v1/{name=alerts/*}:recordContact:\001*'
+  _globals['_ALERTSERVICE'].methods_by_name['SendMessage']._loaded_options = None
+  _globals['_ALERTSERVICE'].methods_by_name['SendMessage']._serialized_options = b'\212\265\030\004\020\002 \001\202\323\344\223\002$\"\037/v1/{name=alerts/*}:sendMessage:\001*'
+  _globals['_ALERTSERVICE'].methods_by_name['ListMessages']._loaded_options = None
+  _globals['_ALERTSERVICE'].methods_by_name['ListMessages']._serialized_options = b'\212\265\030\002\020\002\202\323\344\223\002\036\022\034/v1/{name=alerts/*}/messages'
+  _globals['_ALERTSERVICE'].methods_by_name['RequestAgency']._loaded_options = None
+  _globals['_ALERTSERVICE'].methods_by_name['RequestAgency']._serialized_options = b'\212\265\030\t\n\003\003\004\005\020\001 \001\202\323\344\223\002&\"!/v1/{name=alerts/*}:requestAgency:\001*'
+  _globals['_ALERTSERVICE'].methods_by_name['RespondToRequest']._loaded_options = None
+  _globals['_ALERTSERVICE'].methods_by_name['RespondToRequest']._serialized_options = b'\212\265\030\t\n\003\003\004\005\020\001 \001\202\323\344\223\002)\"$/v1/{name=alerts/*}:respondToRequest:\001*'
+  _globals['_ALERTSERVICE'].methods_by_name['HandOverAlert']._loaded_options = None
+  _globals['_ALERTSERVICE'].methods_by_name['HandOverAlert']._serialized_options = b'\212\265\030\t\n\003\003\004\005\020\001 \001\202\323\344\223\002!\"\034/v1/{name=alerts/*}:handOver:\001*'
+  _globals['_ALERTSERVICE'].methods_by_name['RecommendUnits']._loaded_options = None
+  _globals['_ALERTSERVICE'].methods_by_name['RecommendUnits']._serialized_options = b'\212\265\030\t\n\003\003\004\005\020\001 \001\202\323\344\223\002$\022\"/v1/{name=alerts/*}:recommendUnits'
+  _globals['_ALERTSERVICE'].methods_by_name['DispatchAlert']._loaded_options = None
+  _globals['_ALERTSERVICE'].methods_by_name['DispatchAlert']._serialized_options = b'\212\265\030\t\n\003\003\004\005\020\001 \001\202\323\344\223\002!\"\034/v1/{name=alerts/*}:dispatch:\001*'
+  _globals['_ALERTSERVICE'].methods_by_name['UpdateAssignment']._loaded_options = None
+  _globals['_ALERTSERVICE'].methods_by_name['UpdateAssignment']._serialized_options = b'\212\265\030\n\n\004\002\003\004\005\020\001 \001\202\323\344\223\002)\"$/v1/{name=alerts/*}:updateAssignment:\001*'
+  _globals['_ALERTSERVICE'].methods_by_name['WatchAssignments']._loaded_options = None
+  _globals['_ALERTSERVICE'].methods_by_name['WatchAssignments']._serialized_options = b'\212\265\030\n\n\004\002\003\004\005\020\001 \001\202\323\344\223\002&\022$/v1/{unit=units/*}/assignments:watch'
+  _globals['_RAISEALERTREQUEST']._serialized_start=300
+  _globals['_RAISEALERTREQUEST']._serialized_end=1022
+  _globals['_RAISEALERTREQUEST_EXTERNALIDSENTRY']._serialized_start=972
+  _globals['_RAISEALERTREQUEST_EXTERNALIDSENTRY']._serialized_end=1022
+  _globals['_RAISEALERTRESPONSE']._serialized_start=1025
+  _globals['_RAISEALERTRESPONSE']._serialized_end=1157
+  _globals['_GETALERTREQUEST']._serialized_start=1159
+  _globals['_GETALERTREQUEST']._serialized_end=1221
+  _globals['_LISTALERTSREQUEST']._serialized_start=1224
+  _globals['_LISTALERTSREQUEST']._serialized_end=1711
+  _globals['_LISTALERTSRESPONSE']._serialized_start=1713
+  _globals['_LISTALERTSRESPONSE']._serialized_end=1798
+  _globals['_TRACKALERTREQUEST']._serialized_start=1801
+  _globals['_TRACKALERTREQUEST']._serialized_end=1962
+  _globals['_WATCHALERTREQUEST']._serialized_start=1964
+  _globals['_WATCHALERTREQUEST']._serialized_end=2054
+  _globals['_WATCHALERTSREQUEST']._serialized_start=2056
+  _globals['_WATCHALERTSREQUEST']._serialized_end=2126
+  _globals['_WATCHALERTSRESPONSE']._serialized_start=2129
+  _globals['_WATCHALERTSRESPONSE']._serialized_end=2841
+  _globals['_WATCHALERTSRESPONSE_EVENT']._serialized_start=2488
+  _globals['_WATCHALERTSRESPONSE_EVENT']._serialized_end=2597
+  _globals['_WATCHALERTSRESPONSE_SNAPSHOTEND']._serialized_start=2599
+  _globals['_WATCHALERTSRESPONSE_SNAPSHOTEND']._serialized_end=2612
+  _globals['_WATCHALERTSRESPONSE_HEARTBEAT']._serialized_start=2614
+  _globals['_WATCHALERTSRESPONSE_HEARTBEAT']._serialized_end=2625
+  _globals['_WATCHALERTSRESPONSE_LEFT']._serialized_start=2627
+  _globals['_WATCHALERTSRESPONSE_LEFT']._serialized_end=2647
+  _globals['_WATCHALERTSRESPONSE_END']._serialized_start=2650
+  _globals['_WATCHALERTSRESPONSE_END']._serialized_end=2830
+  _globals['_WATCHALERTSRESPONSE_END_REASON']._serialized_start=2722
+  _globals['_WATCHALERTSRESPONSE_END_REASON']._serialized_end=2830
+  _globals['_CONFIRMRECEIPTREQUEST']._serialized_start=2844
+  _globals['_CONFIRMRECEIPTREQUEST']._serialized_end=2972
+  _globals['_ACKNOWLEDGEALERTREQUEST']._serialized_start=2975
+  _globals['_ACKNOWLEDGEALERTREQUEST']._serialized_end=3105
+  _globals['_RELEASEALERTREQUEST']._serialized_start=3107
+  _globals['_RELEASEALERTREQUEST']._serialized_end=3233
+  _globals['_RESOLVEALERTREQUEST']._serialized_start=3236
+  _globals['_RESOLVEALERTREQUEST']._serialized_end=3423
+  _globals['_CANCELALERTREQUEST']._serialized_start=3425
+  _globals['_CANCELALERTREQUEST']._serialized_end=3545
+  _globals['_ADDNOTEREQUEST']._serialized_start=3548
+  _globals['_ADDNOTEREQUEST']._serialized_end=3761
+  _globals['_LISTALERTEVENTSREQUEST']._serialized_start=3764
+  _globals['_LISTALERTEVENTSREQUEST']._serialized_end=3894
+  _globals['_LISTALERTEVENTSRESPONSE']._serialized_start=3896
+  _globals['_LISTALERTEVENTSRESPONSE']._serialized_end=3991
+  _globals['_ASSIGNALERTREQUEST']._serialized_start=3993
+  _globals['_ASSIGNALERTREQUEST']._serialized_end=4120
+  _globals['_UPDATEALERTREQUEST']._serialized_start=4123
+  _globals['_UPDATEALERTREQUEST']._serialized_end=4299
+  _globals['_RECORDCONTACTREQUEST']._serialized_start=4302
+  _globals['_RECORDCONTACTREQUEST']._serialized_end=4769
+  _globals['_RECORDCONTACTREQUEST_MEANS']._serialized_start=4601
+  _globals['_RECORDCONTACTREQUEST_MEANS']._serialized_end=4662
+  _globals['_RECORDCONTACTREQUEST_RESULT']._serialized_start=4664
+  _globals['_RECORDCONTACTREQUEST_RESULT']._serialized_end=4769
+  _globals['_ALERTMESSAGE']._serialized_start=4772
+  _globals['_ALERTMESSAGE']._serialized_end=4993
+  _globals['_ALERTMESSAGE_SENDER']._serialized_start=4937
+  _globals['_ALERTMESSAGE_SENDER']._serialized_end=4993
+  _globals['_SENDMESSAGEREQUEST']._serialized_start=4996
+  _globals['_SENDMESSAGEREQUEST']._serialized_end=5147
+  _globals['_LISTMESSAGESREQUEST']._serialized_start=5149
+  _globals['_LISTMESSAGESREQUEST']._serialized_end=5276
+  _globals['_LISTMESSAGESRESPONSE']._serialized_start=5278
+  _globals['_LISTMESSAGESRESPONSE']._serialized_end=5374
+  _globals['_REQUESTAGENCYREQUEST']._serialized_start=5377
+  _globals['_REQUESTAGENCYREQUEST']._serialized_end=5585
+  _globals['_RESPONDTOREQUESTREQUEST']._serialized_start=5588
+  _globals['_RESPONDTOREQUESTREQUEST']._serialized_end=5879
+  _globals['_RESPONDTOREQUESTREQUEST_ANSWER']._serialized_start=5823
+  _globals['_RESPONDTOREQUESTREQUEST_ANSWER']._serialized_end=5879
+  _globals['_HANDOVERALERTREQUEST']._serialized_start=5882
+  _globals['_HANDOVERALERTREQUEST']._serialized_end=6090
+  _globals['_RECOMMENDUNITSREQUEST']._serialized_start=6092
+  _globals['_RECOMMENDUNITSREQUEST']._serialized_end=6190
+  _globals['_RECOMMENDUNITSRESPONSE']._serialized_start=6193
+  _globals['_RECOMMENDUNITSRESPONSE']._serialized_end=6890
+  _globals['_RECOMMENDUNITSRESPONSE_RECOMMENDATION']._serialized_start=6372
+  _globals['_RECOMMENDUNITSRESPONSE_RECOMMENDATION']._serialized_end=6540
+  _globals['_RECOMMENDUNITSRESPONSE_SHORTFALL']._serialized_start=6543
+  _globals['_RECOMMENDUNITSRESPONSE_SHORTFALL']._serialized_end=6750
+  _globals['_RECOMMENDUNITSRESPONSE_SHORTFALL_REASON']._serialized_start=6672
+  _globals['_RECOMMENDUNITSRESPONSE_SHORTFALL_REASON']._serialized_end=6750
+  _globals['_RECOMMENDUNITSRESPONSE_REASON']._serialized_start=6753
+  _globals['_RECOMMENDUNITSRESPONSE_REASON']._serialized_end=6890
+  _globals['_DISPATCHALERTREQUEST']._serialized_start=6893
+  _globals['_DISPATCHALERTREQUEST']._serialized_end=7112
+  _globals['_UPDATEASSIGNMENTREQUEST']._serialized_start=7115
+  _globals['_UPDATEASSIGNMENTREQUEST']._serialized_end=7393
+  _globals['_WATCHASSIGNMENTSREQUEST']._serialized_start=7395
+  _globals['_WATCHASSIGNMENTSREQUEST']._serialized_end=7496
+  _globals['_ALERTSERVICE']._serialized_start=7499
+  _globals['_ALERTSERVICE']._serialized_end=10888
 # @@protoc_insertion_point(module_scope)

@@ -5,12 +5,14 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from siaga.alerts.v1 import alert_pb2 as _alert_pb2
 from siaga.alerts.v1 import events_pb2 as _events_pb2
+from siaga.alerts.v1 import unit_pb2 as _unit_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -817,3 +819,761 @@ class ListAlertEventsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListAlertEventsResponse: _TypeAlias = ListAlertEventsResponse  # noqa: Y015
+
+@_typing.final
+class AssignAlertRequest(_message.Message):
+    """Gives an alert to somebody."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ASSIGNEE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`alerts/{uuid}`."""
+    request_id: _builtins.str
+    """A UUID made by the client, the same for every repetition. Absent: a repetition is a new request."""
+    assignee: _builtins.str
+    """Who holds it from now on: the account (the subject of the token) of a dispatcher or supervisor of the agency, or of
+    its system. 1 to 100 characters.
+    """
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        assignee: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignee", b"assignee", "name", b"name", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AssignAlertRequest: _TypeAlias = AssignAlertRequest  # noqa: Y015
+
+@_typing.final
+class UpdateAlertRequest(_message.Message):
+    """Changes an alert."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ALERT_FIELD_NUMBER: _builtins.int
+    UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    OPERATOR_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """A UUID made by the client, the same for every repetition. Absent: a repetition is a new request."""
+    operator: _builtins.str
+    """Who changes it. Required of an agency's system; for a person it is the token's."""
+    @_builtins.property
+    def alert(self) -> _alert_pb2.Alert:
+        """The alert with its new values; where it has an `etag`, that must be the alert's."""
+
+    @_builtins.property
+    def update_mask(self) -> _field_mask_pb2.FieldMask:
+        """What changes: `kind`, `target`, `caller.display_name`, `caller.callback_phone`, `contact_preference`. Absent: each of
+        them that the alert has; `*`: all of them.
+        """
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        alert: _alert_pb2.Alert | None = ...,
+        update_mask: _field_mask_pb2.FieldMask | None = ...,
+        operator: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["alert", b"alert", "update_mask", b"update_mask"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert", b"alert", "operator", b"operator", "request_id", b"request_id", "update_mask", b"update_mask"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateAlertRequest: _TypeAlias = UpdateAlertRequest  # noqa: Y015
+
+@_typing.final
+class RecordContactRequest(_message.Message):
+    """Records a contact with the caller."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Means:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _MeansEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[RecordContactRequest._Means.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        MEANS_UNSPECIFIED: RecordContactRequest._Means.ValueType  # 0
+        """Never sent."""
+        CALL: RecordContactRequest._Means.ValueType  # 1
+        """By telephone."""
+        TEXT: RecordContactRequest._Means.ValueType  # 2
+        """By text."""
+        VISIT: RecordContactRequest._Means.ValueType  # 3
+        """By somebody who went there."""
+
+    class Means(_Means, metaclass=_MeansEnumTypeWrapper):
+        """How the caller was to be reached."""
+
+    MEANS_UNSPECIFIED: RecordContactRequest.Means.ValueType  # 0
+    """Never sent."""
+    CALL: RecordContactRequest.Means.ValueType  # 1
+    """By telephone."""
+    TEXT: RecordContactRequest.Means.ValueType  # 2
+    """By text."""
+    VISIT: RecordContactRequest.Means.ValueType  # 3
+    """By somebody who went there."""
+
+    class _Result:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _ResultEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[RecordContactRequest._Result.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        RESULT_UNSPECIFIED: RecordContactRequest._Result.ValueType  # 0
+        """Never sent."""
+        REACHED: RecordContactRequest._Result.ValueType  # 1
+        """The caller answered."""
+        NO_ANSWER: RecordContactRequest._Result.ValueType  # 2
+        """Nobody answered."""
+        BUSY: RecordContactRequest._Result.ValueType  # 3
+        """The line was busy."""
+        UNAVAILABLE: RecordContactRequest._Result.ValueType  # 4
+        """The number does not exist or is switched off."""
+        OTHER_PERSON: RecordContactRequest._Result.ValueType  # 5
+        """Somebody else answered."""
+
+    class Result(_Result, metaclass=_ResultEnumTypeWrapper):
+        """What came of it."""
+
+    RESULT_UNSPECIFIED: RecordContactRequest.Result.ValueType  # 0
+    """Never sent."""
+    REACHED: RecordContactRequest.Result.ValueType  # 1
+    """The caller answered."""
+    NO_ANSWER: RecordContactRequest.Result.ValueType  # 2
+    """Nobody answered."""
+    BUSY: RecordContactRequest.Result.ValueType  # 3
+    """The line was busy."""
+    UNAVAILABLE: RecordContactRequest.Result.ValueType  # 4
+    """The number does not exist or is switched off."""
+    OTHER_PERSON: RecordContactRequest.Result.ValueType  # 5
+    """Somebody else answered."""
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    MEANS_FIELD_NUMBER: _builtins.int
+    RESULT_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    OPERATOR_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`alerts/{uuid}`."""
+    request_id: _builtins.str
+    """A UUID made by the client, the same for every repetition. Absent: a repetition is a new contact."""
+    means: Global___RecordContactRequest.Means.ValueType
+    """How."""
+    result: Global___RecordContactRequest.Result.ValueType
+    """What came of it."""
+    text: _builtins.str
+    """What was said. At most 4,000 characters."""
+    operator: _builtins.str
+    """Who tried. Required of an agency's system; for a person it is the token's."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        means: Global___RecordContactRequest.Means.ValueType = ...,
+        result: Global___RecordContactRequest.Result.ValueType = ...,
+        text: _builtins.str = ...,
+        operator: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["means", b"means", "name", b"name", "operator", b"operator", "request_id", b"request_id", "result", b"result", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordContactRequest: _TypeAlias = RecordContactRequest  # noqa: Y015
+
+@_typing.final
+class AlertMessage(_message.Message):
+    """A text between the caller and whoever answers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Sender:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _SenderEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[AlertMessage._Sender.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        SENDER_UNSPECIFIED: AlertMessage._Sender.ValueType  # 0
+        """Never sent."""
+        CALLER: AlertMessage._Sender.ValueType  # 1
+        """The caller's side."""
+        AGENCY: AlertMessage._Sender.ValueType  # 2
+        """The agency's side."""
+
+    class Sender(_Sender, metaclass=_SenderEnumTypeWrapper):
+        """Who wrote it."""
+
+    SENDER_UNSPECIFIED: AlertMessage.Sender.ValueType  # 0
+    """Never sent."""
+    CALLER: AlertMessage.Sender.ValueType  # 1
+    """The caller's side."""
+    AGENCY: AlertMessage.Sender.ValueType  # 2
+    """The agency's side."""
+
+    NAME_FIELD_NUMBER: _builtins.int
+    SENDER_FIELD_NUMBER: _builtins.int
+    OPERATOR_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`alerts/{uuid}/messages/{message}`."""
+    sender: Global___AlertMessage.Sender.ValueType
+    """Who wrote it."""
+    operator: _builtins.str
+    """Who of the agency wrote it, where the reader is of the agency's side."""
+    text: _builtins.str
+    """What was written."""
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        sender: Global___AlertMessage.Sender.ValueType = ...,
+        operator: _builtins.str = ...,
+        text: _builtins.str = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "name", b"name", "operator", b"operator", "sender", b"sender", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AlertMessage: _TypeAlias = AlertMessage  # noqa: Y015
+
+@_typing.final
+class SendMessageRequest(_message.Message):
+    """Sends a text."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    OPERATOR_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`alerts/{uuid}`."""
+    request_id: _builtins.str
+    """A UUID made by the client, the same for every repetition. Absent: a repetition is a new message."""
+    text: _builtins.str
+    """What is written, 1 to 1,000 characters."""
+    operator: _builtins.str
+    """Who writes it. Required of an agency's system; for a person it is the token's, and for the caller's side nobody."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        text: _builtins.str = ...,
+        operator: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "operator", b"operator", "request_id", b"request_id", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SendMessageRequest: _TypeAlias = SendMessageRequest  # noqa: Y015
+
+@_typing.final
+class ListMessagesRequest(_message.Message):
+    """Asks for a page of an alert's messages."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`alerts/{uuid}`."""
+    page_size: _builtins.int
+    """At most this many, 1 to 1,000. Absent: 50."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before. Absent: the first page."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListMessagesRequest: _TypeAlias = ListMessagesRequest  # noqa: Y015
+
+@_typing.final
+class ListMessagesResponse(_message.Message):
+    """A page of an alert's messages."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MESSAGES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Asks for the next page; empty on the last one."""
+    @_builtins.property
+    def messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___AlertMessage]:
+        """The oldest first."""
+
+    def __init__(
+        self,
+        *,
+        messages: _abc.Iterable[Global___AlertMessage] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["messages", b"messages", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListMessagesResponse: _TypeAlias = ListMessagesResponse  # noqa: Y015
+
+@_typing.final
+class RequestAgencyRequest(_message.Message):
+    """Asks another agency to help."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    AGENCY_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    OPERATOR_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`alerts/{uuid}`."""
+    request_id: _builtins.str
+    """A UUID made by the client, the same for every repetition. Absent: a repetition is a new request."""
+    agency: _builtins.str
+    """The agency, `agencies/{agency}`."""
+    reason: _builtins.str
+    """What it is needed for, in words. At most 500 characters."""
+    operator: _builtins.str
+    """Who asks. Required of an agency's system; for a person it is the token's."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        agency: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        operator: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "name", b"name", "operator", b"operator", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RequestAgencyRequest: _TypeAlias = RequestAgencyRequest  # noqa: Y015
+
+@_typing.final
+class RespondToRequestRequest(_message.Message):
+    """Answers a request."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Answer:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _AnswerEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[RespondToRequestRequest._Answer.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        ANSWER_UNSPECIFIED: RespondToRequestRequest._Answer.ValueType  # 0
+        """Never sent."""
+        ACCEPT: RespondToRequestRequest._Answer.ValueType  # 1
+        """The agency helps, or leads where it was asked to."""
+        REJECT: RespondToRequestRequest._Answer.ValueType  # 2
+        """It does not."""
+
+    class Answer(_Answer, metaclass=_AnswerEnumTypeWrapper):
+        """What is answered."""
+
+    ANSWER_UNSPECIFIED: RespondToRequestRequest.Answer.ValueType  # 0
+    """Never sent."""
+    ACCEPT: RespondToRequestRequest.Answer.ValueType  # 1
+    """The agency helps, or leads where it was asked to."""
+    REJECT: RespondToRequestRequest.Answer.ValueType  # 2
+    """It does not."""
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ANSWER_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    OPERATOR_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`alerts/{uuid}`."""
+    request_id: _builtins.str
+    """A UUID made by the client, the same for every repetition. Absent: a repetition is a new request."""
+    answer: Global___RespondToRequestRequest.Answer.ValueType
+    """The answer."""
+    reason: _builtins.str
+    """Why not. Required of a refusal; at most 500 characters."""
+    operator: _builtins.str
+    """Who answers. Required of an agency's system; for a person it is the token's."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        answer: Global___RespondToRequestRequest.Answer.ValueType = ...,
+        reason: _builtins.str = ...,
+        operator: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "name", b"name", "operator", b"operator", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RespondToRequestRequest: _TypeAlias = RespondToRequestRequest  # noqa: Y015
+
+@_typing.final
+class HandOverAlertRequest(_message.Message):
+    """Asks another agency to lead."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    AGENCY_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    OPERATOR_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`alerts/{uuid}`."""
+    request_id: _builtins.str
+    """A UUID made by the client, the same for every repetition. Absent: a repetition is a new request."""
+    agency: _builtins.str
+    """The agency, `agencies/{agency}`."""
+    reason: _builtins.str
+    """Why, in words. At most 500 characters."""
+    operator: _builtins.str
+    """Who asks. Required of an agency's system; for a person it is the token's."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        agency: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        operator: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "name", b"name", "operator", b"operator", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HandOverAlertRequest: _TypeAlias = HandOverAlertRequest  # noqa: Y015
+
+@_typing.final
+class RecommendUnitsRequest(_message.Message):
+    """Asks for units."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    MAX_UNITS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`alerts/{uuid}`."""
+    max_units: _builtins.int
+    """At most this many, 1 to 100. Absent: 10."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        max_units: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_units", b"max_units", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecommendUnitsRequest: _TypeAlias = RecommendUnitsRequest  # noqa: Y015
+
+@_typing.final
+class RecommendUnitsResponse(_message.Message):
+    """Units for an alert."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Reason:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[RecommendUnitsResponse._Reason.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        REASON_UNSPECIFIED: RecommendUnitsResponse._Reason.ValueType  # 0
+        """Never sent."""
+        NEAREST: RecommendUnitsResponse._Reason.ValueType  # 1
+        """It is the nearest of its kind."""
+        SUITABLE: RecommendUnitsResponse._Reason.ValueType  # 2
+        """It is what this kind of alert needs."""
+        OTHER_KIND: RecommendUnitsResponse._Reason.ValueType  # 3
+        """It is not what this kind of alert needs, but it is there."""
+        PLACE_UNKNOWN: RecommendUnitsResponse._Reason.ValueType  # 4
+        """Nobody knows where it is: it comes after those whose place is known."""
+        POSITION_OLD: RecommendUnitsResponse._Reason.ValueType  # 5
+        """It may be elsewhere by now."""
+        ALERT_PLACE_UNKNOWN: RecommendUnitsResponse._Reason.ValueType  # 6
+        """Nobody knows where the alert is."""
+
+    class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
+        """What speaks for or against a unit."""
+
+    REASON_UNSPECIFIED: RecommendUnitsResponse.Reason.ValueType  # 0
+    """Never sent."""
+    NEAREST: RecommendUnitsResponse.Reason.ValueType  # 1
+    """It is the nearest of its kind."""
+    SUITABLE: RecommendUnitsResponse.Reason.ValueType  # 2
+    """It is what this kind of alert needs."""
+    OTHER_KIND: RecommendUnitsResponse.Reason.ValueType  # 3
+    """It is not what this kind of alert needs, but it is there."""
+    PLACE_UNKNOWN: RecommendUnitsResponse.Reason.ValueType  # 4
+    """Nobody knows where it is: it comes after those whose place is known."""
+    POSITION_OLD: RecommendUnitsResponse.Reason.ValueType  # 5
+    """It may be elsewhere by now."""
+    ALERT_PLACE_UNKNOWN: RecommendUnitsResponse.Reason.ValueType  # 6
+    """Nobody knows where the alert is."""
+
+    @_typing.final
+    class Recommendation(_message.Message):
+        """A unit that can be sent."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        UNIT_FIELD_NUMBER: _builtins.int
+        DISTANCE_METERS_FIELD_NUMBER: _builtins.int
+        REASONS_FIELD_NUMBER: _builtins.int
+        distance_meters: _builtins.float
+        """How far it is from where help is needed, in metres along a great circle. Absent when either place is unknown."""
+        @_builtins.property
+        def unit(self) -> _unit_pb2.Unit:
+            """The unit."""
+
+        @_builtins.property
+        def reasons(self) -> _containers.RepeatedScalarFieldContainer[Global___RecommendUnitsResponse.Reason.ValueType]:
+            """What speaks for or against it."""
+
+        def __init__(
+            self,
+            *,
+            unit: _unit_pb2.Unit | None = ...,
+            distance_meters: _builtins.float | None = ...,
+            reasons: _abc.Iterable[Global___RecommendUnitsResponse.Reason.ValueType] | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["_distance_meters", b"_distance_meters", "distance_meters", b"distance_meters", "unit", b"unit"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["_distance_meters", b"_distance_meters", "distance_meters", b"distance_meters", "reasons", b"reasons", "unit", b"unit"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        _WhichOneofReturnType__distance_meters: _TypeAlias = _typing.Literal["distance_meters"]  # noqa: Y015
+        _WhichOneofArgType__distance_meters: _TypeAlias = _typing.Literal["_distance_meters", b"_distance_meters"]  # noqa: Y015
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__distance_meters) -> _WhichOneofReturnType__distance_meters | None: ...
+
+    @_typing.final
+    class Shortfall(_message.Message):
+        """What is missing."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        class _Reason:
+            ValueType = _typing.NewType("ValueType", _builtins.int)
+            V: _TypeAlias = ValueType  # noqa: Y015
+
+        class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[RecommendUnitsResponse.Shortfall._Reason.ValueType], _builtins.type):
+            DESCRIPTOR: _descriptor.EnumDescriptor
+            REASON_UNSPECIFIED: RecommendUnitsResponse.Shortfall._Reason.ValueType  # 0
+            """Never sent."""
+            NONE_OF_THE_KIND: RecommendUnitsResponse.Shortfall._Reason.ValueType  # 1
+            """The agency has no unit of this kind."""
+            OFF_DUTY: RecommendUnitsResponse.Shortfall._Reason.ValueType  # 2
+            """All of them are off duty."""
+            BUSY: RecommendUnitsResponse.Shortfall._Reason.ValueType  # 3
+            """Those on duty are at work."""
+
+        class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
+            """Why."""
+
+        REASON_UNSPECIFIED: RecommendUnitsResponse.Shortfall.Reason.ValueType  # 0
+        """Never sent."""
+        NONE_OF_THE_KIND: RecommendUnitsResponse.Shortfall.Reason.ValueType  # 1
+        """The agency has no unit of this kind."""
+        OFF_DUTY: RecommendUnitsResponse.Shortfall.Reason.ValueType  # 2
+        """All of them are off duty."""
+        BUSY: RecommendUnitsResponse.Shortfall.Reason.ValueType  # 3
+        """Those on duty are at work."""
+
+        KIND_FIELD_NUMBER: _builtins.int
+        REASON_FIELD_NUMBER: _builtins.int
+        kind: _unit_pb2.Unit.Kind.ValueType
+        """The kind of unit that this kind of alert needs."""
+        reason: Global___RecommendUnitsResponse.Shortfall.Reason.ValueType
+        """Why there is none."""
+        def __init__(
+            self,
+            *,
+            kind: _unit_pb2.Unit.Kind.ValueType = ...,
+            reason: Global___RecommendUnitsResponse.Shortfall.Reason.ValueType = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "reason", b"reason"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    RECOMMENDATIONS_FIELD_NUMBER: _builtins.int
+    SHORTFALLS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def recommendations(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecommendUnitsResponse.Recommendation]:
+        """Those on duty and free, the best first."""
+
+    @_builtins.property
+    def shortfalls(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecommendUnitsResponse.Shortfall]:
+        """For each kind of unit that this kind of alert needs and that nobody can be sent of."""
+
+    def __init__(
+        self,
+        *,
+        recommendations: _abc.Iterable[Global___RecommendUnitsResponse.Recommendation] | None = ...,
+        shortfalls: _abc.Iterable[Global___RecommendUnitsResponse.Shortfall] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["recommendations", b"recommendations", "shortfalls", b"shortfalls"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecommendUnitsResponse: _TypeAlias = RecommendUnitsResponse  # noqa: Y015
+
+@_typing.final
+class DispatchAlertRequest(_message.Message):
+    """Sends units."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    UNITS_FIELD_NUMBER: _builtins.int
+    ACCEPT_OLD_POSITIONS_FIELD_NUMBER: _builtins.int
+    OPERATOR_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`alerts/{uuid}`."""
+    request_id: _builtins.str
+    """A UUID made by the client, the same for every repetition. Absent: a repetition is a new request."""
+    accept_old_positions: _builtins.bool
+    """Also units whose position is older than the agency's policy allows. One that has never reported any is sent in any case."""
+    operator: _builtins.str
+    """Who sends them. Required of an agency's system; for a person it is the token's."""
+    @_builtins.property
+    def units(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The units, `units/{unit}`, 1 to 20."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        units: _abc.Iterable[_builtins.str] | None = ...,
+        accept_old_positions: _builtins.bool = ...,
+        operator: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_old_positions", b"accept_old_positions", "name", b"name", "operator", b"operator", "request_id", b"request_id", "units", b"units"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DispatchAlertRequest: _TypeAlias = DispatchAlertRequest  # noqa: Y015
+
+@_typing.final
+class UpdateAssignmentRequest(_message.Message):
+    """Says how far a unit has come."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    UNIT_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    OPERATOR_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`alerts/{uuid}`."""
+    request_id: _builtins.str
+    """A UUID made by the client, the same for every repetition. Absent: a repetition is a new request."""
+    unit: _builtins.str
+    """The unit, `units/{unit}`."""
+    status: _alert_pb2.Alert.Assignment.Status.ValueType
+    """How far it has come: forward from what it was, steps may be left out; DECLINED before it is there."""
+    reason: _builtins.str
+    """Why the crew declines. At most 500 characters."""
+    operator: _builtins.str
+    """Who says so. Required of an agency's system; for a person it is the token's."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        unit: _builtins.str = ...,
+        status: _alert_pb2.Alert.Assignment.Status.ValueType = ...,
+        reason: _builtins.str = ...,
+        operator: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "operator", b"operator", "reason", b"reason", "request_id", b"request_id", "status", b"status", "unit", b"unit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateAssignmentRequest: _TypeAlias = UpdateAssignmentRequest  # noqa: Y015
+
+@_typing.final
+class WatchAssignmentsRequest(_message.Message):
+    """Asks to follow what a unit is sent to."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UNIT_FIELD_NUMBER: _builtins.int
+    CURSOR_FIELD_NUMBER: _builtins.int
+    unit: _builtins.str
+    """The unit, `units/{unit}`."""
+    cursor: _builtins.str
+    """The last `cursor` that arrived: the watch goes on after it. `now`: only what happens from now on. Absent: first
+    what the unit is at work for.
+    """
+    def __init__(
+        self,
+        *,
+        unit: _builtins.str = ...,
+        cursor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "unit", b"unit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchAssignmentsRequest: _TypeAlias = WatchAssignmentsRequest  # noqa: Y015

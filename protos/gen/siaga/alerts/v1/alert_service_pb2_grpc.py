@@ -105,6 +105,66 @@ class AlertServiceStub:
                 request_serializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.ListAlertEventsRequest.SerializeToString,
                 response_deserializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.ListAlertEventsResponse.FromString,
                 _registered_method=True)
+        self.AssignAlert = channel.unary_unary(
+                '/siaga.alerts.v1.AlertService/AssignAlert',
+                request_serializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.AssignAlertRequest.SerializeToString,
+                response_deserializer=siaga_dot_alerts_dot_v1_dot_alert__pb2.Alert.FromString,
+                _registered_method=True)
+        self.UpdateAlert = channel.unary_unary(
+                '/siaga.alerts.v1.AlertService/UpdateAlert',
+                request_serializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.UpdateAlertRequest.SerializeToString,
+                response_deserializer=siaga_dot_alerts_dot_v1_dot_alert__pb2.Alert.FromString,
+                _registered_method=True)
+        self.RecordContact = channel.unary_unary(
+                '/siaga.alerts.v1.AlertService/RecordContact',
+                request_serializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.RecordContactRequest.SerializeToString,
+                response_deserializer=siaga_dot_alerts_dot_v1_dot_alert__pb2.Alert.FromString,
+                _registered_method=True)
+        self.SendMessage = channel.unary_unary(
+                '/siaga.alerts.v1.AlertService/SendMessage',
+                request_serializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.SendMessageRequest.SerializeToString,
+                response_deserializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.AlertMessage.FromString,
+                _registered_method=True)
+        self.ListMessages = channel.unary_unary(
+                '/siaga.alerts.v1.AlertService/ListMessages',
+                request_serializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.ListMessagesRequest.SerializeToString,
+                response_deserializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.ListMessagesResponse.FromString,
+                _registered_method=True)
+        self.RequestAgency = channel.unary_unary(
+                '/siaga.alerts.v1.AlertService/RequestAgency',
+                request_serializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.RequestAgencyRequest.SerializeToString,
+                response_deserializer=siaga_dot_alerts_dot_v1_dot_alert__pb2.Alert.FromString,
+                _registered_method=True)
+        self.RespondToRequest = channel.unary_unary(
+                '/siaga.alerts.v1.AlertService/RespondToRequest',
+                request_serializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.RespondToRequestRequest.SerializeToString,
+                response_deserializer=siaga_dot_alerts_dot_v1_dot_alert__pb2.Alert.FromString,
+                _registered_method=True)
+        self.HandOverAlert = channel.unary_unary(
+                '/siaga.alerts.v1.AlertService/HandOverAlert',
+                request_serializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.HandOverAlertRequest.SerializeToString,
+                response_deserializer=siaga_dot_alerts_dot_v1_dot_alert__pb2.Alert.FromString,
+                _registered_method=True)
+        self.RecommendUnits = channel.unary_unary(
+                '/siaga.alerts.v1.AlertService/RecommendUnits',
+                request_serializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.RecommendUnitsRequest.SerializeToString,
+                response_deserializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.RecommendUnitsResponse.FromString,
+                _registered_method=True)
+        self.DispatchAlert = channel.unary_unary(
+                '/siaga.alerts.v1.AlertService/DispatchAlert',
+                request_serializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.DispatchAlertRequest.SerializeToString,
+                response_deserializer=siaga_dot_alerts_dot_v1_dot_alert__pb2.Alert.FromString,
+                _registered_method=True)
+        self.UpdateAssignment = channel.unary_unary(
+                '/siaga.alerts.v1.AlertService/UpdateAssignment',
+                request_serializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.UpdateAssignmentRequest.SerializeToString,
+                response_deserializer=siaga_dot_alerts_dot_v1_dot_alert__pb2.Alert.FromString,
+                _registered_method=True)
+        self.WatchAssignments = channel.unary_stream(
+                '/siaga.alerts.v1.AlertService/WatchAssignments',
+                request_serializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.WatchAssignmentsRequest.SerializeToString,
+                response_deserializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.WatchAlertsResponse.FromString,
+                _registered_method=True)
 
 
 class AlertServiceServicer:
@@ -246,6 +306,126 @@ class AlertServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AssignAlert(self, request, context):
+        """Gives the alert to somebody of the agency, whoever holds it now. By a supervisor.
+
+        Errors: `ALERT_NOT_FOUND`, `ALERT_CLOSED`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateAlert(self, request, context):
+        """Changes what is known of the alert: what help is needed, where, and how to reach the caller. Where that makes
+        another agency responsible, it is routed anew: an alert that nobody holds goes there at once, one that somebody
+        holds is offered for hand-over. By the one who holds it or a supervisor; while nobody does, by anybody of the lead.
+
+        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `ALERT_CHANGED`, `OPERATOR_REQUIRED`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RecordContact(self, request, context):
+        """Records that somebody tried to reach the caller, and what came of it.
+
+        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `OPERATOR_REQUIRED`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SendMessage(self, request, context):
+        """Sends a text to the caller, or from the caller to whoever answers. The agency's side cannot write to a caller who
+        must not be contacted.
+
+        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `CALLER_NOT_CONTACTABLE`, `OPERATOR_REQUIRED`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListMessages(self, request, context):
+        """Lists the texts between the caller and the agency's side, the oldest first.
+
+        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `INVALID_PAGE_TOKEN`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RequestAgency(self, request, context):
+        """Asks another agency to help. Whoever asks stays responsible; the other one's clocks run until it answers. By the
+        one who holds the alert, or a supervisor. Asking an agency that has been asked, or helps, changes nothing.
+
+        Errors: `ALERT_NOT_FOUND`, `AGENCY_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RespondToRequest(self, request, context):
+        """Answers another agency's request: accepts it for the operator, or refuses it with a reason. A refusal goes back to
+        whoever asked and ends nothing. Accepting a hand-over makes the agency the lead.
+
+        Errors: `ALERT_NOT_FOUND`, `NOT_REQUESTED`, `ALREADY_ACKNOWLEDGED`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def HandOverAlert(self, request, context):
+        """Asks another agency to lead. The lead stays responsible, its clocks running, until the other one accepts by
+        RespondToRequest; then its own part is released. By the lead's holder or supervisor.
+
+        Errors: `ALERT_NOT_FOUND`, `AGENCY_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RecommendUnits(self, request, context):
+        """Ranks the agency's units for this alert, the best first, each with what speaks for and against it; and says what is
+        missing. It changes nothing.
+
+        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DispatchAlert(self, request, context):
+        """Sends units of the agency: all of them or none. Their duty and the age of their position are checked at this
+        moment. By the one who holds the agency's part, or a supervisor. A unit that is at work for this alert already is
+        not sent again.
+
+        Errors, with the unit in `metadata["unit"]`: `UNIT_NOT_FOUND`, `UNIT_OFF_DUTY`, `UNIT_BUSY`, `UNIT_POSITION_OLD`;
+        `ALERT_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateAssignment(self, request, context):
+        """Says how far a unit has come. By its crew, or whoever answers for its agency. The same status again changes
+        nothing, except that it answers a call of the roll.
+
+        Errors: `ALERT_NOT_FOUND`, `UNIT_NOT_FOUND`, `INVALID_TRANSITION`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchAssignments(self, request, context):
+        """Follows what a unit is sent to: first the alert that it is at work for, then `snapshot_end`, then every change; an
+        alert has `left` when the unit's work for it has ended. For its crew, and whoever answers for its agency.
+
+        Errors: `UNIT_NOT_FOUND`, `INVALID_CURSOR`, `CURSOR_EXPIRED`, `OVERLOADED`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AlertServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -313,6 +493,66 @@ def add_AlertServiceServicer_to_server(servicer, server):
                     servicer.ListAlertEvents,
                     request_deserializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.ListAlertEventsRequest.FromString,
                     response_serializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.ListAlertEventsResponse.SerializeToString,
+            ),
+            'AssignAlert': grpc.unary_unary_rpc_method_handler(
+                    servicer.AssignAlert,
+                    request_deserializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.AssignAlertRequest.FromString,
+                    response_serializer=siaga_dot_alerts_dot_v1_dot_alert__pb2.Alert.SerializeToString,
+            ),
+            'UpdateAlert': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateAlert,
+                    request_deserializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.UpdateAlertRequest.FromString,
+                    response_serializer=siaga_dot_alerts_dot_v1_dot_alert__pb2.Alert.SerializeToString,
+            ),
+            'RecordContact': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordContact,
+                    request_deserializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.RecordContactRequest.FromString,
+                    response_serializer=siaga_dot_alerts_dot_v1_dot_alert__pb2.Alert.SerializeToString,
+            ),
+            'SendMessage': grpc.unary_unary_rpc_method_handler(
+                    servicer.SendMessage,
+                    request_deserializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.SendMessageRequest.FromString,
+                    response_serializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.AlertMessage.SerializeToString,
+            ),
+            'ListMessages': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListMessages,
+                    request_deserializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.ListMessagesRequest.FromString,
+                    response_serializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.ListMessagesResponse.SerializeToString,
+            ),
+            'RequestAgency': grpc.unary_unary_rpc_method_handler(
+                    servicer.RequestAgency,
+                    request_deserializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.RequestAgencyRequest.FromString,
+                    response_serializer=siaga_dot_alerts_dot_v1_dot_alert__pb2.Alert.SerializeToString,
+            ),
+            'RespondToRequest': grpc.unary_unary_rpc_method_handler(
+                    servicer.RespondToRequest,
+                    request_deserializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.RespondToRequestRequest.FromString,
+                    response_serializer=siaga_dot_alerts_dot_v1_dot_alert__pb2.Alert.SerializeToString,
+            ),
+            'HandOverAlert': grpc.unary_unary_rpc_method_handler(
+                    servicer.HandOverAlert,
+                    request_deserializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.HandOverAlertRequest.FromString,
+                    response_serializer=siaga_dot_alerts_dot_v1_dot_alert__pb2.Alert.SerializeToString,
+            ),
+            'RecommendUnits': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecommendUnits,
+                    request_deserializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.RecommendUnitsRequest.FromString,
+                    response_serializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.RecommendUnitsResponse.SerializeToString,
+            ),
+            'DispatchAlert': grpc.unary_unary_rpc_method_handler(
+                    servicer.DispatchAlert,
+                    request_deserializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.DispatchAlertRequest.FromString,
+                    response_serializer=siaga_dot_alerts_dot_v1_dot_alert__pb2.Alert.SerializeToString,
+            ),
+            'UpdateAssignment': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateAssignment,
+                    request_deserializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.UpdateAssignmentRequest.FromString,
+                    response_serializer=siaga_dot_alerts_dot_v1_dot_alert__pb2.Alert.SerializeToString,
+            ),
+            'WatchAssignments': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchAssignments,
+                    request_deserializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.WatchAssignmentsRequest.FromString,
+                    response_serializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.WatchAlertsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -671,6 +911,330 @@ class AlertService:
             '/siaga.alerts.v1.AlertService/ListAlertEvents',
             siaga_dot_alerts_dot_v1_dot_alert__service__pb2.ListAlertEventsRequest.SerializeToString,
             siaga_dot_alerts_dot_v1_dot_alert__service__pb2.ListAlertEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AssignAlert(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/siaga.alerts.v1.AlertService/AssignAlert',
+            siaga_dot_alerts_dot_v1_dot_alert__service__pb2.AssignAlertRequest.SerializeToString,
+            siaga_dot_alerts_dot_v1_dot_alert__pb2.Alert.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateAlert(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/siaga.alerts.v1.AlertService/UpdateAlert',
+            siaga_dot_alerts_dot_v1_dot_alert__service__pb2.UpdateAlertRequest.SerializeToString,
+            siaga_dot_alerts_dot_v1_dot_alert__pb2.Alert.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordContact(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/siaga.alerts.v1.AlertService/RecordContact',
+            siaga_dot_alerts_dot_v1_dot_alert__service__pb2.RecordContactRequest.SerializeToString,
+            siaga_dot_alerts_dot_v1_dot_alert__pb2.Alert.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SendMessage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/siaga.alerts.v1.AlertService/SendMessage',
+            siaga_dot_alerts_dot_v1_dot_alert__service__pb2.SendMessageRequest.SerializeToString,
+            siaga_dot_alerts_dot_v1_dot_alert__service__pb2.AlertMessage.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListMessages(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/siaga.alerts.v1.AlertService/ListMessages',
+            siaga_dot_alerts_dot_v1_dot_alert__service__pb2.ListMessagesRequest.SerializeToString,
+            siaga_dot_alerts_dot_v1_dot_alert__service__pb2.ListMessagesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RequestAgency(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/siaga.alerts.v1.AlertService/RequestAgency',
+            siaga_dot_alerts_dot_v1_dot_alert__service__pb2.RequestAgencyRequest.SerializeToString,
+            siaga_dot_alerts_dot_v1_dot_alert__pb2.Alert.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RespondToRequest(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/siaga.alerts.v1.AlertService/RespondToRequest',
+            siaga_dot_alerts_dot_v1_dot_alert__service__pb2.RespondToRequestRequest.SerializeToString,
+            siaga_dot_alerts_dot_v1_dot_alert__pb2.Alert.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def HandOverAlert(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/siaga.alerts.v1.AlertService/HandOverAlert',
+            siaga_dot_alerts_dot_v1_dot_alert__service__pb2.HandOverAlertRequest.SerializeToString,
+            siaga_dot_alerts_dot_v1_dot_alert__pb2.Alert.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecommendUnits(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/siaga.alerts.v1.AlertService/RecommendUnits',
+            siaga_dot_alerts_dot_v1_dot_alert__service__pb2.RecommendUnitsRequest.SerializeToString,
+            siaga_dot_alerts_dot_v1_dot_alert__service__pb2.RecommendUnitsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DispatchAlert(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/siaga.alerts.v1.AlertService/DispatchAlert',
+            siaga_dot_alerts_dot_v1_dot_alert__service__pb2.DispatchAlertRequest.SerializeToString,
+            siaga_dot_alerts_dot_v1_dot_alert__pb2.Alert.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateAssignment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/siaga.alerts.v1.AlertService/UpdateAssignment',
+            siaga_dot_alerts_dot_v1_dot_alert__service__pb2.UpdateAssignmentRequest.SerializeToString,
+            siaga_dot_alerts_dot_v1_dot_alert__pb2.Alert.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchAssignments(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/siaga.alerts.v1.AlertService/WatchAssignments',
+            siaga_dot_alerts_dot_v1_dot_alert__service__pb2.WatchAssignmentsRequest.SerializeToString,
+            siaga_dot_alerts_dot_v1_dot_alert__service__pb2.WatchAlertsResponse.FromString,
             options,
             channel_credentials,
             insecure,

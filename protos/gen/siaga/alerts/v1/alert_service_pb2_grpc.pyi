@@ -118,6 +118,78 @@ class AlertServiceStub:
 
     Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `INVALID_PAGE_TOKEN`.
     """
+    AssignAlert: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.AssignAlertRequest, _alert_pb2.Alert]
+    """Gives the alert to somebody of the agency, whoever holds it now. By a supervisor.
+
+    Errors: `ALERT_NOT_FOUND`, `ALERT_CLOSED`.
+    """
+    UpdateAlert: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.UpdateAlertRequest, _alert_pb2.Alert]
+    """Changes what is known of the alert: what help is needed, where, and how to reach the caller. Where that makes
+    another agency responsible, it is routed anew: an alert that nobody holds goes there at once, one that somebody
+    holds is offered for hand-over. By the one who holds it or a supervisor; while nobody does, by anybody of the lead.
+
+    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `ALERT_CHANGED`, `OPERATOR_REQUIRED`.
+    """
+    RecordContact: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.RecordContactRequest, _alert_pb2.Alert]
+    """Records that somebody tried to reach the caller, and what came of it.
+
+    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `OPERATOR_REQUIRED`.
+    """
+    SendMessage: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.SendMessageRequest, _alert_service_pb2.AlertMessage]
+    """Sends a text to the caller, or from the caller to whoever answers. The agency's side cannot write to a caller who
+    must not be contacted.
+
+    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `CALLER_NOT_CONTACTABLE`, `OPERATOR_REQUIRED`.
+    """
+    ListMessages: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.ListMessagesRequest, _alert_service_pb2.ListMessagesResponse]
+    """Lists the texts between the caller and the agency's side, the oldest first.
+
+    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `INVALID_PAGE_TOKEN`.
+    """
+    RequestAgency: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.RequestAgencyRequest, _alert_pb2.Alert]
+    """Asks another agency to help. Whoever asks stays responsible; the other one's clocks run until it answers. By the
+    one who holds the alert, or a supervisor. Asking an agency that has been asked, or helps, changes nothing.
+
+    Errors: `ALERT_NOT_FOUND`, `AGENCY_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+    """
+    RespondToRequest: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.RespondToRequestRequest, _alert_pb2.Alert]
+    """Answers another agency's request: accepts it for the operator, or refuses it with a reason. A refusal goes back to
+    whoever asked and ends nothing. Accepting a hand-over makes the agency the lead.
+
+    Errors: `ALERT_NOT_FOUND`, `NOT_REQUESTED`, `ALREADY_ACKNOWLEDGED`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+    """
+    HandOverAlert: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.HandOverAlertRequest, _alert_pb2.Alert]
+    """Asks another agency to lead. The lead stays responsible, its clocks running, until the other one accepts by
+    RespondToRequest; then its own part is released. By the lead's holder or supervisor.
+
+    Errors: `ALERT_NOT_FOUND`, `AGENCY_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+    """
+    RecommendUnits: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.RecommendUnitsRequest, _alert_service_pb2.RecommendUnitsResponse]
+    """Ranks the agency's units for this alert, the best first, each with what speaks for and against it; and says what is
+    missing. It changes nothing.
+
+    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`.
+    """
+    DispatchAlert: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.DispatchAlertRequest, _alert_pb2.Alert]
+    """Sends units of the agency: all of them or none. Their duty and the age of their position are checked at this
+    moment. By the one who holds the agency's part, or a supervisor. A unit that is at work for this alert already is
+    not sent again.
+
+    Errors, with the unit in `metadata["unit"]`: `UNIT_NOT_FOUND`, `UNIT_OFF_DUTY`, `UNIT_BUSY`, `UNIT_POSITION_OLD`;
+    `ALERT_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+    """
+    UpdateAssignment: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.UpdateAssignmentRequest, _alert_pb2.Alert]
+    """Says how far a unit has come. By its crew, or whoever answers for its agency. The same status again changes
+    nothing, except that it answers a call of the roll.
+
+    Errors: `ALERT_NOT_FOUND`, `UNIT_NOT_FOUND`, `INVALID_TRANSITION`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+    """
+    WatchAssignments: _grpc.UnaryStreamMultiCallable[_alert_service_pb2.WatchAssignmentsRequest, _alert_service_pb2.WatchAlertsResponse]
+    """Follows what a unit is sent to: first the alert that it is at work for, then `snapshot_end`, then every change; an
+    alert has `left` when the unit's work for it has ended. For its crew, and whoever answers for its agency.
+
+    Errors: `UNIT_NOT_FOUND`, `INVALID_CURSOR`, `CURSOR_EXPIRED`, `OVERLOADED`.
+    """
 
 @_typing.type_check_only
 class AlertServiceAsyncStub(AlertServiceStub):
@@ -207,6 +279,78 @@ class AlertServiceAsyncStub(AlertServiceStub):
     for its claimant and the agency's supervisors.
 
     Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `INVALID_PAGE_TOKEN`.
+    """
+    AssignAlert: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.AssignAlertRequest, _alert_pb2.Alert]  # type: ignore[assignment]
+    """Gives the alert to somebody of the agency, whoever holds it now. By a supervisor.
+
+    Errors: `ALERT_NOT_FOUND`, `ALERT_CLOSED`.
+    """
+    UpdateAlert: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.UpdateAlertRequest, _alert_pb2.Alert]  # type: ignore[assignment]
+    """Changes what is known of the alert: what help is needed, where, and how to reach the caller. Where that makes
+    another agency responsible, it is routed anew: an alert that nobody holds goes there at once, one that somebody
+    holds is offered for hand-over. By the one who holds it or a supervisor; while nobody does, by anybody of the lead.
+
+    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `ALERT_CHANGED`, `OPERATOR_REQUIRED`.
+    """
+    RecordContact: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.RecordContactRequest, _alert_pb2.Alert]  # type: ignore[assignment]
+    """Records that somebody tried to reach the caller, and what came of it.
+
+    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `OPERATOR_REQUIRED`.
+    """
+    SendMessage: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.SendMessageRequest, _alert_service_pb2.AlertMessage]  # type: ignore[assignment]
+    """Sends a text to the caller, or from the caller to whoever answers. The agency's side cannot write to a caller who
+    must not be contacted.
+
+    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `CALLER_NOT_CONTACTABLE`, `OPERATOR_REQUIRED`.
+    """
+    ListMessages: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.ListMessagesRequest, _alert_service_pb2.ListMessagesResponse]  # type: ignore[assignment]
+    """Lists the texts between the caller and the agency's side, the oldest first.
+
+    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `INVALID_PAGE_TOKEN`.
+    """
+    RequestAgency: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.RequestAgencyRequest, _alert_pb2.Alert]  # type: ignore[assignment]
+    """Asks another agency to help. Whoever asks stays responsible; the other one's clocks run until it answers. By the
+    one who holds the alert, or a supervisor. Asking an agency that has been asked, or helps, changes nothing.
+
+    Errors: `ALERT_NOT_FOUND`, `AGENCY_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+    """
+    RespondToRequest: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.RespondToRequestRequest, _alert_pb2.Alert]  # type: ignore[assignment]
+    """Answers another agency's request: accepts it for the operator, or refuses it with a reason. A refusal goes back to
+    whoever asked and ends nothing. Accepting a hand-over makes the agency the lead.
+
+    Errors: `ALERT_NOT_FOUND`, `NOT_REQUESTED`, `ALREADY_ACKNOWLEDGED`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+    """
+    HandOverAlert: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.HandOverAlertRequest, _alert_pb2.Alert]  # type: ignore[assignment]
+    """Asks another agency to lead. The lead stays responsible, its clocks running, until the other one accepts by
+    RespondToRequest; then its own part is released. By the lead's holder or supervisor.
+
+    Errors: `ALERT_NOT_FOUND`, `AGENCY_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+    """
+    RecommendUnits: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.RecommendUnitsRequest, _alert_service_pb2.RecommendUnitsResponse]  # type: ignore[assignment]
+    """Ranks the agency's units for this alert, the best first, each with what speaks for and against it; and says what is
+    missing. It changes nothing.
+
+    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`.
+    """
+    DispatchAlert: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.DispatchAlertRequest, _alert_pb2.Alert]  # type: ignore[assignment]
+    """Sends units of the agency: all of them or none. Their duty and the age of their position are checked at this
+    moment. By the one who holds the agency's part, or a supervisor. A unit that is at work for this alert already is
+    not sent again.
+
+    Errors, with the unit in `metadata["unit"]`: `UNIT_NOT_FOUND`, `UNIT_OFF_DUTY`, `UNIT_BUSY`, `UNIT_POSITION_OLD`;
+    `ALERT_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+    """
+    UpdateAssignment: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.UpdateAssignmentRequest, _alert_pb2.Alert]  # type: ignore[assignment]
+    """Says how far a unit has come. By its crew, or whoever answers for its agency. The same status again changes
+    nothing, except that it answers a call of the roll.
+
+    Errors: `ALERT_NOT_FOUND`, `UNIT_NOT_FOUND`, `INVALID_TRANSITION`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+    """
+    WatchAssignments: _aio.UnaryStreamMultiCallable[_alert_service_pb2.WatchAssignmentsRequest, _alert_service_pb2.WatchAlertsResponse]  # type: ignore[assignment]
+    """Follows what a unit is sent to: first the alert that it is at work for, then `snapshot_end`, then every change; an
+    alert has `left` when the unit's work for it has ended. For its crew, and whoever answers for its agency.
+
+    Errors: `UNIT_NOT_FOUND`, `INVALID_CURSOR`, `CURSOR_EXPIRED`, `OVERLOADED`.
     """
 
 class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -372,6 +516,150 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         for its claimant and the agency's supervisors.
 
         Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `INVALID_PAGE_TOKEN`.
+        """
+
+    @_abc_1.abstractmethod
+    def AssignAlert(
+        self,
+        request: _alert_service_pb2.AssignAlertRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_alert_pb2.Alert, _abc.Awaitable[_alert_pb2.Alert]]:
+        """Gives the alert to somebody of the agency, whoever holds it now. By a supervisor.
+
+        Errors: `ALERT_NOT_FOUND`, `ALERT_CLOSED`.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateAlert(
+        self,
+        request: _alert_service_pb2.UpdateAlertRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_alert_pb2.Alert, _abc.Awaitable[_alert_pb2.Alert]]:
+        """Changes what is known of the alert: what help is needed, where, and how to reach the caller. Where that makes
+        another agency responsible, it is routed anew: an alert that nobody holds goes there at once, one that somebody
+        holds is offered for hand-over. By the one who holds it or a supervisor; while nobody does, by anybody of the lead.
+
+        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `ALERT_CHANGED`, `OPERATOR_REQUIRED`.
+        """
+
+    @_abc_1.abstractmethod
+    def RecordContact(
+        self,
+        request: _alert_service_pb2.RecordContactRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_alert_pb2.Alert, _abc.Awaitable[_alert_pb2.Alert]]:
+        """Records that somebody tried to reach the caller, and what came of it.
+
+        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `OPERATOR_REQUIRED`.
+        """
+
+    @_abc_1.abstractmethod
+    def SendMessage(
+        self,
+        request: _alert_service_pb2.SendMessageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_alert_service_pb2.AlertMessage, _abc.Awaitable[_alert_service_pb2.AlertMessage]]:
+        """Sends a text to the caller, or from the caller to whoever answers. The agency's side cannot write to a caller who
+        must not be contacted.
+
+        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `CALLER_NOT_CONTACTABLE`, `OPERATOR_REQUIRED`.
+        """
+
+    @_abc_1.abstractmethod
+    def ListMessages(
+        self,
+        request: _alert_service_pb2.ListMessagesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_alert_service_pb2.ListMessagesResponse, _abc.Awaitable[_alert_service_pb2.ListMessagesResponse]]:
+        """Lists the texts between the caller and the agency's side, the oldest first.
+
+        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `INVALID_PAGE_TOKEN`.
+        """
+
+    @_abc_1.abstractmethod
+    def RequestAgency(
+        self,
+        request: _alert_service_pb2.RequestAgencyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_alert_pb2.Alert, _abc.Awaitable[_alert_pb2.Alert]]:
+        """Asks another agency to help. Whoever asks stays responsible; the other one's clocks run until it answers. By the
+        one who holds the alert, or a supervisor. Asking an agency that has been asked, or helps, changes nothing.
+
+        Errors: `ALERT_NOT_FOUND`, `AGENCY_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+        """
+
+    @_abc_1.abstractmethod
+    def RespondToRequest(
+        self,
+        request: _alert_service_pb2.RespondToRequestRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_alert_pb2.Alert, _abc.Awaitable[_alert_pb2.Alert]]:
+        """Answers another agency's request: accepts it for the operator, or refuses it with a reason. A refusal goes back to
+        whoever asked and ends nothing. Accepting a hand-over makes the agency the lead.
+
+        Errors: `ALERT_NOT_FOUND`, `NOT_REQUESTED`, `ALREADY_ACKNOWLEDGED`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+        """
+
+    @_abc_1.abstractmethod
+    def HandOverAlert(
+        self,
+        request: _alert_service_pb2.HandOverAlertRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_alert_pb2.Alert, _abc.Awaitable[_alert_pb2.Alert]]:
+        """Asks another agency to lead. The lead stays responsible, its clocks running, until the other one accepts by
+        RespondToRequest; then its own part is released. By the lead's holder or supervisor.
+
+        Errors: `ALERT_NOT_FOUND`, `AGENCY_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+        """
+
+    @_abc_1.abstractmethod
+    def RecommendUnits(
+        self,
+        request: _alert_service_pb2.RecommendUnitsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_alert_service_pb2.RecommendUnitsResponse, _abc.Awaitable[_alert_service_pb2.RecommendUnitsResponse]]:
+        """Ranks the agency's units for this alert, the best first, each with what speaks for and against it; and says what is
+        missing. It changes nothing.
+
+        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`.
+        """
+
+    @_abc_1.abstractmethod
+    def DispatchAlert(
+        self,
+        request: _alert_service_pb2.DispatchAlertRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_alert_pb2.Alert, _abc.Awaitable[_alert_pb2.Alert]]:
+        """Sends units of the agency: all of them or none. Their duty and the age of their position are checked at this
+        moment. By the one who holds the agency's part, or a supervisor. A unit that is at work for this alert already is
+        not sent again.
+
+        Errors, with the unit in `metadata["unit"]`: `UNIT_NOT_FOUND`, `UNIT_OFF_DUTY`, `UNIT_BUSY`, `UNIT_POSITION_OLD`;
+        `ALERT_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateAssignment(
+        self,
+        request: _alert_service_pb2.UpdateAssignmentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_alert_pb2.Alert, _abc.Awaitable[_alert_pb2.Alert]]:
+        """Says how far a unit has come. By its crew, or whoever answers for its agency. The same status again changes
+        nothing, except that it answers a call of the roll.
+
+        Errors: `ALERT_NOT_FOUND`, `UNIT_NOT_FOUND`, `INVALID_TRANSITION`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+        """
+
+    @_abc_1.abstractmethod
+    def WatchAssignments(
+        self,
+        request: _alert_service_pb2.WatchAssignmentsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_alert_service_pb2.WatchAlertsResponse], _abc.AsyncIterator[_alert_service_pb2.WatchAlertsResponse]]:
+        """Follows what a unit is sent to: first the alert that it is at work for, then `snapshot_end`, then every change; an
+        alert has `left` when the unit's work for it has ended. For its crew, and whoever answers for its agency.
+
+        Errors: `UNIT_NOT_FOUND`, `INVALID_CURSOR`, `CURSOR_EXPIRED`, `OVERLOADED`.
         """
 
 def add_AlertServiceServicer_to_server(servicer: AlertServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

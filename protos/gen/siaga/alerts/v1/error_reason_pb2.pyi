@@ -36,6 +36,30 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The alert is closed and takes no more of this."""
     OPERATOR_REQUIRED: _ErrorReason.ValueType  # 6
     """An agency's system must say in `operator` which person it acts for."""
+    AGENCY_NOT_FOUND: _ErrorReason.ValueType  # 7
+    """No such agency."""
+    NOT_REQUESTED: _ErrorReason.ValueType  # 8
+    """Nobody has asked this agency, or it has answered."""
+    ALERT_CHANGED: _ErrorReason.ValueType  # 9
+    """The alert has changed since its `etag` was read."""
+    CALLER_NOT_CONTACTABLE: _ErrorReason.ValueType  # 10
+    """The caller must not be contacted: it may put them in danger."""
+    UNIT_NOT_FOUND: _ErrorReason.ValueType  # 11
+    """No such unit of this agency. Where several were named, `metadata["unit"]` is the one."""
+    UNIT_EXISTS: _ErrorReason.ValueType  # 12
+    """There is a unit of this name. `metadata["name"]` is it."""
+    UNIT_CHANGED: _ErrorReason.ValueType  # 13
+    """The unit has changed since its `etag` was read."""
+    UNIT_BUSY: _ErrorReason.ValueType  # 14
+    """The unit is at work for an alert. `metadata["unit"]` is the unit."""
+    UNIT_OFF_DUTY: _ErrorReason.ValueType  # 15
+    """The unit is off duty. `metadata["unit"]` is the unit."""
+    UNIT_POSITION_OLD: _ErrorReason.ValueType  # 16
+    """Nobody knows where the unit is by now. `metadata["unit"]` is the unit, `metadata["seconds"]` the age of its position."""
+    NOT_CREW: _ErrorReason.ValueType  # 17
+    """Only the unit's crew, or whoever answers for its agency, may do this."""
+    INVALID_TRANSITION: _ErrorReason.ValueType  # 18
+    """The unit cannot come from where it is to this. `metadata["status"]` is its present one."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Reasons of errors that only alerts returns, beside those of `siaga.errors.v1.ErrorReason`."""
@@ -54,4 +78,28 @@ ALERT_CLOSED: ErrorReason.ValueType  # 5
 """The alert is closed and takes no more of this."""
 OPERATOR_REQUIRED: ErrorReason.ValueType  # 6
 """An agency's system must say in `operator` which person it acts for."""
+AGENCY_NOT_FOUND: ErrorReason.ValueType  # 7
+"""No such agency."""
+NOT_REQUESTED: ErrorReason.ValueType  # 8
+"""Nobody has asked this agency, or it has answered."""
+ALERT_CHANGED: ErrorReason.ValueType  # 9
+"""The alert has changed since its `etag` was read."""
+CALLER_NOT_CONTACTABLE: ErrorReason.ValueType  # 10
+"""The caller must not be contacted: it may put them in danger."""
+UNIT_NOT_FOUND: ErrorReason.ValueType  # 11
+"""No such unit of this agency. Where several were named, `metadata["unit"]` is the one."""
+UNIT_EXISTS: ErrorReason.ValueType  # 12
+"""There is a unit of this name. `metadata["name"]` is it."""
+UNIT_CHANGED: ErrorReason.ValueType  # 13
+"""The unit has changed since its `etag` was read."""
+UNIT_BUSY: ErrorReason.ValueType  # 14
+"""The unit is at work for an alert. `metadata["unit"]` is the unit."""
+UNIT_OFF_DUTY: ErrorReason.ValueType  # 15
+"""The unit is off duty. `metadata["unit"]` is the unit."""
+UNIT_POSITION_OLD: ErrorReason.ValueType  # 16
+"""Nobody knows where the unit is by now. `metadata["unit"]` is the unit, `metadata["seconds"]` the age of its position."""
+NOT_CREW: ErrorReason.ValueType  # 17
+"""Only the unit's crew, or whoever answers for its agency, may do this."""
+INVALID_TRANSITION: ErrorReason.ValueType  # 18
+"""The unit cannot come from where it is to this. `metadata["status"]` is its present one."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -22,8 +22,11 @@ DESCRIPTOR: _descriptor.FileDescriptor
 class AlertEvent(_message.Message):
     """One entry of an alert's timeline. Entries are appended and never changed.
 
-    Types: `AlertRaised` `AlertRouted` `AlertDelivered` `AlertAcknowledged` `AlertReleased` `AlertTracked` `NoteAdded`
-    `AlertResolved` `AlertCancelled`. Later versions add types; a client shows or skips one that it does not know.
+    Types: `AlertRaised` `AlertRouted` `AlertDelivered` `AlertAcknowledged` `AlertReleased` `AlertAssigned` `AlertUpdated`
+    `AlertTracked` `AlertEscalated` `AlertOverdue` `NoteAdded` `ContactRecorded` `MessageSent` `AgencyRequested`
+    `AgencyAccepted` `AgencyRejected` `AlertHandedOver` `AlertDispatched` `AssignmentUpdated` `RollCallDue`
+    `RollCallMissed` `MaydayRaised` `AlertResolved` `AlertCancelled`. Later versions add types; a client shows or skips
+    one that it does not know.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

@@ -24,9 +24,10 @@ _sym_db = _symbol_database.Default()
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from siaga.alerts.v1 import alert_pb2 as siaga_dot_alerts_dot_v1_dot_alert__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fsiaga/directory/v1/agency.proto\x12\x12siaga.directory.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb2\x01\n\x0bPhoneNumber\x12$\n\x06number\x18\x01 \x01(\tB\x14\xbaH\x11r\x0f\x32\r^[0-9]{2,15}$\x12<\n\x03use\x18\x02 \x01(\x0e\x32#.siaga.directory.v1.PhoneNumber.UseB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x0b\n\x03uri\x18\x03 \x01(\t\"2\n\x03Use\x12\x13\n\x0fUSE_UNSPECIFIED\x10\x00\x12\x08\n\x04\x43\x41LL\x10\x01\x12\x0c\n\x08WHATSAPP\x10\x02\"\xcb\x03\n\x06\x41gency\x12\x36\n\x04name\x18\x01 \x01(\tB(\xbaH%r 2\x1e^agencies/[A-Za-z0-9.-]{1,60}$\xd8\x01\x01\x12\x1e\n\x0c\x64isplay_name\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x38\n\x06parent\x18\x03 \x01(\tB(\xbaH%r 2\x1e^agencies/[A-Za-z0-9.-]{1,60}$\xd8\x01\x01\x12:\n\x07numbers\x18\x04 \x03(\x0b\x32\x1f.siaga.directory.v1.PhoneNumberB\x08\xbaH\x05\x92\x01\x02\x10\x14\x12;\n\x07sip_uri\x18\x05 \x01(\tB*\xbaH\'r\"\x18\xc8\x01\x32\x1d^sips?:[^\\s@<>\"]+@[^\\s@<>\"]+$\xd8\x01\x01\x12\x1c\n\nassured_by\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x30\n\x0c\x61ssured_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tunassured\x18\x08 \x01(\x08\x12\x0b\n\x03uid\x18\t \x01(\t\x12\x15\n\x04\x65tag\x18\n \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12/\n\x0bupdate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xd1\x03\n\x07Hotline\x12\x36\n\x04name\x18\x01 \x01(\tB(\xbaH%r 2\x1e^hotlines/[A-Za-z0-9.-]{1,60}$\xd8\x01\x01\x12\x1e\n\x0c\x64isplay_name\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x45\n\ncategories\x18\x03 \x03(\x0e\x32\x1c.siaga.directory.v1.CategoryB\x13\xbaH\x10\x92\x01\r\x10\n\x18\x01\"\x07\x82\x01\x04\x10\x01 \x00\x12:\n\x07numbers\x18\x04 \x03(\x0b\x32\x1f.siaga.directory.v1.PhoneNumberB\x08\xbaH\x05\x92\x01\x02\x10\x14\x12\x33\n\x04\x61rea\x18\x05 \x01(\tB%\xbaH\"r\x1d\x32\x1b^areas/[A-Za-z0-9.-]{1,60}$\xd8\x01\x01\x12\x1c\n\nassured_by\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x30\n\x0c\x61ssured_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tunassured\x18\x08 \x01(\x08\x12\x0b\n\x03uid\x18\t \x01(\t\x12\x15\n\x04\x65tag\x18\n \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12/\n\x0bupdate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xaf\x01\n\x08\x43overage\x12\x30\n\x04\x61rea\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^areas/[A-Za-z0-9.-]{1,60}$\x12:\n\x08\x63\x61tegory\x18\x02 \x01(\x0e\x32\x1c.siaga.directory.v1.CategoryB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x35\n\x06\x61gency\x18\x03 \x01(\tB%\xbaH\"r 2\x1e^agencies/[A-Za-z0-9.-]{1,60}$*\xd0\x01\n\x08\x43\x61tegory\x12\x18\n\x14\x43\x41TEGORY_UNSPECIFIED\x10\x00\x12\r\n\tEMERGENCY\x10\x01\x12\n\n\x06POLICE\x10\x02\x12\x08\n\x04\x46IRE\x10\x03\x12\r\n\tAMBULANCE\x10\x04\x12\x15\n\x11SEARCH_AND_RESCUE\x10\x05\x12\x16\n\x12WOMEN_AND_CHILDREN\x10\x06\x12\x0c\n\x08HOSPITAL\x10\x07\x12\x11\n\rHEALTH_CENTRE\x10\x08\x12\x12\n\x0e\x43OMPLAINT_POST\x10\t\x12\x12\n\x0eSHELTER_INTAKE\x10\nb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fsiaga/directory/v1/agency.proto\x12\x12siaga.directory.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bsiaga/alerts/v1/alert.proto\"\xb2\x01\n\x0bPhoneNumber\x12$\n\x06number\x18\x01 \x01(\tB\x14\xbaH\x11r\x0f\x32\r^[0-9]{2,15}$\x12<\n\x03use\x18\x02 \x01(\x0e\x32#.siaga.directory.v1.PhoneNumber.UseB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x0b\n\x03uri\x18\x03 \x01(\t\"2\n\x03Use\x12\x13\n\x0fUSE_UNSPECIFIED\x10\x00\x12\x08\n\x04\x43\x41LL\x10\x01\x12\x0c\n\x08WHATSAPP\x10\x02\"\x96\x05\n\x0b\x41lertPolicy\x12(\n\x0f\x64\x65liver_seconds\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x90\x1c(\x01H\x00\x88\x01\x01\x12,\n\x13\x61\x63knowledge_seconds\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x90\x1c(\x01H\x01\x88\x01\x01\x12+\n\x12supervisor_seconds\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x90\x1c(\x01H\x02\x88\x01\x01\x12\'\n\x0eparent_seconds\x18\x04 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x90\x1c(\x01H\x03\x88\x01\x01\x12*\n\x11roll_call_seconds\x18\x05 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x90\x1c(\x00H\x04\x88\x01\x01\x12*\n\x10position_seconds\x18\x06 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\x80\xa3\x05(\x01H\x05\x88\x01\x01\x12?\n\x06limits\x18\x07 \x03(\x0b\x32%.siaga.directory.v1.AlertPolicy.LimitB\x08\xbaH\x05\x92\x01\x02\x10\x32\x1a\xbe\x01\n\x05Limit\x12\x33\n\x04kind\x18\x01 \x01(\x0e\x32\x1b.siaga.alerts.v1.Alert.KindB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x39\n\x05state\x18\x02 \x01(\x0e\x32\x1c.siaga.alerts.v1.Alert.StateB\x0c\xbaH\t\x82\x01\x06\x18\x02\x18\x03\x18\x04\x12!\n\x0cwarn_seconds\x18\x03 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\x80\xa3\x05(\x01\x12\"\n\ralert_seconds\x18\x04 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\x80\xa3\x05(\x01\x42\x12\n\x10_deliver_secondsB\x16\n\x14_acknowledge_secondsB\x15\n\x13_supervisor_secondsB\x11\n\x0f_parent_secondsB\x14\n\x12_roll_call_secondsB\x13\n\x11_position_seconds\"\x82\x04\n\x06\x41gency\x12\x36\n\x04name\x18\x01 \x01(\tB(\xbaH%r 2\x1e^agencies/[A-Za-z0-9.-]{1,60}$\xd8\x01\x01\x12\x1e\n\x0c\x64isplay_name\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x38\n\x06parent\x18\x03 \x01(\tB(\xbaH%r 2\x1e^agencies/[A-Za-z0-9.-]{1,60}$\xd8\x01\x01\x12:\n\x07numbers\x18\x04 \x03(\x0b\x32\x1f.siaga.directory.v1.PhoneNumberB\x08\xbaH\x05\x92\x01\x02\x10\x14\x12;\n\x07sip_uri\x18\x05 \x01(\tB*\xbaH\'r\"\x18\xc8\x01\x32\x1d^sips?:[^\\s@<>\"]+@[^\\s@<>\"]+$\xd8\x01\x01\x12\x1c\n\nassured_by\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x30\n\x0c\x61ssured_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tunassured\x18\x08 \x01(\x08\x12\x0b\n\x03uid\x18\t \x01(\t\x12\x15\n\x04\x65tag\x18\n \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12/\n\x0bupdate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x0c\x61lert_policy\x18\x0c \x01(\x0b\x32\x1f.siaga.directory.v1.AlertPolicy\"\xd1\x03\n\x07Hotline\x12\x36\n\x04name\x18\x01 \x01(\tB(\xbaH%r 2\x1e^hotlines/[A-Za-z0-9.-]{1,60}$\xd8\x01\x01\x12\x1e\n\x0c\x64isplay_name\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x45\n\ncategories\x18\x03 \x03(\x0e\x32\x1c.siaga.directory.v1.CategoryB\x13\xbaH\x10\x92\x01\r\x10\n\x18\x01\"\x07\x82\x01\x04\x10\x01 \x00\x12:\n\x07numbers\x18\x04 \x03(\x0b\x32\x1f.siaga.directory.v1.PhoneNumberB\x08\xbaH\x05\x92\x01\x02\x10\x14\x12\x33\n\x04\x61rea\x18\x05 \x01(\tB%\xbaH\"r\x1d\x32\x1b^areas/[A-Za-z0-9.-]{1,60}$\xd8\x01\x01\x12\x1c\n\nassured_by\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x30\n\x0c\x61ssured_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tunassured\x18\x08 \x01(\x08\x12\x0b\n\x03uid\x18\t \x01(\t\x12\x15\n\x04\x65tag\x18\n \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12/\n\x0bupdate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xaf\x01\n\x08\x43overage\x12\x30\n\x04\x61rea\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^areas/[A-Za-z0-9.-]{1,60}$\x12:\n\x08\x63\x61tegory\x18\x02 \x01(\x0e\x32\x1c.siaga.directory.v1.CategoryB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x35\n\x06\x61gency\x18\x03 \x01(\tB%\xbaH\"r 2\x1e^agencies/[A-Za-z0-9.-]{1,60}$*\xd0\x01\n\x08\x43\x61tegory\x12\x18\n\x14\x43\x41TEGORY_UNSPECIFIED\x10\x00\x12\r\n\tEMERGENCY\x10\x01\x12\n\n\x06POLICE\x10\x02\x12\x08\n\x04\x46IRE\x10\x03\x12\r\n\tAMBULANCE\x10\x04\x12\x15\n\x11SEARCH_AND_RESCUE\x10\x05\x12\x16\n\x12WOMEN_AND_CHILDREN\x10\x06\x12\x0c\n\x08HOSPITAL\x10\x07\x12\x11\n\rHEALTH_CENTRE\x10\x08\x12\x12\n\x0e\x43OMPLAINT_POST\x10\t\x12\x12\n\x0eSHELTER_INTAKE\x10\nb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,6 +38,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PHONENUMBER'].fields_by_name['number']._serialized_options = b'\272H\021r\0172\r^[0-9]{2,15}$'
   _globals['_PHONENUMBER'].fields_by_name['use']._loaded_options = None
   _globals['_PHONENUMBER'].fields_by_name['use']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
+  _globals['_ALERTPOLICY_LIMIT'].fields_by_name['kind']._loaded_options = None
+  _globals['_ALERTPOLICY_LIMIT'].fields_by_name['kind']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_ALERTPOLICY_LIMIT'].fields_by_name['state']._loaded_options = None
+  _globals['_ALERTPOLICY_LIMIT'].fields_by_name['state']._serialized_options = b'\272H\t\202\001\006\030\002\030\003\030\004'
+  _globals['_ALERTPOLICY_LIMIT'].fields_by_name['warn_seconds']._loaded_options = None
+  _globals['_ALERTPOLICY_LIMIT'].fields_by_name['warn_seconds']._serialized_options = b'\272H\010\032\006\030\200\243\005(\001'
+  _globals['_ALERTPOLICY_LIMIT'].fields_by_name['alert_seconds']._loaded_options = None
+  _globals['_ALERTPOLICY_LIMIT'].fields_by_name['alert_seconds']._serialized_options = b'\272H\010\032\006\030\200\243\005(\001'
+  _globals['_ALERTPOLICY'].fields_by_name['deliver_seconds']._loaded_options = None
+  _globals['_ALERTPOLICY'].fields_by_name['deliver_seconds']._serialized_options = b'\272H\007\032\005\030\220\034(\001'
+  _globals['_ALERTPOLICY'].fields_by_name['acknowledge_seconds']._loaded_options = None
+  _globals['_ALERTPOLICY'].fields_by_name['acknowledge_seconds']._serialized_options = b'\272H\007\032\005\030\220\034(\001'
+  _globals['_ALERTPOLICY'].fields_by_name['supervisor_seconds']._loaded_options = None
+  _globals['_ALERTPOLICY'].fields_by_name['supervisor_seconds']._serialized_options = b'\272H\007\032\005\030\220\034(\001'
+  _globals['_ALERTPOLICY'].fields_by_name['parent_seconds']._loaded_options = None
+  _globals['_ALERTPOLICY'].fields_by_name['parent_seconds']._serialized_options = b'\272H\007\032\005\030\220\034(\001'
+  _globals['_ALERTPOLICY'].fields_by_name['roll_call_seconds']._loaded_options = None
+  _globals['_ALERTPOLICY'].fields_by_name['roll_call_seconds']._serialized_options = b'\272H\007\032\005\030\220\034(\000'
+  _globals['_ALERTPOLICY'].fields_by_name['position_seconds']._loaded_options = None
+  _globals['_ALERTPOLICY'].fields_by_name['position_seconds']._serialized_options = b'\272H\010\032\006\030\200\243\005(\001'
+  _globals['_ALERTPOLICY'].fields_by_name['limits']._loaded_options = None
+  _globals['_ALERTPOLICY'].fields_by_name['limits']._serialized_options = b'\272H\005\222\001\002\0202'
   _globals['_AGENCY'].fields_by_name['name']._loaded_options = None
   _globals['_AGENCY'].fields_by_name['name']._serialized_options = b'\272H%r 2\036^agencies/[A-Za-z0-9.-]{1,60}$\330\001\001'
   _globals['_AGENCY'].fields_by_name['display_name']._loaded_options = None
@@ -71,16 +94,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COVERAGE'].fields_by_name['category']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
   _globals['_COVERAGE'].fields_by_name['agency']._loaded_options = None
   _globals['_COVERAGE'].fields_by_name['agency']._serialized_options = b'\272H\"r 2\036^agencies/[A-Za-z0-9.-]{1,60}$'
-  _globals['_CATEGORY']._serialized_start=1407
-  _globals['_CATEGORY']._serialized_end=1615
-  _globals['_PHONENUMBER']._serialized_start=118
-  _globals['_PHONENUMBER']._serialized_end=296
-  _globals['_PHONENUMBER_USE']._serialized_start=246
-  _globals['_PHONENUMBER_USE']._serialized_end=296
-  _globals['_AGENCY']._serialized_start=299
-  _globals['_AGENCY']._serialized_end=758
-  _globals['_HOTLINE']._serialized_start=761
-  _globals['_HOTLINE']._serialized_end=1226
-  _globals['_COVERAGE']._serialized_start=1229
-  _globals['_COVERAGE']._serialized_end=1404
+  _globals['_CATEGORY']._serialized_start=2156
+  _globals['_CATEGORY']._serialized_end=2364
+  _globals['_PHONENUMBER']._serialized_start=147
+  _globals['_PHONENUMBER']._serialized_end=325
+  _globals['_PHONENUMBER_USE']._serialized_start=275
+  _globals['_PHONENUMBER_USE']._serialized_end=325
+  _globals['_ALERTPOLICY']._serialized_start=328
+  _globals['_ALERTPOLICY']._serialized_end=990
+  _globals['_ALERTPOLICY_LIMIT']._serialized_start=671
+  _globals['_ALERTPOLICY_LIMIT']._serialized_end=861
+  _globals['_AGENCY']._serialized_start=993
+  _globals['_AGENCY']._serialized_end=1507
+  _globals['_HOTLINE']._serialized_start=1510
+  _globals['_HOTLINE']._serialized_end=1975
+  _globals['_COVERAGE']._serialized_start=1978
+  _globals['_COVERAGE']._serialized_end=2153
 # @@protoc_insertion_point(module_scope)

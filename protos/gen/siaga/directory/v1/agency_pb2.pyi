@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from siaga.alerts.v1 import alert_pb2 as _alert_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -132,6 +133,113 @@ class PhoneNumber(_message.Message):
 Global___PhoneNumber: _TypeAlias = PhoneNumber  # noqa: Y015
 
 @_typing.final
+class AlertPolicy(_message.Message):
+    """How long an agency may take for an alert before somebody else is called. A second is the unit throughout; absent values
+    are the defaults.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Limit(_message.Message):
+        """How long alerts of a kind may stay in a state."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KIND_FIELD_NUMBER: _builtins.int
+        STATE_FIELD_NUMBER: _builtins.int
+        WARN_SECONDS_FIELD_NUMBER: _builtins.int
+        ALERT_SECONDS_FIELD_NUMBER: _builtins.int
+        kind: _alert_pb2.Alert.Kind.ValueType
+        """Of which kind. Absent: of every kind that has no limit of its own."""
+        state: _alert_pb2.Alert.State.ValueType
+        """In which state: ACKNOWLEDGED, DISPATCHED or ON_SCENE."""
+        warn_seconds: _builtins.int
+        """When whoever holds the alert is warned, 1 to 86,400."""
+        alert_seconds: _builtins.int
+        """When the supervisors are called, from `warn_seconds` to 86,400."""
+        def __init__(
+            self,
+            *,
+            kind: _alert_pb2.Alert.Kind.ValueType = ...,
+            state: _alert_pb2.Alert.State.ValueType = ...,
+            warn_seconds: _builtins.int = ...,
+            alert_seconds: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["alert_seconds", b"alert_seconds", "kind", b"kind", "state", b"state", "warn_seconds", b"warn_seconds"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    DELIVER_SECONDS_FIELD_NUMBER: _builtins.int
+    ACKNOWLEDGE_SECONDS_FIELD_NUMBER: _builtins.int
+    SUPERVISOR_SECONDS_FIELD_NUMBER: _builtins.int
+    PARENT_SECONDS_FIELD_NUMBER: _builtins.int
+    ROLL_CALL_SECONDS_FIELD_NUMBER: _builtins.int
+    POSITION_SECONDS_FIELD_NUMBER: _builtins.int
+    LIMITS_FIELD_NUMBER: _builtins.int
+    deliver_seconds: _builtins.int
+    """An alert that is on nobody's screen is shown to everybody again, 1 to 3,600. Absent: 10."""
+    acknowledge_seconds: _builtins.int
+    """So is one that nobody has acknowledged, 1 to 3,600. Absent: 15."""
+    supervisor_seconds: _builtins.int
+    """Then the supervisors are called, 1 to 3,600. Absent: 20."""
+    parent_seconds: _builtins.int
+    """Then the agency above this one, 1 to 3,600. Absent: 60."""
+    roll_call_seconds: _builtins.int
+    """A crew at the scene is asked whether all are well, so long after it arrived or last answered; asked again when as
+    long has passed, and missed when it has passed once more. 0 to 3,600, 0 for never. Absent: 60.
+    """
+    position_seconds: _builtins.int
+    """How old a unit's position may be for it to be sent, 1 to 86,400. Absent: 300."""
+    @_builtins.property
+    def limits(self) -> _containers.RepeatedCompositeFieldContainer[Global___AlertPolicy.Limit]:
+        """At most 50. Absent for a state: ACKNOWLEDGED 60 and 120, DISPATCHED 480 and 900, ON_SCENE 3,600 and 7,200."""
+
+    def __init__(
+        self,
+        *,
+        deliver_seconds: _builtins.int | None = ...,
+        acknowledge_seconds: _builtins.int | None = ...,
+        supervisor_seconds: _builtins.int | None = ...,
+        parent_seconds: _builtins.int | None = ...,
+        roll_call_seconds: _builtins.int | None = ...,
+        position_seconds: _builtins.int | None = ...,
+        limits: _abc.Iterable[Global___AlertPolicy.Limit] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_acknowledge_seconds", b"_acknowledge_seconds", "_deliver_seconds", b"_deliver_seconds", "_parent_seconds", b"_parent_seconds", "_position_seconds", b"_position_seconds", "_roll_call_seconds", b"_roll_call_seconds", "_supervisor_seconds", b"_supervisor_seconds", "acknowledge_seconds", b"acknowledge_seconds", "deliver_seconds", b"deliver_seconds", "parent_seconds", b"parent_seconds", "position_seconds", b"position_seconds", "roll_call_seconds", b"roll_call_seconds", "supervisor_seconds", b"supervisor_seconds"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_acknowledge_seconds", b"_acknowledge_seconds", "_deliver_seconds", b"_deliver_seconds", "_parent_seconds", b"_parent_seconds", "_position_seconds", b"_position_seconds", "_roll_call_seconds", b"_roll_call_seconds", "_supervisor_seconds", b"_supervisor_seconds", "acknowledge_seconds", b"acknowledge_seconds", "deliver_seconds", b"deliver_seconds", "limits", b"limits", "parent_seconds", b"parent_seconds", "position_seconds", b"position_seconds", "roll_call_seconds", b"roll_call_seconds", "supervisor_seconds", b"supervisor_seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__acknowledge_seconds: _TypeAlias = _typing.Literal["acknowledge_seconds"]  # noqa: Y015
+    _WhichOneofArgType__acknowledge_seconds: _TypeAlias = _typing.Literal["_acknowledge_seconds", b"_acknowledge_seconds"]  # noqa: Y015
+    _WhichOneofReturnType__deliver_seconds: _TypeAlias = _typing.Literal["deliver_seconds"]  # noqa: Y015
+    _WhichOneofArgType__deliver_seconds: _TypeAlias = _typing.Literal["_deliver_seconds", b"_deliver_seconds"]  # noqa: Y015
+    _WhichOneofReturnType__parent_seconds: _TypeAlias = _typing.Literal["parent_seconds"]  # noqa: Y015
+    _WhichOneofArgType__parent_seconds: _TypeAlias = _typing.Literal["_parent_seconds", b"_parent_seconds"]  # noqa: Y015
+    _WhichOneofReturnType__position_seconds: _TypeAlias = _typing.Literal["position_seconds"]  # noqa: Y015
+    _WhichOneofArgType__position_seconds: _TypeAlias = _typing.Literal["_position_seconds", b"_position_seconds"]  # noqa: Y015
+    _WhichOneofReturnType__roll_call_seconds: _TypeAlias = _typing.Literal["roll_call_seconds"]  # noqa: Y015
+    _WhichOneofArgType__roll_call_seconds: _TypeAlias = _typing.Literal["_roll_call_seconds", b"_roll_call_seconds"]  # noqa: Y015
+    _WhichOneofReturnType__supervisor_seconds: _TypeAlias = _typing.Literal["supervisor_seconds"]  # noqa: Y015
+    _WhichOneofArgType__supervisor_seconds: _TypeAlias = _typing.Literal["_supervisor_seconds", b"_supervisor_seconds"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__acknowledge_seconds) -> _WhichOneofReturnType__acknowledge_seconds | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__deliver_seconds) -> _WhichOneofReturnType__deliver_seconds | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__parent_seconds) -> _WhichOneofReturnType__parent_seconds | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__position_seconds) -> _WhichOneofReturnType__position_seconds | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__roll_call_seconds) -> _WhichOneofReturnType__roll_call_seconds | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__supervisor_seconds) -> _WhichOneofReturnType__supervisor_seconds | None: ...
+
+Global___AlertPolicy: _TypeAlias = AlertPolicy  # noqa: Y015
+
+@_typing.final
 class Agency(_message.Message):
     """An organisation that answers."""
 
@@ -148,6 +256,7 @@ class Agency(_message.Message):
     UID_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    ALERT_POLICY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`agencies/{agency}`, letters, digits, points and hyphens. Output alone when it is created."""
     display_name: _builtins.str
@@ -178,6 +287,10 @@ class Agency(_message.Message):
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When the entry last changed. Absent for what came with the program. Output alone."""
 
+    @_builtins.property
+    def alert_policy(self) -> Global___AlertPolicy:
+        """How long it may take for an alert. Absent: the defaults."""
+
     def __init__(
         self,
         *,
@@ -192,10 +305,11 @@ class Agency(_message.Message):
         uid: _builtins.str = ...,
         etag: _builtins.str = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        alert_policy: Global___AlertPolicy | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["assured_time", b"assured_time", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["alert_policy", b"alert_policy", "assured_time", b"assured_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assured_by", b"assured_by", "assured_time", b"assured_time", "display_name", b"display_name", "etag", b"etag", "name", b"name", "numbers", b"numbers", "parent", b"parent", "sip_uri", b"sip_uri", "uid", b"uid", "unassured", b"unassured", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert_policy", b"alert_policy", "assured_by", b"assured_by", "assured_time", b"assured_time", "display_name", b"display_name", "etag", b"etag", "name", b"name", "numbers", b"numbers", "parent", b"parent", "sip_uri", b"sip_uri", "uid", b"uid", "unassured", b"unassured", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -5,15 +5,25 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, insert, or_, select
+from sqlalchemy import Select, insert, or_, select
 from sqlalchemy.orm import Session, joinedload, selectinload
 
-from alerts.model import Alert, Note, Position, Response, Viewer
+from alerts.model.alerts import Alert
+from alerts.model.enums import ResponseState
+from alerts.model.responses import Response
+from alerts.model.tables import timers
+from alerts.model.timeline import Message, Note, Position
+from alerts.model.units import Unit
+from alerts.model.viewers import Viewer
 from chassis.statements import Prepared
+from chassis.timers import Timer
 
 _INSERT_ALERT = Prepared(insert(Alert), Alert.__table__.c.keys())
 _INSERT_RESPONSE = Prepared(insert(Response), Response.__table__.c.keys())
-_WITH_RESPONSES = selectinload(Alert.responses)
+_WITH_PARTS = (selectinload(Alert.responses), selectinload(Alert.assignments))
+_OPEN = (ResponseState.REQUESTED, ResponseState.ACCEPTED)
+# Of those the agency is shown no content.
+_PAST = (ResponseState.REJECTED, ResponseState.RELEASED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,31 +40,39 @@ class Filters:
     drills: bool
 
 
-def add_alert(session: Session, alert: dict[str, Any], response: dict[str, Any]) -> None:
+def add_alert(session: Session, alert: dict[str, Any], response: dict[str, Any], timer: Timer) -> None:
     """On the driver's cursor: this is the path of every SOS."""
     connection = session.connection()
     _INSERT_ALERT.execute(connection, alert)
     _INSERT_RESPONSE.execute(connection, response)
+    timers.add(session, timer)
 
 
 def find_alert(session: Session, name: str, *, for_update: bool = False) -> Alert | None:
-    # One statement, whether it finds something or not: who asks for what is not theirs learns nothing from the time it takes.
-    question = select(Alert).where(Alert.name == name).options(joinedload(Alert.responses, innerjoin=True))
     if for_update:
-        question = question.with_for_update().execution_options(populate_existing=True)
-    return session.scalars(question).unique().one_or_none()
+        # By itself: whoever waited for it in one statement with its parts would see those as they were before.
+        session.execute(select(Alert.name).where(Alert.name == name).with_for_update())
+    # The same statements, whether there is something or not: who asks for what is not theirs learns nothing from the time they take.
+    question = select(Alert).where(Alert.name == name).options(joinedload(Alert.responses, innerjoin=True), joinedload(Alert.assignments))
+    return session.scalars(question, execution_options={"populate_existing": for_update}).unique().one_or_none()
 
 
 def find_alerts(session: Session, names: Collection[str]) -> Sequence[Alert]:
-    return session.scalars(select(Alert).where(Alert.name.in_(names)).options(_WITH_RESPONSES)).all()
+    return session.scalars(select(Alert).where(Alert.name.in_(names)).options(*_WITH_PARTS)).all()
 
 
 def find_open_alerts(session: Session, agency: str, *, drills: bool) -> Sequence[Alert]:
-    """All that the agency has a part in, the oldest first."""
-    question = select(Alert).join(Response).where(Response.agency == agency, Alert.close_time.is_(None))
+    """All in which the agency has something to do, the oldest first."""
+    question = select(Alert).join(Response).where(Response.agency == agency, Response.state.in_(_OPEN), Alert.close_time.is_(None))
     if not drills:
         question = question.where(Alert.drill.is_(False))
-    return session.scalars(question.order_by(Alert.name).options(_WITH_RESPONSES)).all()
+    return session.scalars(question.order_by(Alert.name).options(*_WITH_PARTS)).all()
+
+
+def find_alerts_of_unit(session: Session, unit: str) -> Sequence[Alert]:
+    """Those that the unit is at work for."""
+    question = select(Alert).where(Alert.name == select(Unit.alert).where(Unit.name == unit).scalar_subquery())
+    return session.scalars(question.options(*_WITH_PARTS)).all()
 
 
 def list_alerts_of_agency(session: Session, viewer: Viewer, filters: Filters, before: str, limit: int) -> Sequence[Alert]:
@@ -65,10 +83,9 @@ def list_alerts_of_agency(session: Session, viewer: Viewer, filters: Filters, be
     if filters.states:
         question = question.where(Alert.state.in_(filters.states))
     if filters.kinds:
-        kind = Alert.kind.in_(filters.kinds)
-        question = question.where(
-            kind if viewer.supervises else and_(kind, or_(Alert.restricted.is_(False), Response.claimant == viewer.user))
-        )
+        question = question.where(Alert.kind.in_(filters.kinds), Response.state.not_in(_PAST))
+        if not viewer.supervises:
+            question = question.where(or_(Alert.restricted.is_(False), Response.claimant == viewer.user))
     return _page(session, question, filters, before, limit)
 
 
@@ -97,7 +114,7 @@ def _page(session: Session, question: Select[Alert], filters: Filters, before: s
         question = question.where(Alert.drill.is_(False))
     if before:
         question = question.where(Alert.name < before)
-    return session.scalars(question.order_by(Alert.name.desc()).limit(limit).options(_WITH_RESPONSES)).all()
+    return session.scalars(question.order_by(Alert.name.desc()).limit(limit).options(*_WITH_PARTS)).all()
 
 
 def add_positions(session: Session, positions: Sequence[Position]) -> None:
@@ -111,3 +128,16 @@ def add_note(session: Session, note: Note) -> None:
 def find_notes(session: Session, ids: Collection[str]) -> dict[str, str]:
     """Their texts, by id."""
     return {note.id: note.text for note in session.scalars(select(Note).where(Note.id.in_(ids)))} if ids else {}
+
+
+def add_message(session: Session, message: Message) -> None:
+    session.add(message)
+
+
+def find_message(session: Session, name: str) -> Message | None:
+    return session.get(Message, name)
+
+
+def list_messages(session: Session, alert: str, after: str, limit: int) -> Sequence[Message]:
+    """The oldest first."""
+    return session.scalars(select(Message).where(Message.alert == alert, Message.id > after).order_by(Message.id).limit(limit)).all()

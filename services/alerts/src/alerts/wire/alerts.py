@@ -3,22 +3,28 @@
 # A message takes a datetime for a Timestamp and a number for an enum; the stubs do not say so.
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from google.protobuf.message import Message
 
-from alerts.model import Alert, ContactPreference, Kind, Position, ResponseState, State, View
+from alerts.model.alerts import Alert
+from alerts.model.enums import ContactPreference, Escalation, Kind, ResponseState, State, View
+from alerts.model.timeline import Message as Text
+from alerts.model.timeline import Position
 from alerts.routing import Route
 from chassis.errors import InvalidRequest
 from chassis.events import Event
 from chassis.tail import Change, EndReason, Heartbeat
 from chassis.watch import Found, SnapshotEnd, Step
-from siaga.alerts.v1 import alert_pb2, alert_service_pb2, events_pb2
+from siaga.alerts.v1 import alert_pb2, alert_service_pb2, events_pb2, unit_pb2
 
 # A clock that is ahead would keep every later position from moving the alert.
 _AHEAD = timedelta(seconds=5)
+_PROGRESS = ("deliver_time", "acknowledge_time", "dispatch_time", "arrive_time", "close_time")
+_TIMES = ("dispatch_time", "accept_time", "en_route_time", "arrive_time", "end_time")
 
 
 class Shown:
@@ -42,30 +48,27 @@ class Shown:
 def to_message(alert: Alert, view: View) -> alert_pb2.Alert:
     if view is View.REDACTED:
         return _redacted(alert)
+    shown = alert.find_shown if view is View.CALLER else partial(getattr, alert)
     message = alert_pb2.Alert(
         name=alert.name,
-        kind=alert.kind,
+        kind=shown("kind"),
         state=alert.caller_state if view is View.CALLER else alert.state,
         subject=alert.subject,
         channel=alert.channel,
-        contact_preference=alert.contact_preference,
+        contact_preference=shown("contact_preference"),
         note=alert.note,
         silent=alert.silent,
-        restricted=alert.restricted,
+        restricted=shown("restricted"),
         drill=alert.drill,
-        area=alert.area,
-        routing=alert.routing,
-        agency=alert.agency,
+        area=shown("area"),
+        routing=shown("routing"),
+        agency=shown("agency"),
         external_ids=alert.external_ids,
         create_time=alert.create_time,
     )
     caller = message.caller
-    caller.user, caller.display_name, caller.callback_phone, caller.verified = (
-        alert.user,
-        alert.display_name,
-        alert.callback_phone,
-        bool(alert.user),
-    )
+    caller.user, caller.verified = alert.user, bool(alert.user)
+    caller.display_name, caller.callback_phone = shown("display_name"), shown("callback_phone")
     if alert.latitude is not None and alert.longitude is not None:
         location = message.location
         location.point.latitude, location.point.longitude = alert.latitude, alert.longitude
@@ -74,10 +77,10 @@ def to_message(alert: Alert, view: View) -> alert_pb2.Alert:
             location.accuracy_meters = alert.accuracy_meters
         if alert.fix_time:
             location.fix_time.FromDatetime(alert.fix_time)
-    if alert.target_latitude is not None and alert.target_longitude is not None:
-        message.target.point.latitude, message.target.point.longitude = alert.target_latitude, alert.target_longitude
-    if alert.target_address:
-        message.target.address_text = alert.target_address
+    if shown("target_latitude") is not None and shown("target_longitude") is not None:
+        message.target.point.latitude, message.target.point.longitude = shown("target_latitude"), shown("target_longitude")
+    if shown("target_address"):
+        message.target.address_text = shown("target_address")
     if view is View.CALLER:
         _add_progress_for_caller(message, alert)
     else:
@@ -94,6 +97,16 @@ def to_entry(event: Event, view: View, notes: Mapping[str, str]) -> events_pb2.A
         actor="" if view is View.CALLER else event.actor,
         text=notes.get(event.attributes.get("note", ""), ""),
         create_time=event.create_time,
+    )
+
+
+def to_text(message: Text, view: View) -> alert_service_pb2.AlertMessage:
+    return alert_service_pb2.AlertMessage(
+        name=f"{message.alert}/messages/{message.id}",
+        sender=message.sender,
+        operator="" if view is View.CALLER else message.operator,
+        text=message.text,
+        create_time=message.create_time,
     )
 
 
@@ -141,7 +154,7 @@ def to_positions(request: alert_service_pb2.TrackAlertRequest, now: datetime) ->
             latitude=each.point.latitude,
             longitude=each.point.longitude,
             accuracy_meters=each.accuracy_meters if each.HasField("accuracy_meters") else None,
-            fix_time=_fix_time(each, now),
+            fix_time=read_fix_time(each, now),
             source=each.source,
             receive_time=now,
         )
@@ -170,7 +183,7 @@ def to_columns(
         "latitude": location.point.latitude if located else None,
         "longitude": location.point.longitude if located else None,
         "accuracy_meters": location.accuracy_meters if located and location.HasField("accuracy_meters") else None,
-        "fix_time": _fix_time(location, now) if located else None,
+        "fix_time": read_fix_time(location, now) if located else None,
         "location_source": location.source if located else 0,
         "target_latitude": target.point.latitude if targeted else None,
         "target_longitude": target.point.longitude if targeted else None,
@@ -184,17 +197,23 @@ def to_columns(
         "agency": route.agency,
         "cancel_claim": 0,
         "outcome": 0,
+        "escalation_level": 0,
         "external_ids": dict(request.external_ids),
         "token_hash": token_hash,
         "create_time": now,
         "deliver_time": None,
         "acknowledge_time": None,
+        "dispatch_time": None,
+        "arrive_time": None,
+        "state_time": now,
+        "limit_step": 0,
         "close_time": None,
         "cancel_time": None,
         "update_time": now,
         "revision": 1,
         "caller_update_time": now,
         "caller_revision": 1,
+        "withheld": {},
     }
     response = {
         "alert": name,
@@ -206,6 +225,12 @@ def to_columns(
         "request_time": now,
         "accept_time": None,
         "end_time": None,
+        "requester": "",
+        "hand_over": False,
+        "reason": "",
+        "escalation": Escalation.NONE,
+        "clock_time": now,
+        "step": 0,
     }
     return alert, response
 
@@ -223,9 +248,7 @@ def _redacted(alert: Alert) -> alert_pb2.Alert:
         etag=f'"{alert.revision}"',
         update_time=alert.update_time,
     )
-    for field in ("deliver_time", "acknowledge_time", "close_time"):
-        if time := getattr(alert, field):
-            getattr(message, field).FromDatetime(time)
+    _add_times(message, alert, _PROGRESS)
     return message
 
 
@@ -235,7 +258,7 @@ def _add_progress_for_caller(message: alert_pb2.Alert, alert: Alert) -> None:
     message.update_time.FromDatetime(alert.caller_update_time)
     if not alert.silent:
         until = alert.cancel_time or datetime.max.replace(tzinfo=UTC)
-        for field in ("deliver_time", "acknowledge_time"):
+        for field in _PROGRESS[:-1]:
             if (time := getattr(alert, field)) and time <= until:
                 getattr(message, field).FromDatetime(time)
     if alert.cancel_time:
@@ -249,19 +272,66 @@ def _add_progress_for_agency(message: alert_pb2.Alert, alert: Alert) -> None:
     message.update_time.FromDatetime(alert.update_time)
     message.outcome = alert.outcome
     message.cancel_claim = alert.cancel_claim
-    for field in ("deliver_time", "acknowledge_time", "close_time"):
-        if time := getattr(alert, field):
-            getattr(message, field).FromDatetime(time)
-    for each in alert.responses:
+    _add_times(message, alert, _PROGRESS)
+    message.escalation_level = alert.escalation_level
+    # The lead's first, then in the order in which they were asked.
+    for each in sorted(alert.responses, key=lambda each: (each.part, each.request_time)):
         response = message.responses.add(
-            agency=each.agency, part=each.part, state=each.state, operator=each.operator, request_time=each.request_time
+            agency=each.agency,
+            part=each.part,
+            state=each.state,
+            operator=each.operator,
+            request_time=each.request_time,
+            requester=each.requester,
+            hand_over=each.hand_over,
+            escalation=each.escalation,
+            reason=each.reason,
         )
-        if each.accept_time:
-            response.accept_time.FromDatetime(each.accept_time)
-        if each.end_time:
-            response.end_time.FromDatetime(each.end_time)
+        _add_times(response, each, ("accept_time", "end_time"))
+    for each in alert.assignments:
+        assignment = message.assignments.add(
+            unit=each.unit,
+            status=each.status,
+            agency=each.agency,
+            kind=each.kind,
+            reason=each.reason,
+            missed_roll_calls=each.missed_roll_calls,
+            mayday=each.mayday,
+        )
+        _add_times(assignment, each, _TIMES)
 
 
-def _fix_time(location: alert_pb2.Alert.Location, now: datetime) -> datetime:
+def _add_times(message: Message, entity: object, fields: Iterable[str]) -> None:
+    for field in fields:
+        if time := getattr(entity, field):
+            getattr(message, field).FromDatetime(time)
+
+
+def read_fix_time(location: alert_pb2.Alert.Location | unit_pb2.UnitPosition, now: datetime) -> datetime:
     fix_time = to_time(location, "fix_time")
     return fix_time if fix_time and fix_time <= now + _AHEAD else now
+
+
+_CHANGEABLE = ("kind", "target", "caller.display_name", "caller.callback_phone", "contact_preference")
+
+
+def to_changes(request: alert_service_pb2.UpdateAlertRequest) -> dict[str, Any]:
+    """The columns that the mask names, with their new values. Raises InvalidRequest."""
+    said, columns = request.alert, dict[str, Any]()
+    present = {"kind": said.kind, "target": said.HasField("target"), "contact_preference": said.contact_preference}
+    present |= {"caller.display_name": said.caller.display_name, "caller.callback_phone": said.caller.callback_phone}
+    paths = list(request.update_mask.paths)
+    if wrong := sorted(set(paths) - {*_CHANGEABLE, "*"}):
+        raise InvalidRequest(fields=[("updateMask", f"{path[:100]} cannot be changed") for path in wrong])
+    if "*" in paths:
+        paths = list(_CHANGEABLE)
+    for path in paths or [name for name in _CHANGEABLE if present[name]]:
+        if path == "target":
+            point = said.target.point if said.target.HasField("point") else None
+            columns["target_latitude"] = point.latitude if point else None
+            columns["target_longitude"] = point.longitude if point else None
+            columns["target_address"] = said.target.address_text
+        else:
+            _, _, field = path.rpartition(".")
+            columns[field] = getattr(said.caller if path.startswith("caller.") else said, field)
+    return columns

@@ -1,0 +1,394 @@
+"""An alert and its rules."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Index, SmallInteger, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from alerts.errors import (
+    AlertChanged,
+    AlertClosed,
+    AlreadyAcknowledged,
+    NotClaimant,
+    NotRequested,
+    UnitNotFound,
+)
+from alerts.model.calls import Call
+from alerts.model.enums import (
+    Audience,
+    CancelClaim,
+    ContactPreference,
+    Escalation,
+    Kind,
+    Part,
+    ResponseState,
+    Routing,
+    State,
+    Status,
+)
+from alerts.model.responses import Parts, Response
+from alerts.model.tables import Model
+from alerts.model.units import Assignment, Unit
+
+if TYPE_CHECKING:
+    from alerts.model.viewers import Viewer
+
+_TICK = timedelta(microseconds=1)
+
+
+class Alert(Call, Model):
+    """A call for help and what became of it."""
+
+    __tablename__ = "alerts"
+
+    kind: Mapped[int] = mapped_column(SmallInteger)
+    state: Mapped[int] = mapped_column(SmallInteger)
+    restricted: Mapped[bool]
+    drill: Mapped[bool]
+    area: Mapped[str]
+    routing: Mapped[int] = mapped_column(SmallInteger)
+    agency: Mapped[str]
+    outcome: Mapped[int] = mapped_column(SmallInteger)
+    escalation_level: Mapped[int] = mapped_column(SmallInteger)
+    external_ids: Mapped[dict[str, Any]]
+    token_hash: Mapped[bytes]
+    deliver_time: Mapped[datetime | None]
+    acknowledge_time: Mapped[datetime | None]
+    dispatch_time: Mapped[datetime | None]
+    arrive_time: Mapped[datetime | None]
+    # Since when it is in its state, and how many of that state's limits it has passed.
+    state_time: Mapped[datetime]
+    limit_step: Mapped[int] = mapped_column(SmallInteger)
+    close_time: Mapped[datetime | None]
+    update_time: Mapped[datetime]
+    revision: Mapped[int]
+
+    responses: Mapped[list[Response]] = relationship(order_by=Response.request_time, lazy="raise")
+    assignments: Mapped[list[Assignment]] = relationship(order_by=Assignment.number, lazy="raise")
+
+    __table_args__ = (
+        Index("ix_alerts_user", "user", "name"),
+        Index("ix_alerts_open", "name", sqlite_where=text("close_time IS NULL"), postgresql_where=text("close_time IS NULL")),
+    )
+
+    @property
+    def parts(self) -> Parts:
+        return Parts(self.name, self.responses)
+
+    @property
+    def etag(self) -> str:
+        return f'"{self.revision}"'
+
+    def find_assignment(self, unit: str) -> Assignment | None:
+        """The latest: a unit may be sent again."""
+        return next((each for each in reversed(self.assignments) if each.unit == unit), None)
+
+    def confirm_receipt(self, now: datetime) -> bool:
+        """False where it was on a screen before."""
+        if self.deliver_time:
+            return False
+        now = self._order(now)
+        self.deliver_time = now
+        self._changed(now)
+        return True
+
+    def acknowledge(self, operator: str, by: "Viewer", now: datetime) -> bool:
+        """False where this one holds it already. What nobody holds, any agency with a part in it may take, and leads from then
+        on. Raises AlreadyAcknowledged and AlertClosed.
+        """
+        self.require_open()
+        parts = self.parts
+        lead, own = parts.lead, parts.require(by)
+        if lead.claimant:
+            if own is lead and (lead.operator, lead.claimant) == (operator, by.user):
+                return False
+            raise AlreadyAcknowledged(operator=lead.operator, agency=lead.agency)
+        now = self._order(now)
+        self._lead_by(own)
+        own.take(operator, by.user, now)
+        self._acknowledged(now)
+        return True
+
+    def assign(self, assignee: str, by: "Viewer", now: datetime) -> bool:
+        """By a supervisor; False where the assignee holds it already. Raises AlertClosed, NotRequested."""
+        self.require_open()
+        own = self.parts.require(by)
+        if own.claimant == assignee:
+            return False
+        if own.is_asked:
+            raise NotRequested
+        now = self._order(now)
+        own.take(assignee, assignee, now)
+        if own.part == Part.LEAD:
+            self._acknowledged(now)
+        else:
+            self._changed(now, shown=False)
+        return True
+
+    def release(self, by: "Viewer", now: datetime) -> None:
+        """Raises NotAcknowledged, NotClaimant and AlertClosed."""
+        self.require_open()
+        own = self.parts.require_holder(by)
+        now = self._order(now)
+        own.release(now)
+        self._changed(now, shown=False)
+
+    def request_agency(self, agency: str, reason: str, by: "Viewer", now: datetime, *, hand_over: bool) -> bool:
+        """False where it has been asked so, or helps already. Raises NotAcknowledged, NotClaimant and AlertClosed."""
+        self.require_open()
+        own = self.parts.require_lead(by) if hand_over else self.parts.require_holder(by)
+        return self._request(agency, own.agency, reason, now, hand_over=hand_over)
+
+    def accept_request(self, operator: str, by: "Viewer", now: datetime) -> bool:
+        """False where this one has accepted it. Raises NotRequested, AlreadyAcknowledged and AlertClosed."""
+        self.require_open()
+        own = self.parts.require(by)
+        if not own.is_asked:
+            if own.requester and own.claimant:
+                if (own.operator, own.claimant) == (operator, by.user):
+                    return False
+                raise AlreadyAcknowledged(operator=own.operator, agency=own.agency)
+            raise NotRequested
+        now = self._order(now)
+        leads = own.hand_over
+        own.take(operator, by.user, now)
+        if leads:
+            former = self.parts.lead
+            self._lead_by(own)
+            former.end(ResponseState.RELEASED, now)
+            self._acknowledged(now)
+        else:
+            self._changed(now, shown=False)
+        return True
+
+    def reject_request(self, reason: str, by: "Viewer", now: datetime) -> bool:
+        """False where it was rejected before. Raises NotRequested and AlertClosed."""
+        self.require_open()
+        own = self.parts.find(by.agency)
+        if own is not None and own.state == ResponseState.REJECTED:
+            return False
+        if own is None or not own.is_asked:
+            raise NotRequested
+        now = self._order(now)
+        own.reason = reason
+        if own.state == ResponseState.ACCEPTED:
+            # It goes on helping, and does not lead.
+            own.hand_over = False
+        else:
+            own.end(ResponseState.REJECTED, now)
+        self._changed(now, shown=False)
+        return True
+
+    def update(self, values: dict[str, Any], etag: str, by: "Viewer", now: datetime) -> None:
+        """`values` are columns. Raises NotClaimant, AlertClosed and AlertChanged."""
+        self.require_open()
+        if self.parts.lead.claimant:
+            self.parts.require_lead(by)
+        elif self.agency != by.agency:
+            raise NotClaimant
+        if etag and etag != self.etag:
+            raise AlertChanged
+        for column, value in values.items():
+            self.change(column, value)
+        if self.kind == Kind.VIOLENCE:
+            self.change("restricted", value=True)
+        if self.silent:
+            self.change("contact_preference", int(ContactPreference.DO_NOT_CONTACT))
+        self._changed(self._order(now))
+
+    def reroute(self, area: str, routing: Routing, agency: str, now: datetime) -> bool:
+        """Another agency is responsible: it leads at once where nobody holds the alert, else it is asked to. False where the
+        same one is.
+        """
+        self.change("area", area)
+        self.change("routing", int(routing))
+        lead = self.parts.lead
+        if agency == lead.agency:
+            return False
+        if lead.claimant:
+            return self._request(agency, lead.agency, "", now, hand_over=True)
+        now = self._order(now)
+        own = self.parts.bring_in(agency, "", "", now)
+        self._lead_by(own)
+        lead.end(ResponseState.RELEASED, now)
+        self._changed(now, shown=False)
+        return True
+
+    def dispatch(self, units: Sequence[Unit], by: "Viewer", now: datetime) -> list[Assignment]:
+        """Those newly sent; the units are ready. Raises NotAcknowledged, NotClaimant and AlertClosed."""
+        self.require_open()
+        own = self.parts.require_holder(by)
+        if not units:
+            return []
+        now = self._order(now)
+        sent: list[Assignment] = []
+        for unit in units:
+            unit.alert = self.name
+            assignment = Assignment(
+                alert=self.name,
+                number=len(self.assignments),
+                unit=unit.name,
+                agency=own.agency,
+                kind=unit.kind,
+                crew=unit.crew,
+                status=Status.ASSIGNED,
+                reason="",
+                dispatch_time=now,
+                roll_step=0,
+                missed_roll_calls=0,
+            )
+            self.assignments.append(assignment)
+            sent.append(assignment)
+        self.dispatch_time = self.dispatch_time or now
+        self._changed(now)
+        return sent
+
+    def update_assignment(self, unit: str, status: Status, reason: str, now: datetime) -> bool:
+        """False where nothing changes. Raises UnitNotFound, InvalidTransition and AlertClosed."""
+        self.require_open()
+        assignment = self.find_assignment(unit)
+        if assignment is None:
+            raise UnitNotFound(unit=unit)
+        now = self._order(now)
+        if not assignment.advance(status, reason, now):
+            return False
+        if status is Status.ON_SCENE:
+            self.arrive_time = self.arrive_time or now
+        self._changed(now)
+        return True
+
+    def resolve(self, outcome: int, by: "Viewer", now: datetime) -> bool:
+        """False where it was resolved so before. Raises NotAcknowledged, NotClaimant and AlertClosed."""
+        self.parts.require_lead(by)
+        if self.close_time and self.outcome == outcome:
+            return False
+        self.require_open()
+        now = self._order(now)
+        self.outcome = outcome
+        self._close(now)
+        return True
+
+    def cancel(self, now: datetime) -> bool:
+        """For the caller's side alone; False where it was cancelled before. Raises AlertClosed."""
+        if self.cancel_time:
+            return False
+        if self.caller_state == State.RESOLVED:
+            raise AlertClosed
+        now = self._order(now)
+        self.caller_state, self.cancel_claim, self.cancel_time = State.CANCELLED, CancelClaim.UNVERIFIED, now
+        self._changed(now, shown=True)
+        return True
+
+    def escalate(self, agency: str, above: str, now: datetime) -> Escalation | None:
+        """The next step of an agency's clock, after which `above` is asked, too; None where nobody is called."""
+        parts = self.parts
+        response = parts.find(agency)
+        if response is None or not parts.is_awaited(response):
+            return None
+        now = self._order(now)
+        # Whom somebody asked to help is called without regard to whose screen the alert is on.
+        called = response.escalate(delivered=bool(self.deliver_time) or bool(response.requester))
+        if called is None:
+            return None
+        self.escalation_level += 1
+        if called is Escalation.PARENT and above and parts.find(above) is None:
+            parts.bring_in(above, response.requester, response.reason, now).hand_over = response.hand_over
+        self._changed(now, shown=False)
+        return called
+
+    def pass_limit(self, now: datetime) -> None:
+        self.limit_step += 1
+        self._changed(self._order(now), shown=False)
+
+    def call_roll(self, number: int, now: datetime) -> tuple[Assignment, bool]:
+        """A crew is asked, or has missed the call: True."""
+        assignment = self.assignments[number]
+        now = self._order(now)
+        missed = assignment.call_roll(now)
+        self._changed(now, shown=False)
+        return assignment, missed
+
+    def tracked(self, now: datetime) -> None:
+        self._changed(self._order(now), shown=True)
+
+    def noted(self, now: datetime) -> None:
+        """Something was added to it that is not shown with it."""
+        self._changed(self._order(now), shown=False)
+
+    def require_open(self) -> None:
+        """Raises AlertClosed."""
+        if self.close_time:
+            raise AlertClosed
+
+    def _request(self, agency: str, requester: str, reason: str, now: datetime, *, hand_over: bool) -> bool:
+        now = self._order(now)
+        if not self.parts.request(agency, requester, reason, now, hand_over=hand_over):
+            return False
+        self._changed(now, shown=False)
+        return True
+
+    def _lead_by(self, response: Response) -> None:
+        self.parts.make_lead(response)
+        if self.agency != response.agency:
+            self.change("agency", response.agency)
+
+    def _acknowledged(self, now: datetime) -> None:
+        self.acknowledge_time = self.acknowledge_time or now
+        # Whoever answers it has seen it.
+        self.deliver_time = self.deliver_time or now
+        self._changed(now)
+
+    def _close(self, now: datetime) -> None:
+        self.close_time = now
+        for response in self.responses:
+            if response.is_live:
+                response.end(ResponseState.DONE, now)
+        for assignment in self.assignments:
+            if assignment.is_active:
+                assignment.advance(Status.DONE, "", now)
+        self._changed(now)
+
+    def _find_state(self) -> State:
+        """How far the agencies' work has come; a release or a declined unit takes it back."""
+        if self.close_time:
+            return State.RESOLVED
+        active = {each.status for each in self.assignments if each.is_active}
+        if Status.ON_SCENE in active:
+            return State.ON_SCENE
+        if active:
+            return State.DISPATCHED
+        if not self.parts.lead.claimant:
+            return State.RAISED
+        return State.ON_SCENE if self.arrive_time else State.ACKNOWLEDGED
+
+    def _order(self, now: datetime) -> datetime:
+        """A change is later than the one before it: it may have waited for its turn, or come by a clock that is behind."""
+        return max(now, self.update_time + _TICK)
+
+    def _changed(self, now: datetime, *, shown: bool | None = None) -> None:
+        """`shown` says whether the caller's side sees the change; where it is left out, unless they see nothing any more."""
+        state = self._find_state()
+        if state != self.state:
+            self.state, self.state_time, self.limit_step = state, now, 0
+        if shown is None:
+            shown = self.caller_audience is Audience.CALLER
+            if shown:
+                # What the caller is shown never goes back.
+                self.caller_state = max(self.caller_state, state)
+        self.update_time = now
+        self.revision += 1
+        if shown:
+            self.caller_update_time = now
+            self.caller_revision += 1
+
+
+class NewAlert:
+    """The columns of an alert that was inserted, by attribute: an entity would be a fifth of what an SOS costs."""
+
+    caller_audience = Alert.caller_audience
+    find_shown = Alert.find_shown
+
+    def __init__(self, columns: dict[str, Any]) -> None:
+        self.__dict__ = columns

@@ -1,0 +1,99 @@
+"""What a caller said: who they are, where they are, where help is needed."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import SmallInteger
+from sqlalchemy.orm import Mapped, mapped_column
+
+from alerts.errors import AlertClosed
+from alerts.model.enums import Audience, State
+from alerts.model.timeline import Position
+
+# A phone that was torn from its owner's hand may be cancelled and still be carried somewhere.
+TRACKED_AFTER_CANCEL = timedelta(hours=2)
+# The caller of a silent alert is not to learn from a refusal that it was closed.
+SILENT_TRACKED = timedelta(days=7)
+
+
+class Call:
+    """The part of an alert that comes from its caller, and what the caller's side is shown of it."""
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    subject: Mapped[int] = mapped_column(SmallInteger)
+    channel: Mapped[int] = mapped_column(SmallInteger)
+    user: Mapped[str]
+    display_name: Mapped[str]
+    callback_phone: Mapped[str]
+    contact_preference: Mapped[int] = mapped_column(SmallInteger)
+    latitude: Mapped[float | None]
+    longitude: Mapped[float | None]
+    accuracy_meters: Mapped[float | None]
+    fix_time: Mapped[datetime | None]
+    location_source: Mapped[int] = mapped_column(SmallInteger)
+    target_latitude: Mapped[float | None]
+    target_longitude: Mapped[float | None]
+    target_address: Mapped[str]
+    note: Mapped[str]
+    silent: Mapped[bool]
+    create_time: Mapped[datetime]
+    cancel_time: Mapped[datetime | None]
+    cancel_claim: Mapped[int] = mapped_column(SmallInteger)
+    # What the caller's side is shown never goes back.
+    caller_state: Mapped[int] = mapped_column(SmallInteger)
+    caller_update_time: Mapped[datetime]
+    caller_revision: Mapped[int]
+    # What they were shown last of columns that have changed since they are shown no change.
+    withheld: Mapped[dict[str, Any]]
+
+    @property
+    def caller_audience(self) -> Audience:
+        """Of what the agency does: a silent alert's caller, or one who has called it off, is shown none of it."""
+        return Audience.RESPONDER if self.silent or self.cancel_time else Audience.CALLER
+
+    @property
+    def place(self) -> tuple[float, float] | None:
+        """Where help is needed, as (latitude, longitude)."""
+        if self.target_latitude is not None and self.target_longitude is not None:
+            return self.target_latitude, self.target_longitude
+        return (self.latitude, self.longitude) if self.latitude is not None and self.longitude is not None else None
+
+    def find_shown(self, column: str) -> Any:  # noqa: ANN401  # of any column
+        """What the caller's side is shown of it."""
+        return self.withheld.get(column, getattr(self, column))
+
+    def change(self, column: str, value: object) -> None:
+        """By the agency's side."""
+        if self.caller_audience is not Audience.CALLER:
+            self.withheld = {column: getattr(self, column), **self.withheld}
+        setattr(self, column, value)
+
+    def require_trackable(self, now: datetime) -> None:
+        """Raises AlertClosed, and no sooner for what the agency did after a cancel."""
+        if self.cancel_time:
+            closed = now > self.cancel_time + TRACKED_AFTER_CANCEL
+        elif self.silent:
+            closed = now > self.create_time + SILENT_TRACKED
+        else:
+            closed = self.caller_state == State.RESOLVED
+        if closed:
+            raise AlertClosed
+
+    def track(self, position: Position, now: datetime) -> Position | None:
+        """Moves the alert to a newer position; returns the one that is not, or no longer, the live one."""
+        if self.fix_time and self.fix_time >= position.fix_time:
+            return position
+        replaced = None
+        if self.latitude is not None and self.longitude is not None and self.fix_time:
+            replaced = Position(
+                alert=self.name,
+                latitude=self.latitude,
+                longitude=self.longitude,
+                accuracy_meters=self.accuracy_meters,
+                fix_time=self.fix_time,
+                source=self.location_source,
+                receive_time=now,
+            )
+        self.latitude, self.longitude, self.accuracy_meters = position.latitude, position.longitude, position.accuracy_meters
+        self.fix_time, self.location_source = position.fix_time, position.source
+        return replaced

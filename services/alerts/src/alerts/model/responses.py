@@ -1,0 +1,158 @@
+"""The agencies' parts in an alert, and how long each may leave it unanswered."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from sqlalchemy import ForeignKey, Index, SmallInteger
+from sqlalchemy.orm import Mapped, mapped_column
+
+from alerts.errors import NotAcknowledged, NotClaimant
+from alerts.model.enums import Escalation, Part, ResponseState
+from alerts.model.policies import Policy
+from alerts.model.tables import Model
+
+if TYPE_CHECKING:
+    from alerts.model.viewers import Viewer
+
+_LIVE = frozenset({ResponseState.REQUESTED, ResponseState.ACCEPTED, ResponseState.DONE})
+# An alert that was on a screen before needs not be shown to be on one again.
+_AFTER_RELEASE = 1
+
+
+class Response(Model):
+    """One agency's part in an alert."""
+
+    __tablename__ = "responses"
+
+    alert: Mapped[str] = mapped_column(ForeignKey("alerts.name"), primary_key=True)
+    agency: Mapped[str] = mapped_column(primary_key=True)
+    part: Mapped[int] = mapped_column(SmallInteger)
+    state: Mapped[int] = mapped_column(SmallInteger)
+    # Whom the agency names as holding the alert, and the account that took it: a system acts for many.
+    operator: Mapped[str] = mapped_column(default="")
+    claimant: Mapped[str] = mapped_column(default="")
+    request_time: Mapped[datetime]
+    accept_time: Mapped[datetime | None]
+    end_time: Mapped[datetime | None]
+    # Empty for the first lead and for those whom an escalation brought in for it.
+    requester: Mapped[str] = mapped_column(default="")
+    hand_over: Mapped[bool] = mapped_column(default=False)
+    reason: Mapped[str] = mapped_column(default="")
+    escalation: Mapped[int] = mapped_column(SmallInteger, default=Escalation.NONE)
+    # When the clocks of an unanswered request began, and which of their steps comes next.
+    clock_time: Mapped[datetime]
+    step: Mapped[int] = mapped_column(SmallInteger, default=0)
+
+    __table_args__ = (Index("ix_responses_agency", "agency", "alert"),)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the agency has, or had to the end, a part in the alert."""
+        return self.state in _LIVE
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether it has a request to answer."""
+        return bool(self.requester) and (self.state == ResponseState.REQUESTED or self.hand_over)
+
+    def request(self, requester: str, reason: str, now: datetime, *, hand_over: bool) -> None:
+        if self.state != ResponseState.ACCEPTED:
+            self.state, self.end_time = ResponseState.REQUESTED, None
+        self.requester, self.reason, self.hand_over, self.request_time = requester, reason, hand_over, now
+        self.start_clocks(now, 0)
+
+    def take(self, operator: str, claimant: str, now: datetime) -> None:
+        self.operator, self.claimant, self.state, self.accept_time = operator, claimant, ResponseState.ACCEPTED, now
+        self.escalation, self.hand_over = Escalation.NONE, False
+
+    def release(self, now: datetime) -> None:
+        """Back to the agency's room, whose clocks begin anew."""
+        self.operator, self.claimant, self.state, self.accept_time = "", "", ResponseState.REQUESTED, None
+        self.start_clocks(now, _AFTER_RELEASE)
+
+    def end(self, state: ResponseState, now: datetime) -> None:
+        self.state, self.end_time, self.hand_over = state, now, False
+        if state is not ResponseState.DONE:
+            self.operator, self.claimant, self.part = "", "", Part.SUPPORT
+
+    def start_clocks(self, now: datetime, step: int) -> None:
+        self.clock_time, self.step, self.escalation = now, step, Escalation.NONE
+
+    def escalate(self, *, delivered: bool) -> Escalation | None:
+        """The next step, and who is called by it; nobody where the alert is on a screen in time."""
+        step, self.step = self.step, self.step + 1
+        if step == 0 and delivered:
+            return None
+        called = (Escalation.EVERYONE, Escalation.EVERYONE, Escalation.SUPERVISOR, Escalation.PARENT)
+        self.escalation = called[min(step, len(called) - 1)]
+        return Escalation(self.escalation)
+
+    def find_due(self, policy: Policy) -> datetime:
+        return self.clock_time + policy.when(self.step)
+
+
+class Parts:
+    """The responses of one alert: who leads, who helps, who is asked."""
+
+    def __init__(self, alert: str, responses: list[Response]) -> None:
+        self._alert, self._responses = alert, responses
+
+    @property
+    def lead(self) -> Response:
+        return next(each for each in self._responses if each.part == Part.LEAD)
+
+    def find(self, agency: str) -> Response | None:
+        return next((each for each in self._responses if each.agency == agency), None)
+
+    def require(self, by: "Viewer") -> Response:
+        """The viewer's own. Raises NotClaimant where their agency has no part any more."""
+        own = self.find(by.agency)
+        if own is None or not own.is_live:
+            raise NotClaimant
+        return own
+
+    def require_holder(self, by: "Viewer") -> Response:
+        """The viewer's own, which they hold or supervise. Raises NotAcknowledged and NotClaimant."""
+        own = self.require(by)
+        if not own.claimant:
+            raise NotAcknowledged
+        if own.claimant != by.user and not by.supervises:
+            raise NotClaimant
+        return own
+
+    def require_lead(self, by: "Viewer") -> Response:
+        """As require_holder, and it leads."""
+        if not self.lead.claimant:
+            raise NotAcknowledged
+        if self.lead.agency != by.agency:
+            raise NotClaimant
+        return self.require_holder(by)
+
+    def request(self, agency: str, requester: str, reason: str, now: datetime, *, hand_over: bool) -> bool:
+        """False where it has been asked for as much, or does it."""
+        found = self.find(agency)
+        if found and (found.part == Part.LEAD or (found.is_live and found.requester and found.hand_over >= hand_over)):
+            return False
+        if found:
+            found.request(requester, reason, now, hand_over=hand_over)
+        else:
+            self.bring_in(agency, requester, reason, now).hand_over = hand_over
+        return True
+
+    def bring_in(self, agency: str, requester: str, reason: str, now: datetime) -> Response:
+        """Asked, unless it helps already."""
+        found = self.find(agency)
+        if found is None:
+            found = Response(alert=self._alert, agency=agency, part=Part.SUPPORT, state=0, operator="", claimant="")
+            self._responses.append(found)
+        if found.state != ResponseState.ACCEPTED:
+            found.request(requester, reason, now, hand_over=False)
+        return found
+
+    def make_lead(self, response: Response) -> None:
+        self.lead.part = Part.SUPPORT
+        response.part = Part.LEAD
+
+    def is_awaited(self, response: Response) -> bool:
+        """Whether its clocks run: it has a request of its own, or nobody has taken the alert."""
+        return response.is_asked or (response.state == ResponseState.REQUESTED and not self.lead.claimant)

@@ -1,0 +1,46 @@
+"""Who asks, and how much of an alert they are shown."""
+
+from dataclasses import dataclass
+
+from alerts.model.alerts import Alert
+from alerts.model.enums import View
+from alerts.model.units import Assignment
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """A signed-in user or nobody, perhaps with an alert's token. `agency` is whose alerts they answer, `crew_of` whose
+    units they may be of the crew of.
+    """
+
+    user: str
+    agency: str
+    supervises: bool
+    token_hash: bytes
+    crew_of: str = ""
+
+    def view(self, alert: Alert) -> View | None:
+        """None where the alert does not exist for this one."""
+        if self._is_sent_to(alert):
+            return View.CREW
+        part = alert.parts.find(self.agency) if self.agency else None
+        if part is not None:
+            held = any(each.claimant == self.user for each in alert.responses)
+            hidden = not part.is_live or (alert.restricted and not (held or self.supervises))
+            return View.REDACTED if hidden else View.AGENCY
+        return View.CALLER if self.is_caller(alert) else None
+
+    def is_caller(self, alert: Alert) -> bool:
+        """Whoever answers for an agency may call for help, too."""
+        if self.token_hash and self.token_hash == alert.token_hash:
+            return True
+        return bool(self.user) and self.user == alert.user and not alert.silent
+
+    def commands(self, assignment: Assignment) -> bool:
+        """Whether this one may say how far the unit has come."""
+        return assignment.agency == self.agency or (assignment.agency == self.crew_of and self.user in assignment.crew)
+
+    def _is_sent_to(self, alert: Alert) -> bool:
+        return bool(self.crew_of) and any(
+            each.is_active and each.agency == self.crew_of and self.user in each.crew for each in alert.assignments
+        )

@@ -1,0 +1,1 @@
+"""What changes alerts and what belongs to them; each function is one transaction."""

@@ -1,0 +1,49 @@
+"""Between the caller and whoever answers."""
+
+from sqlalchemy.orm import Session
+
+from alerts import events
+from alerts.errors import AlertNotFound, CallerNotContactable
+from alerts.model.alerts import Alert
+from alerts.model.enums import ContactPreference, Sender, View
+from alerts.model.tables import keys
+from alerts.model.timeline import Message, Note
+from alerts.operations.changes import Change, require_content, take_for_agency
+from alerts.store import alerts as store
+from chassis.clock import new_uuid
+
+
+def record_contact(session: Session, change: Change, means: int, result: int, text: str) -> Alert:
+    alert, replayed = take_for_agency(session, change)
+    require_content(change.viewer, alert)
+    if not replayed:
+        note = Note(id=new_uuid(), alert=alert.name, text=text)
+        store.add_note(session, note)
+        alert.noted(change.now)
+        events.contact_recorded(session, alert, change.operator, means, result, note.id)
+    return alert
+
+
+def send_message(session: Session, change: Change, text: str) -> tuple[Message, View]:
+    """From the caller's side to the agency's or back. Raises CallerNotContactable and AlertClosed."""
+    message = Message(id=new_uuid(), alert=change.name, text=text, create_time=change.now)
+    scope = f"{change.viewer.user}\0{change.viewer.token_hash.hex()}"
+    earlier = keys.claim(session, scope, change.request_id, change.request, message.id) if change.request_id else None
+    alert, view = require_content(change.viewer, store.find_alert(session, change.name, for_update=True))
+    if earlier:
+        found = store.find_message(session, earlier)
+        if found is None:
+            raise AlertNotFound
+        return found, view
+    if view is View.CALLER:
+        alert.require_trackable(change.now)
+        message.sender, message.operator = Sender.CALLER, ""
+    else:
+        alert.require_open()
+        if alert.cancel_time or alert.contact_preference == ContactPreference.DO_NOT_CONTACT:
+            raise CallerNotContactable
+        message.sender, message.operator = Sender.AGENCY, change.operator
+    store.add_message(session, message)
+    alert.tracked(change.now)
+    events.message_sent(session, alert, message.operator)
+    return message, view

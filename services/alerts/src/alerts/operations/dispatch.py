@@ -1,0 +1,108 @@
+"""What several agencies do for an alert, and the units that they send."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from alerts import events
+from alerts.errors import AgencyNotFound, UnitNotFound
+from alerts.model.alerts import Alert
+from alerts.model.enums import Status, View
+from alerts.operations.changes import Change, keep_clocks, require_content, take, take_for_agency
+from alerts.operations.units import free_units
+from alerts.store import units as unit_store
+
+
+def assign_alert(session: Session, change: Change, assignee: str) -> Alert:
+    alert, replayed = take_for_agency(session, change)
+    if not replayed and alert.assign(assignee, change.viewer, change.now):
+        events.alert_assigned(session, alert, change.operator, assignee)
+        keep_clocks(session, alert, change.router)
+    return alert
+
+
+def update_alert(session: Session, change: Change, values: dict[str, Any], etag: str) -> Alert:
+    """`values` are columns; where help is needed elsewhere, somebody else may be responsible."""
+    alert, replayed = take_for_agency(session, change)
+    require_content(change.viewer, alert)
+    if not replayed:
+        before, agencies = alert.place, {each.agency for each in alert.responses if each.is_asked}
+        alert.update(values, etag, change.viewer, change.now)
+        events.alert_updated(session, alert, change.operator)
+        if alert.place and alert.place != before:
+            route = change.router.route(*alert.place)
+            former = alert.agency
+            alert.reroute(route.area, route.routing, route.agency, change.now)
+            if alert.agency != former:
+                events.alert_handed_over(session, alert, "")
+            for each in alert.responses:
+                if each.is_asked and each.agency not in agencies:
+                    events.agency_requested(session, alert, change.operator, each.agency)
+        keep_clocks(session, alert, change.router)
+    return alert
+
+
+def request_agency(session: Session, change: Change, agency: str, reason: str, *, hand_over: bool) -> Alert:
+    """Raises AgencyNotFound."""
+    alert, replayed = take_for_agency(session, change)
+    require_content(change.viewer, alert)
+    if not replayed:
+        if not change.router.knows(agency):
+            raise AgencyNotFound
+        if alert.request_agency(agency, reason, change.viewer, change.now, hand_over=hand_over):
+            events.agency_requested(session, alert, change.operator, agency)
+            keep_clocks(session, alert, change.router)
+    return alert
+
+
+def accept_request(session: Session, change: Change) -> Alert:
+    alert, replayed = take_for_agency(session, change)
+    former = alert.agency
+    if not replayed and alert.accept_request(change.operator, change.viewer, change.now):
+        events.agency_accepted(session, alert, change.operator, change.viewer.agency)
+        if alert.agency != former:
+            events.alert_handed_over(session, alert, change.operator)
+        keep_clocks(session, alert, change.router)
+    return alert
+
+
+def reject_request(session: Session, change: Change, reason: str) -> Alert:
+    alert, replayed = take_for_agency(session, change)
+    if not replayed and alert.reject_request(reason, change.viewer, change.now):
+        events.agency_rejected(session, alert, change.operator, change.viewer.agency)
+        keep_clocks(session, alert, change.router)
+    return alert
+
+
+def dispatch_alert(session: Session, change: Change, names: Sequence[str], *, accept_old_positions: bool) -> Alert:
+    """All of the units or none. Raises UnitNotFound, UnitOffDuty, UnitBusy and UnitPositionOld."""
+    alert, replayed = take_for_agency(session, change)
+    if not replayed:
+        units = unit_store.lock_units(session, names)
+        at_work = {each.unit for each in alert.assignments if each.is_active}
+        max_age = None if accept_old_positions else change.router.find_policy(change.viewer.agency).position_age
+        for name in names:
+            if name not in units or units[name].agency != change.viewer.agency:
+                raise UnitNotFound(unit=name)
+            if name not in at_work:
+                units[name].require_ready(change.now, max_age)
+        if sent := alert.dispatch([units[name] for name in names if name not in at_work], change.viewer, change.now):
+            events.alert_dispatched(session, alert, change.operator, sent)
+            keep_clocks(session, alert, change.router)
+    return alert
+
+
+def update_assignment(session: Session, change: Change, unit: str, status: Status, reason: str) -> Alert:
+    """By the unit's crew or its agency. Raises UnitNotFound to everybody else."""
+    alert, view, replayed = take(session, change)
+    if view is View.CALLER:
+        raise UnitNotFound(unit=unit)
+    assignment = alert.find_assignment(unit)
+    if assignment is None or not change.viewer.commands(assignment):
+        raise UnitNotFound(unit=unit)
+    if not replayed and alert.update_assignment(unit, status, reason, change.now):
+        free_units(session, alert)
+        events.assignment_updated(session, alert, change.operator, assignment)
+        keep_clocks(session, alert, change.router)
+    return alert

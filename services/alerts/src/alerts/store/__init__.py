@@ -1,0 +1,1 @@
+"""The questions and statements of alerts, a module for each resource."""

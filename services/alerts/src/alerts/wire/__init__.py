@@ -1,0 +1,1 @@
+"""Entities as protobuf messages, and what requests say as columns."""
