@@ -47,11 +47,26 @@ _AREA = Kind(
     {"displayName", "point", "timeZone", "emergencyNumber"},
     {"level": "VILLAGE", "parent": AREA},
 )
+_POLICY = {"rollCallSeconds": 0, "limits": [{"kind": "FIRE", "state": "DISPATCHED", "warnSeconds": 300, "alertSeconds": 600}]}
 _AGENCY = Kind(
     "Agency",
     "agencies",
-    {"displayName": "An agency", "parent": "agencies/jakarta-112", "numbers": [NUMBER], "sipUri": "sip:a@b.example", **_ASSURED},
-    {"displayName": "Another one", "parent": "agencies/jakarta-fire", "numbers": [], "sipUri": "sips:c@d.example", **_ASSURED_AGAIN},
+    {
+        "displayName": "An agency",
+        "parent": "agencies/jakarta-112",
+        "numbers": [NUMBER],
+        "sipUri": "sip:a@b.example",
+        "alertPolicy": {"acknowledgeSeconds": 20},
+        **_ASSURED,
+    },
+    {
+        "displayName": "Another one",
+        "parent": "agencies/jakarta-fire",
+        "numbers": [],
+        "sipUri": "sips:c@d.example",
+        "alertPolicy": _POLICY,
+        **_ASSURED_AGAIN,
+    },
     {"displayName"},
 )
 _HOTLINE = Kind(

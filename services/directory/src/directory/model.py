@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 from enum import IntEnum
-from typing import NamedTuple, TypeAlias, TypedDict
+from typing import Any, NamedTuple, TypeAlias, TypedDict
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sqlalchemy import JSON, ForeignKey, MetaData
@@ -200,6 +200,8 @@ class Agency(Versioned, Model):
     parent: Mapped[str | None] = mapped_column(ForeignKey("agencies.name"))
     numbers: Mapped[list[PhoneNumber]] = mapped_column(JSON)
     sip_uri: Mapped[str] = mapped_column(default="", server_default="")
+    # The contract's AlertPolicy in its JSON: what alerts reads, the directory keeps.
+    alert_policy: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     assured_by: Mapped[str]
     assured_time: Mapped[datetime | None] = mapped_column(UtcTime)
 
@@ -207,6 +209,9 @@ class Agency(Versioned, Model):
         """The rules that an agency must keep by itself."""
         yield from _find_fault_of_name(self.display_name)
         yield from _find_fault_of_assurance(self)
+        for limit in (self.alert_policy or {}).get("limits", ()):
+            if limit["alertSeconds"] < limit["warnSeconds"]:
+                yield "alert_policy", "calls the supervisors before it warns"
 
 
 class Hotline(Versioned, Model):

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import shapely
+from google.protobuf.json_format import MessageToDict, ParseDict
 from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -55,6 +56,7 @@ class Writer:
             parent=agency.parent or "",
             numbers=self._to_numbers(agency.numbers),
             sip_uri=agency.sip_uri,
+            alert_policy=ParseDict(agency.alert_policy, agency_pb2.AlertPolicy()) if agency.alert_policy is not None else None,
             assured_by=agency.assured_by,
             assured_time=to_timestamp(agency.assured_time),
             uid=make_uid(agency.name),
@@ -170,6 +172,8 @@ def to_columns(entry: Message, fields: Iterable[str]) -> dict[str, Any]:
                 columns[name] = [PhoneNumber(number=each.number, use=each.use) for each in value]
             case "assured_time":
                 columns[name] = _to_time(value) if entry.HasField("assured_time") else None
+            case "alert_policy":
+                columns[name] = MessageToDict(value) if entry.HasField("alert_policy") else None
             case "parent" | "agency" | "area":
                 columns[name] = value or None
             case "categories" | "languages":

@@ -33,7 +33,7 @@ _Context: TypeAlias = "grpc.aio.ServicerContext[Message, Message]"
 
 _AREA = ("display_name", "point", "time_zone", "emergency_number")
 _ASSURANCE = ("assured_by", "assured_time")
-_AGENCY = ("display_name", "parent", "numbers", "sip_uri", *_ASSURANCE)
+_AGENCY = ("display_name", "parent", "numbers", "sip_uri", "alert_policy", *_ASSURANCE)
 _HOTLINE = ("display_name", "categories", "numbers", "area", *_ASSURANCE)
 _FACILITY = (
     "display_name",
