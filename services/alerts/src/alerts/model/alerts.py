@@ -256,7 +256,8 @@ class Alert(Call, Model):
             return False
         if status is Status.ON_SCENE:
             self.arrive_time = self.arrive_time or now
-        self._changed(now)
+        # The caller learns that somebody is on the way or there, and no more of a crew's affairs.
+        self._changed(now, shown=None if status in {Status.EN_ROUTE, Status.ON_SCENE} else False)
         return True
 
     def resolve(self, outcome: int, by: "Viewer", now: datetime) -> bool:
