@@ -75,6 +75,8 @@ def make_rows(request: alert_service_pb2.RaiseAlertRequest, name: str, at: Any) 
         "caller_update_time": at,
         "caller_revision": 1,
         "withheld": "{}",
+        "erase_time": None,
+        "conflict_agency": "",
     }
     response = {"alert": name, "agency": alert["agency"], "part": 1, "state": 1, "operator": "", "claimant": "", "request_time": at}
     response |= {"accept_time": None, "end_time": None, "requester": "", "hand_over": False, "reason": "", "escalation": 0}

@@ -25,14 +25,14 @@ def operate(alert: Alert, operation: str, by: Viewer, now: datetime) -> None:
         "acknowledge": lambda: alert.acknowledge(by.user, by, now),
         "release": lambda: alert.release(by, now),
         "resolve": lambda: alert.resolve(HELPED, by, now),
-        "add_note": lambda: alert.noted(now),
+        "add_note": lambda: alert.touch(now, shown=False),
         "cancel": lambda: alert.cancel(now),
     }
     try:
         if operation == "track":
             alert.require_trackable(now)
             alert.track(make_position(alert, now), now)
-            alert.tracked(now)
+            alert.touch(now, shown=True)
         else:
             operations[operation]()
     except (AlreadyAcknowledged, NotAcknowledged, NotClaimant, AlertClosed):

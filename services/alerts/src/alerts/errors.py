@@ -107,3 +107,28 @@ class InvalidTransition(Problem):
 
     reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.INVALID_TRANSITION)
     text = "The unit cannot come to this from where it is."
+
+
+class WrongPin(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.WRONG_PIN)
+    text = "The old PIN is not right, or was tried too often."
+
+
+class SignInRequired(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.SIGN_IN_REQUIRED)
+    text = "Sign in anew, or give the old PIN."
+
+
+class PinsTooAlike(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.PINS_TOO_ALIKE)
+    text = "The PIN and the duress PIN must differ in at least two places."
+
+
+class ReasonRequired(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.REASON_REQUIRED)
+    text = "This alert is closed and restricted: say in `reason` why you read it."
+
+
+class AgencyInConflict(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.AGENCY_IN_CONFLICT)
+    text = "This agency must not know of the alert."

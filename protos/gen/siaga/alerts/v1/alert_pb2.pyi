@@ -743,6 +743,7 @@ class Alert(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    CONFLICT_AGENCY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`alerts/{uuid}`, a UUIDv7 made by the service."""
     kind: Global___Alert.Kind.ValueType
@@ -760,7 +761,9 @@ class Alert(_message.Message):
     silent: _builtins.bool
     """Nothing on the caller's side may show that help is coming."""
     restricted: _builtins.bool
-    """Only the claimant and the supervisors of the agency see its content. Set for silent and VIOLENCE alerts."""
+    """Only the claimant and the supervisors of the agency see its content, and each reading is recorded. Set for silent and
+    VIOLENCE alerts and for those with a `conflict_agency`.
+    """
     drill: _builtins.bool
     """An exercise: no emergency."""
     area: _builtins.str
@@ -785,6 +788,10 @@ class Alert(_message.Message):
     """How many times anything that this reader is shown has changed; 1 for a new alert."""
     etag: _builtins.str
     """Changes whenever `revision` does; opaque."""
+    conflict_agency: _builtins.str
+    """An agency that must not know of it, because the danger comes from somebody there; empty for none. Shown to the
+    agency's side alone.
+    """
     @_builtins.property
     def caller(self) -> Global___Alert.Caller:
         """Who called."""
@@ -873,10 +880,11 @@ class Alert(_message.Message):
         update_time: _timestamp_pb2.Timestamp | None = ...,
         revision: _builtins.int = ...,
         etag: _builtins.str = ...,
+        conflict_agency: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["acknowledge_time", b"acknowledge_time", "arrive_time", b"arrive_time", "caller", b"caller", "close_time", b"close_time", "create_time", b"create_time", "deliver_time", b"deliver_time", "dispatch_time", b"dispatch_time", "location", b"location", "target", b"target", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledge_time", b"acknowledge_time", "agency", b"agency", "area", b"area", "arrive_time", b"arrive_time", "assignments", b"assignments", "caller", b"caller", "cancel_claim", b"cancel_claim", "channel", b"channel", "close_time", b"close_time", "contact_preference", b"contact_preference", "create_time", b"create_time", "deliver_time", b"deliver_time", "dispatch_time", b"dispatch_time", "drill", b"drill", "escalation_level", b"escalation_level", "etag", b"etag", "external_ids", b"external_ids", "incident", b"incident", "kind", b"kind", "location", b"location", "merged_into", b"merged_into", "name", b"name", "note", b"note", "outcome", b"outcome", "responses", b"responses", "restricted", b"restricted", "revision", b"revision", "routing", b"routing", "silent", b"silent", "state", b"state", "subject", b"subject", "target", b"target", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledge_time", b"acknowledge_time", "agency", b"agency", "area", b"area", "arrive_time", b"arrive_time", "assignments", b"assignments", "caller", b"caller", "cancel_claim", b"cancel_claim", "channel", b"channel", "close_time", b"close_time", "conflict_agency", b"conflict_agency", "contact_preference", b"contact_preference", "create_time", b"create_time", "deliver_time", b"deliver_time", "dispatch_time", b"dispatch_time", "drill", b"drill", "escalation_level", b"escalation_level", "etag", b"etag", "external_ids", b"external_ids", "incident", b"incident", "kind", b"kind", "location", b"location", "merged_into", b"merged_into", "name", b"name", "note", b"note", "outcome", b"outcome", "responses", b"responses", "restricted", b"restricted", "revision", b"revision", "routing", b"routing", "silent", b"silent", "state", b"state", "subject", b"subject", "target", b"target", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

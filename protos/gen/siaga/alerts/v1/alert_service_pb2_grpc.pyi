@@ -50,9 +50,10 @@ class AlertServiceStub:
     Errors: `UNREADABLE_REQUEST`, `REQUEST_TOO_LARGE`, `SERVICE_UNAVAILABLE`, each with `metadata["dial"]`.
     """
     GetAlert: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.GetAlertRequest, _alert_pb2.Alert]
-    """Returns an alert to its caller's side or to an agency that has a part in it.
+    """Returns an alert to its caller's side or to an agency that has a part in it. Whoever of an agency reads a restricted
+    alert leaves an entry in its timeline, `AlertRead`; once it is closed they say why they read it.
 
-    Errors: `ALERT_NOT_FOUND`.
+    Errors: `ALERT_NOT_FOUND`, `REASON_REQUIRED`.
     """
     ListAlerts: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.ListAlertsRequest, _alert_service_pb2.ListAlertsResponse]
     """Lists alerts, the newest first: an agency's own to its people and systems, to everybody else those that they
@@ -102,8 +103,9 @@ class AlertServiceStub:
     """
     CancelAlert: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.CancelAlertRequest, _alert_pb2.Alert]
     """Calls the alert off. The caller's side shows CANCELLED from now on. Whoever holds the phone may not be the
-    caller: without the right PIN the agency keeps the alert open, with `cancel_claim`, until it resolves it.
-    Cancelling again changes nothing. For whoever sees the alert without being its caller it is ACCESS_DENIED.
+    caller: without the right PIN the agency keeps the alert open, with `cancel_claim`, until it resolves it. So it does
+    with a silent alert, with VIOLENCE, and with the duress PIN, of which nothing shows on the caller's side.
+    Cancelling again changes nothing for the caller's side; a better PIN counts for the agency. For whoever sees the alert without being its caller it is ACCESS_DENIED.
 
     Errors: `ALERT_NOT_FOUND`, `ALERT_CLOSED`, `ACCESS_DENIED`.
     """
@@ -116,7 +118,7 @@ class AlertServiceStub:
     """Lists the timeline of an alert, the oldest entry first, as far as this reader is shown it. A restricted alert's is
     for its claimant and the agency's supervisors.
 
-    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `INVALID_PAGE_TOKEN`.
+    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `REASON_REQUIRED`, `INVALID_PAGE_TOKEN`.
     """
     AssignAlert: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.AssignAlertRequest, _alert_pb2.Alert]
     """Gives the alert to somebody of the agency, whoever holds it now. By a supervisor.
@@ -144,13 +146,14 @@ class AlertServiceStub:
     ListMessages: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.ListMessagesRequest, _alert_service_pb2.ListMessagesResponse]
     """Lists the texts between the caller and the agency's side, the oldest first.
 
-    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `INVALID_PAGE_TOKEN`.
+    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `REASON_REQUIRED`, `INVALID_PAGE_TOKEN`.
     """
     RequestAgency: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.RequestAgencyRequest, _alert_pb2.Alert]
     """Asks another agency to help. Whoever asks stays responsible; the other one's clocks run until it answers. By the
     one who holds the alert, or a supervisor. Asking an agency that has been asked, or helps, changes nothing.
 
-    Errors: `ALERT_NOT_FOUND`, `AGENCY_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+    Errors: `ALERT_NOT_FOUND`, `AGENCY_NOT_FOUND`, `AGENCY_IN_CONFLICT`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`,
+    `OPERATOR_REQUIRED`.
     """
     RespondToRequest: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.RespondToRequestRequest, _alert_pb2.Alert]
     """Answers another agency's request: accepts it for the operator, or refuses it with a reason. A refusal goes back to
@@ -162,7 +165,8 @@ class AlertServiceStub:
     """Asks another agency to lead. The lead stays responsible, its clocks running, until the other one accepts by
     RespondToRequest; then its own part is released. By the lead's holder or supervisor.
 
-    Errors: `ALERT_NOT_FOUND`, `AGENCY_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+    Errors: `ALERT_NOT_FOUND`, `AGENCY_NOT_FOUND`, `AGENCY_IN_CONFLICT`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`,
+    `OPERATOR_REQUIRED`.
     """
     RecommendUnits: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.RecommendUnitsRequest, _alert_service_pb2.RecommendUnitsResponse]
     """Ranks the agency's units for this alert, the best first, each with what speaks for and against it; and says what is
@@ -190,6 +194,39 @@ class AlertServiceStub:
 
     Errors: `UNIT_NOT_FOUND`, `INVALID_CURSOR`, `CURSOR_EXPIRED`, `OVERLOADED`.
     """
+    GetAlertView: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.GetAlertViewRequest, _alert_service_pb2.AlertView]
+    """Returns what may be shown of an alert to those whom its caller chose to be told, through the service that told them:
+    who is in danger, where, and that help is on its way; no note, no telephone number, nothing of the agency's work.
+    It ends when the alert is closed or called off for the caller's side.
+
+    Errors: `ALERT_NOT_FOUND`.
+    """
+    SetPins: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.SetPinsRequest, _alert_service_pb2.SetPinsResponse]
+    """Sets the caller's PIN, which calls an alert off, and their duress PIN, which only seems to. Both take effect as soon
+    as no alert of this caller is open. Whoever sets them knows the PIN in force or has signed in within the last five
+    minutes (the token's `auth_time`).
+
+    Errors: `WRONG_PIN`, `SIGN_IN_REQUIRED`, `PINS_TOO_ALIKE`.
+    """
+    EraseAlert: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.EraseAlertRequest, _alert_pb2.Alert]
+    """Erases what an alert says of its caller: who, where, what they wrote and were written, what was noted of them. It
+    goes within an hour of the alert's end, and is shown to the caller's side no more from now on; that there was an
+    alert of its kind, in its area, at its time and with its outcome stays. For whoever sees the alert without being its
+    caller it is ACCESS_DENIED.
+
+    Errors: `ALERT_NOT_FOUND`, `ACCESS_DENIED`.
+    """
+    ExportMyAlerts: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.ExportMyAlertsRequest, _alert_service_pb2.ExportMyAlertsResponse]
+    """Returns all that is kept of the signed-in caller's alerts, silent ones excepted: each as its caller is shown it, with
+    its timeline and its messages. The oldest first.
+
+    Errors: `INVALID_PAGE_TOKEN`.
+    """
+    EraseMyAlerts: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.EraseMyAlertsRequest, _alert_service_pb2.EraseMyAlertsResponse]
+    """Erases all alerts of the signed-in caller, as EraseAlert does, and their PINs.
+
+    Errors: none of its own.
+    """
 
 @_typing.type_check_only
 class AlertServiceAsyncStub(AlertServiceStub):
@@ -212,9 +249,10 @@ class AlertServiceAsyncStub(AlertServiceStub):
     Errors: `UNREADABLE_REQUEST`, `REQUEST_TOO_LARGE`, `SERVICE_UNAVAILABLE`, each with `metadata["dial"]`.
     """
     GetAlert: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.GetAlertRequest, _alert_pb2.Alert]  # type: ignore[assignment]
-    """Returns an alert to its caller's side or to an agency that has a part in it.
+    """Returns an alert to its caller's side or to an agency that has a part in it. Whoever of an agency reads a restricted
+    alert leaves an entry in its timeline, `AlertRead`; once it is closed they say why they read it.
 
-    Errors: `ALERT_NOT_FOUND`.
+    Errors: `ALERT_NOT_FOUND`, `REASON_REQUIRED`.
     """
     ListAlerts: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.ListAlertsRequest, _alert_service_pb2.ListAlertsResponse]  # type: ignore[assignment]
     """Lists alerts, the newest first: an agency's own to its people and systems, to everybody else those that they
@@ -264,8 +302,9 @@ class AlertServiceAsyncStub(AlertServiceStub):
     """
     CancelAlert: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.CancelAlertRequest, _alert_pb2.Alert]  # type: ignore[assignment]
     """Calls the alert off. The caller's side shows CANCELLED from now on. Whoever holds the phone may not be the
-    caller: without the right PIN the agency keeps the alert open, with `cancel_claim`, until it resolves it.
-    Cancelling again changes nothing. For whoever sees the alert without being its caller it is ACCESS_DENIED.
+    caller: without the right PIN the agency keeps the alert open, with `cancel_claim`, until it resolves it. So it does
+    with a silent alert, with VIOLENCE, and with the duress PIN, of which nothing shows on the caller's side.
+    Cancelling again changes nothing for the caller's side; a better PIN counts for the agency. For whoever sees the alert without being its caller it is ACCESS_DENIED.
 
     Errors: `ALERT_NOT_FOUND`, `ALERT_CLOSED`, `ACCESS_DENIED`.
     """
@@ -278,7 +317,7 @@ class AlertServiceAsyncStub(AlertServiceStub):
     """Lists the timeline of an alert, the oldest entry first, as far as this reader is shown it. A restricted alert's is
     for its claimant and the agency's supervisors.
 
-    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `INVALID_PAGE_TOKEN`.
+    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `REASON_REQUIRED`, `INVALID_PAGE_TOKEN`.
     """
     AssignAlert: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.AssignAlertRequest, _alert_pb2.Alert]  # type: ignore[assignment]
     """Gives the alert to somebody of the agency, whoever holds it now. By a supervisor.
@@ -306,13 +345,14 @@ class AlertServiceAsyncStub(AlertServiceStub):
     ListMessages: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.ListMessagesRequest, _alert_service_pb2.ListMessagesResponse]  # type: ignore[assignment]
     """Lists the texts between the caller and the agency's side, the oldest first.
 
-    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `INVALID_PAGE_TOKEN`.
+    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `REASON_REQUIRED`, `INVALID_PAGE_TOKEN`.
     """
     RequestAgency: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.RequestAgencyRequest, _alert_pb2.Alert]  # type: ignore[assignment]
     """Asks another agency to help. Whoever asks stays responsible; the other one's clocks run until it answers. By the
     one who holds the alert, or a supervisor. Asking an agency that has been asked, or helps, changes nothing.
 
-    Errors: `ALERT_NOT_FOUND`, `AGENCY_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+    Errors: `ALERT_NOT_FOUND`, `AGENCY_NOT_FOUND`, `AGENCY_IN_CONFLICT`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`,
+    `OPERATOR_REQUIRED`.
     """
     RespondToRequest: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.RespondToRequestRequest, _alert_pb2.Alert]  # type: ignore[assignment]
     """Answers another agency's request: accepts it for the operator, or refuses it with a reason. A refusal goes back to
@@ -324,7 +364,8 @@ class AlertServiceAsyncStub(AlertServiceStub):
     """Asks another agency to lead. The lead stays responsible, its clocks running, until the other one accepts by
     RespondToRequest; then its own part is released. By the lead's holder or supervisor.
 
-    Errors: `ALERT_NOT_FOUND`, `AGENCY_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+    Errors: `ALERT_NOT_FOUND`, `AGENCY_NOT_FOUND`, `AGENCY_IN_CONFLICT`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`,
+    `OPERATOR_REQUIRED`.
     """
     RecommendUnits: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.RecommendUnitsRequest, _alert_service_pb2.RecommendUnitsResponse]  # type: ignore[assignment]
     """Ranks the agency's units for this alert, the best first, each with what speaks for and against it; and says what is
@@ -351,6 +392,39 @@ class AlertServiceAsyncStub(AlertServiceStub):
     alert has `left` when the unit's work for it has ended. For its crew, and whoever answers for its agency.
 
     Errors: `UNIT_NOT_FOUND`, `INVALID_CURSOR`, `CURSOR_EXPIRED`, `OVERLOADED`.
+    """
+    GetAlertView: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.GetAlertViewRequest, _alert_service_pb2.AlertView]  # type: ignore[assignment]
+    """Returns what may be shown of an alert to those whom its caller chose to be told, through the service that told them:
+    who is in danger, where, and that help is on its way; no note, no telephone number, nothing of the agency's work.
+    It ends when the alert is closed or called off for the caller's side.
+
+    Errors: `ALERT_NOT_FOUND`.
+    """
+    SetPins: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.SetPinsRequest, _alert_service_pb2.SetPinsResponse]  # type: ignore[assignment]
+    """Sets the caller's PIN, which calls an alert off, and their duress PIN, which only seems to. Both take effect as soon
+    as no alert of this caller is open. Whoever sets them knows the PIN in force or has signed in within the last five
+    minutes (the token's `auth_time`).
+
+    Errors: `WRONG_PIN`, `SIGN_IN_REQUIRED`, `PINS_TOO_ALIKE`.
+    """
+    EraseAlert: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.EraseAlertRequest, _alert_pb2.Alert]  # type: ignore[assignment]
+    """Erases what an alert says of its caller: who, where, what they wrote and were written, what was noted of them. It
+    goes within an hour of the alert's end, and is shown to the caller's side no more from now on; that there was an
+    alert of its kind, in its area, at its time and with its outcome stays. For whoever sees the alert without being its
+    caller it is ACCESS_DENIED.
+
+    Errors: `ALERT_NOT_FOUND`, `ACCESS_DENIED`.
+    """
+    ExportMyAlerts: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.ExportMyAlertsRequest, _alert_service_pb2.ExportMyAlertsResponse]  # type: ignore[assignment]
+    """Returns all that is kept of the signed-in caller's alerts, silent ones excepted: each as its caller is shown it, with
+    its timeline and its messages. The oldest first.
+
+    Errors: `INVALID_PAGE_TOKEN`.
+    """
+    EraseMyAlerts: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.EraseMyAlertsRequest, _alert_service_pb2.EraseMyAlertsResponse]  # type: ignore[assignment]
+    """Erases all alerts of the signed-in caller, as EraseAlert does, and their PINs.
+
+    Errors: none of its own.
     """
 
 class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -383,9 +457,10 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _alert_service_pb2.GetAlertRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_alert_pb2.Alert, _abc.Awaitable[_alert_pb2.Alert]]:
-        """Returns an alert to its caller's side or to an agency that has a part in it.
+        """Returns an alert to its caller's side or to an agency that has a part in it. Whoever of an agency reads a restricted
+        alert leaves an entry in its timeline, `AlertRead`; once it is closed they say why they read it.
 
-        Errors: `ALERT_NOT_FOUND`.
+        Errors: `ALERT_NOT_FOUND`, `REASON_REQUIRED`.
         """
 
     @_abc_1.abstractmethod
@@ -489,8 +564,9 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_alert_pb2.Alert, _abc.Awaitable[_alert_pb2.Alert]]:
         """Calls the alert off. The caller's side shows CANCELLED from now on. Whoever holds the phone may not be the
-        caller: without the right PIN the agency keeps the alert open, with `cancel_claim`, until it resolves it.
-        Cancelling again changes nothing. For whoever sees the alert without being its caller it is ACCESS_DENIED.
+        caller: without the right PIN the agency keeps the alert open, with `cancel_claim`, until it resolves it. So it does
+        with a silent alert, with VIOLENCE, and with the duress PIN, of which nothing shows on the caller's side.
+        Cancelling again changes nothing for the caller's side; a better PIN counts for the agency. For whoever sees the alert without being its caller it is ACCESS_DENIED.
 
         Errors: `ALERT_NOT_FOUND`, `ALERT_CLOSED`, `ACCESS_DENIED`.
         """
@@ -515,7 +591,7 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists the timeline of an alert, the oldest entry first, as far as this reader is shown it. A restricted alert's is
         for its claimant and the agency's supervisors.
 
-        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `INVALID_PAGE_TOKEN`.
+        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `REASON_REQUIRED`, `INVALID_PAGE_TOKEN`.
         """
 
     @_abc_1.abstractmethod
@@ -573,7 +649,7 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_alert_service_pb2.ListMessagesResponse, _abc.Awaitable[_alert_service_pb2.ListMessagesResponse]]:
         """Lists the texts between the caller and the agency's side, the oldest first.
 
-        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `INVALID_PAGE_TOKEN`.
+        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `REASON_REQUIRED`, `INVALID_PAGE_TOKEN`.
         """
 
     @_abc_1.abstractmethod
@@ -585,7 +661,8 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         """Asks another agency to help. Whoever asks stays responsible; the other one's clocks run until it answers. By the
         one who holds the alert, or a supervisor. Asking an agency that has been asked, or helps, changes nothing.
 
-        Errors: `ALERT_NOT_FOUND`, `AGENCY_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+        Errors: `ALERT_NOT_FOUND`, `AGENCY_NOT_FOUND`, `AGENCY_IN_CONFLICT`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`,
+        `OPERATOR_REQUIRED`.
         """
 
     @_abc_1.abstractmethod
@@ -609,7 +686,8 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         """Asks another agency to lead. The lead stays responsible, its clocks running, until the other one accepts by
         RespondToRequest; then its own part is released. By the lead's holder or supervisor.
 
-        Errors: `ALERT_NOT_FOUND`, `AGENCY_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+        Errors: `ALERT_NOT_FOUND`, `AGENCY_NOT_FOUND`, `AGENCY_IN_CONFLICT`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`,
+        `OPERATOR_REQUIRED`.
         """
 
     @_abc_1.abstractmethod
@@ -660,6 +738,69 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         alert has `left` when the unit's work for it has ended. For its crew, and whoever answers for its agency.
 
         Errors: `UNIT_NOT_FOUND`, `INVALID_CURSOR`, `CURSOR_EXPIRED`, `OVERLOADED`.
+        """
+
+    @_abc_1.abstractmethod
+    def GetAlertView(
+        self,
+        request: _alert_service_pb2.GetAlertViewRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_alert_service_pb2.AlertView, _abc.Awaitable[_alert_service_pb2.AlertView]]:
+        """Returns what may be shown of an alert to those whom its caller chose to be told, through the service that told them:
+        who is in danger, where, and that help is on its way; no note, no telephone number, nothing of the agency's work.
+        It ends when the alert is closed or called off for the caller's side.
+
+        Errors: `ALERT_NOT_FOUND`.
+        """
+
+    @_abc_1.abstractmethod
+    def SetPins(
+        self,
+        request: _alert_service_pb2.SetPinsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_alert_service_pb2.SetPinsResponse, _abc.Awaitable[_alert_service_pb2.SetPinsResponse]]:
+        """Sets the caller's PIN, which calls an alert off, and their duress PIN, which only seems to. Both take effect as soon
+        as no alert of this caller is open. Whoever sets them knows the PIN in force or has signed in within the last five
+        minutes (the token's `auth_time`).
+
+        Errors: `WRONG_PIN`, `SIGN_IN_REQUIRED`, `PINS_TOO_ALIKE`.
+        """
+
+    @_abc_1.abstractmethod
+    def EraseAlert(
+        self,
+        request: _alert_service_pb2.EraseAlertRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_alert_pb2.Alert, _abc.Awaitable[_alert_pb2.Alert]]:
+        """Erases what an alert says of its caller: who, where, what they wrote and were written, what was noted of them. It
+        goes within an hour of the alert's end, and is shown to the caller's side no more from now on; that there was an
+        alert of its kind, in its area, at its time and with its outcome stays. For whoever sees the alert without being its
+        caller it is ACCESS_DENIED.
+
+        Errors: `ALERT_NOT_FOUND`, `ACCESS_DENIED`.
+        """
+
+    @_abc_1.abstractmethod
+    def ExportMyAlerts(
+        self,
+        request: _alert_service_pb2.ExportMyAlertsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_alert_service_pb2.ExportMyAlertsResponse, _abc.Awaitable[_alert_service_pb2.ExportMyAlertsResponse]]:
+        """Returns all that is kept of the signed-in caller's alerts, silent ones excepted: each as its caller is shown it, with
+        its timeline and its messages. The oldest first.
+
+        Errors: `INVALID_PAGE_TOKEN`.
+        """
+
+    @_abc_1.abstractmethod
+    def EraseMyAlerts(
+        self,
+        request: _alert_service_pb2.EraseMyAlertsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_alert_service_pb2.EraseMyAlertsResponse, _abc.Awaitable[_alert_service_pb2.EraseMyAlertsResponse]]:
+        """Erases all alerts of the signed-in caller, as EraseAlert does, and their PINs.
+
+        Errors: none of its own.
         """
 
 def add_AlertServiceServicer_to_server(servicer: AlertServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

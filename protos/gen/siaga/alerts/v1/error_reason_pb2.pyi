@@ -60,6 +60,16 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """Only the unit's crew, or whoever answers for its agency, may do this."""
     INVALID_TRANSITION: _ErrorReason.ValueType  # 18
     """The unit cannot come from where it is to this. `metadata["status"]` is its present one."""
+    WRONG_PIN: _ErrorReason.ValueType  # 19
+    """The old PIN is not the one in force, or was tried too often."""
+    SIGN_IN_REQUIRED: _ErrorReason.ValueType  # 20
+    """Without the old PIN, whoever sets PINs signs in anew first."""
+    PINS_TOO_ALIKE: _ErrorReason.ValueType  # 21
+    """The PIN and the duress PIN differ in one place or none: one would be typed for the other."""
+    REASON_REQUIRED: _ErrorReason.ValueType  # 22
+    """A restricted alert that is closed is read for a reason: say it in `reason`."""
+    AGENCY_IN_CONFLICT: _ErrorReason.ValueType  # 23
+    """This agency must not know of the alert."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Reasons of errors that only alerts returns, beside those of `siaga.errors.v1.ErrorReason`."""
@@ -102,4 +112,14 @@ NOT_CREW: ErrorReason.ValueType  # 17
 """Only the unit's crew, or whoever answers for its agency, may do this."""
 INVALID_TRANSITION: ErrorReason.ValueType  # 18
 """The unit cannot come from where it is to this. `metadata["status"]` is its present one."""
+WRONG_PIN: ErrorReason.ValueType  # 19
+"""The old PIN is not the one in force, or was tried too often."""
+SIGN_IN_REQUIRED: ErrorReason.ValueType  # 20
+"""Without the old PIN, whoever sets PINs signs in anew first."""
+PINS_TOO_ALIKE: ErrorReason.ValueType  # 21
+"""The PIN and the duress PIN differ in one place or none: one would be typed for the other."""
+REASON_REQUIRED: ErrorReason.ValueType  # 22
+"""A restricted alert that is closed is read for a reason: say it in `reason`."""
+AGENCY_IN_CONFLICT: ErrorReason.ValueType  # 23
+"""This agency must not know of the alert."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -25,7 +25,8 @@ class AlertEvent(_message.Message):
     Types: `AlertRaised` `AlertRouted` `AlertDelivered` `AlertAcknowledged` `AlertReleased` `AlertAssigned` `AlertUpdated`
     `AlertTracked` `AlertEscalated` `AlertOverdue` `NoteAdded` `ContactRecorded` `MessageSent` `AgencyRequested`
     `AgencyAccepted` `AgencyRejected` `AlertHandedOver` `AlertDispatched` `AssignmentUpdated` `RollCallDue`
-    `RollCallMissed` `MaydayRaised` `AlertResolved` `AlertCancelled`. Later versions add types; a client shows or skips
+    `RollCallMissed` `MaydayRaised` `AlertResolved` `AlertCancelled` `CancelClaimed` `AlertReopened` `AlertRead`
+    `AlertErased`. Later versions add types; a client shows or skips
     one that it does not know.
     """
 

@@ -52,7 +52,6 @@ class Alert(Call, Model):
     agency: Mapped[str]
     outcome: Mapped[int] = mapped_column(SmallInteger)
     escalation_level: Mapped[int] = mapped_column(SmallInteger)
-    external_ids: Mapped[dict[str, Any]]
     token_hash: Mapped[bytes]
     deliver_time: Mapped[datetime | None]
     acknowledge_time: Mapped[datetime | None]
@@ -61,7 +60,6 @@ class Alert(Call, Model):
     # Since when it is in its state, and how many of that state's limits it has passed.
     state_time: Mapped[datetime]
     limit_step: Mapped[int] = mapped_column(SmallInteger)
-    close_time: Mapped[datetime | None]
     update_time: Mapped[datetime]
     revision: Mapped[int]
 
@@ -271,14 +269,34 @@ class Alert(Call, Model):
         self._close(now)
         return True
 
-    def cancel(self, now: datetime) -> bool:
-        """For the caller's side alone; False where it was cancelled before. Raises AlertClosed."""
-        if self.cancel_time:
-            return False
-        if self.caller_state == State.RESOLVED:
+    def cancel(self, claim: CancelClaim, now: datetime) -> bool:
+        """For the caller's side; for the agency's only where it was the caller and nobody can have made them. False where
+        nothing changes. Raises AlertClosed.
+        """
+        first = self.cancel_time is None
+        if first and self.caller_state == State.RESOLVED:
             raise AlertClosed
+        if not first and claim <= self.cancel_claim:
+            return False
         now = self._order(now)
-        self.caller_state, self.cancel_claim, self.cancel_time = State.CANCELLED, CancelClaim.UNVERIFIED, now
+        self.cancel_claim = claim
+        if first:
+            self.caller_state, self.cancel_time = State.CANCELLED, now
+        if claim is CancelClaim.VERIFIED and not self.restricted and not self.close_time:
+            self._close(now)
+        elif claim is CancelClaim.DURESS and self.state == State.CANCELLED:
+            # The caller was made to give away their PIN before.
+            self.close_time = None
+            self.parts.lead.release(now)
+        self._changed(now, shown=first)
+        return True
+
+    def erase(self, now: datetime) -> bool:
+        """False where it was asked for before."""
+        if self.erase_time:
+            return False
+        now = self._order(now)
+        self.erase_time = now
         self._changed(now, shown=True)
         return True
 
@@ -311,12 +329,9 @@ class Alert(Call, Model):
         self._changed(now, shown=False)
         return assignment, missed
 
-    def tracked(self, now: datetime) -> None:
-        self._changed(self._order(now), shown=True)
-
-    def noted(self, now: datetime) -> None:
-        """Something was added to it that is not shown with it."""
-        self._changed(self._order(now), shown=False)
+    def touch(self, now: datetime, *, shown: bool) -> None:
+        """Something was added to it that may not be shown with it."""
+        self._changed(self._order(now), shown=shown)
 
     def require_open(self) -> None:
         """Raises AlertClosed."""
@@ -354,7 +369,7 @@ class Alert(Call, Model):
     def _find_state(self) -> State:
         """How far the agencies' work has come; a release or a declined unit takes it back."""
         if self.close_time:
-            return State.RESOLVED
+            return State.RESOLVED if self.outcome else State.CANCELLED
         active = {each.status for each in self.assignments if each.is_active}
         if Status.ON_SCENE in active:
             return State.ON_SCENE
@@ -383,13 +398,3 @@ class Alert(Call, Model):
         if shown:
             self.caller_update_time = now
             self.caller_revision += 1
-
-
-class NewAlert:
-    """The columns of an alert that was inserted, by attribute: an entity would be a fifth of what an SOS costs."""
-
-    caller_audience = Alert.caller_audience
-    find_shown = Alert.find_shown
-
-    def __init__(self, columns: dict[str, Any]) -> None:
-        self.__dict__ = columns

@@ -37,6 +37,8 @@ class Routing(IntEnum):
 class CancelClaim(IntEnum):
     NONE = 0
     UNVERIFIED = 1
+    VERIFIED = 2
+    DURESS = 3
 
 
 class Part(IntEnum):

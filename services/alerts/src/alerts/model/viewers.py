@@ -23,24 +23,31 @@ class Viewer:
         """None where the alert does not exist for this one."""
         if self._is_sent_to(alert):
             return View.CREW
-        part = alert.parts.find(self.agency) if self.agency else None
+        part = alert.parts.find(self.agency) if self.agency and self.agency != alert.conflict_agency else None
         if part is not None:
             held = any(each.claimant == self.user for each in alert.responses)
             hidden = not part.is_live or (alert.restricted and not (held or self.supervises))
             return View.REDACTED if hidden else View.AGENCY
         return View.CALLER if self.is_caller(alert) else None
 
+    def view_unasked(self, alert: Alert) -> View | None:
+        """As view, where nobody says why they read: a restricted alert that is closed is not shown by the way."""
+        view = self.view(alert)
+        return View.REDACTED if view is View.AGENCY and alert.restricted and alert.close_time else view
+
     def is_caller(self, alert: Alert) -> bool:
         """Whoever answers for an agency may call for help, too."""
         if self.token_hash and self.token_hash == alert.token_hash:
             return True
-        return bool(self.user) and self.user == alert.user and not alert.silent
+        return bool(self.user) and self.user == alert.user and not alert.silent and not alert.erase_time
 
     def commands(self, assignment: Assignment) -> bool:
         """Whether this one may say how far the unit has come."""
         return assignment.agency == self.agency or (assignment.agency == self.crew_of and self.user in assignment.crew)
 
     def _is_sent_to(self, alert: Alert) -> bool:
-        return bool(self.crew_of) and any(
-            each.is_active and each.agency == self.crew_of and self.user in each.crew for each in alert.assignments
+        return (
+            bool(self.crew_of)
+            and self.crew_of != alert.conflict_agency
+            and any(each.is_active and each.agency == self.crew_of and self.user in each.crew for each in alert.assignments)
         )

@@ -8,14 +8,18 @@ from sqlalchemy.orm import Session
 
 from alerts import events
 from alerts.errors import AlertNotFound
-from alerts.model.alerts import Alert, NewAlert
+from alerts.model.alerts import Alert
+from alerts.model.calls import NewAlert
 from alerts.model.clocks import ANSWER
-from alerts.model.enums import Audience
+from alerts.model.enums import Audience, CancelClaim
 from alerts.model.tables import keys
 from alerts.model.timeline import Note, Position
+from alerts.operations.callers import erase_content, settle_pins
 from alerts.operations.changes import Change, keep_clocks, require_content, take_for_agency, take_for_caller
 from alerts.operations.units import free_units
+from alerts.pins import Match
 from alerts.store import alerts as store
+from alerts.store.callers import find_caller
 from chassis.clock import new_uuid
 from chassis.timers import Timer
 
@@ -69,7 +73,7 @@ def release_alert(session: Session, change: Change) -> Alert:
 def resolve_alert(session: Session, change: Change, outcome: int) -> Alert:
     alert, replayed = take_for_agency(session, change)
     if not replayed and alert.resolve(outcome, change.viewer, change.now):
-        free_units(session, alert)
+        end_alert(session, alert)
         events.alert_resolved(session, alert, change.operator)
         keep_clocks(session, alert, change.router)
     return alert
@@ -81,7 +85,7 @@ def add_note(session: Session, change: Change, text: str, audience: Audience) ->
     if not replayed:
         note = Note(id=new_uuid(), alert=alert.name, text=text)
         store.add_note(session, note)
-        alert.noted(change.now)
+        alert.touch(change.now, shown=False)
         events.note_added(session, alert, change.operator, max(audience, alert.caller_audience), note.id)
     return alert
 
@@ -90,15 +94,51 @@ def track_alert(session: Session, change: Change, positions: Sequence[Position])
     alert, replayed = take_for_caller(session, change)
     if not replayed:
         alert.require_trackable(change.now)
-        passed = [alert.track(each, change.now) for each in positions]
-        store.add_positions(session, [each for each in passed if each])
-        alert.tracked(change.now)
+        # Of an alert that was erased none is kept, and the caller's side is not told whether it is.
+        if not (alert.erase_time and alert.close_time):
+            passed = [alert.track(each, change.now) for each in positions]
+            store.add_positions(session, [each for each in passed if each])
+        alert.touch(change.now, shown=True)
         events.alert_tracked(session, alert)
     return alert
 
 
-def cancel_alert(session: Session, change: Change) -> Alert:
+def cancel_alert(session: Session, change: Change, match: Match, *, tried: bool) -> Alert:
+    """`match` is which of the caller's PINs came along, `tried` whether any did. What the caller's side is told, and how long it
+    takes, is the same for all of them.
+    """
     alert, replayed = take_for_caller(session, change)
-    if not replayed and alert.cancel(change.now):
-        events.alert_cancelled(session, alert)
+    if replayed:
+        return alert
+    claim = _judge_claim(session, alert, match, change.now, tried=tried)
+    first = alert.cancel_time is None
+    closed = alert.close_time
+    if alert.cancel(claim, change.now):
+        if first:
+            events.alert_cancelled(session, alert)
+        events.cancel_claimed(session, alert, claim)
+        if closed and not alert.close_time:
+            events.alert_reopened(session, alert)
+        end_alert(session, alert)
+        keep_clocks(session, alert, change.router)
     return alert
+
+
+def end_alert(session: Session, alert: Alert) -> None:
+    """What else ends with an alert, where it has ended."""
+    free_units(session, alert)
+    if alert.close_time:
+        settle_pins(session, alert.user)
+        erase_content(session, alert)
+
+
+def _judge_claim(session: Session, alert: Alert, match: Match, now: datetime, *, tried: bool) -> CancelClaim:
+    """The duress PIN counts always, the other one unless too many were wrong."""
+    caller = find_caller(session, alert.user, for_update=True) if tried and alert.user else None
+    if caller is None:
+        return CancelClaim.UNVERIFIED
+    limited = caller.is_limited(now)
+    caller.tried(now, right=match is not Match.NONE and not limited)
+    if match is Match.DURESS:
+        return CancelClaim.DURESS
+    return CancelClaim.VERIFIED if match is Match.PIN and not limited else CancelClaim.UNVERIFIED

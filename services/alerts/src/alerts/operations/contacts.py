@@ -19,7 +19,7 @@ def record_contact(session: Session, change: Change, means: int, result: int, te
     if not replayed:
         note = Note(id=new_uuid(), alert=alert.name, text=text)
         store.add_note(session, note)
-        alert.noted(change.now)
+        alert.touch(change.now, shown=False)
         events.contact_recorded(session, alert, change.operator, means, result, note.id)
     return alert
 
@@ -44,6 +44,6 @@ def send_message(session: Session, change: Change, text: str) -> tuple[Message, 
             raise CallerNotContactable
         message.sender, message.operator = Sender.AGENCY, change.operator
     store.add_message(session, message)
-    alert.tracked(change.now)
+    alert.touch(change.now, shown=True)
     events.message_sent(session, alert, message.operator)
     return message, view

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from alerts import events
-from alerts.errors import AgencyNotFound, UnitNotFound
+from alerts.errors import AgencyInConflict, AgencyNotFound, UnitNotFound
 from alerts.model.alerts import Alert
 from alerts.model.enums import Status, View
 from alerts.operations.changes import Change, keep_clocks, require_content, take, take_for_agency
@@ -31,7 +31,7 @@ def update_alert(session: Session, change: Change, values: dict[str, Any], etag:
         alert.update(values, etag, change.viewer, change.now)
         events.alert_updated(session, alert, change.operator)
         if alert.place and alert.place != before:
-            route = change.router.route(*alert.place)
+            route = change.router.route(*alert.place, avoid=alert.conflict_agency)
             former = alert.agency
             alert.reroute(route.area, route.routing, route.agency, change.now)
             if alert.agency != former:
@@ -50,6 +50,8 @@ def request_agency(session: Session, change: Change, agency: str, reason: str, *
     if not replayed:
         if not change.router.knows(agency):
             raise AgencyNotFound
+        if agency == alert.conflict_agency:
+            raise AgencyInConflict
         if alert.request_agency(agency, reason, change.viewer, change.now, hand_over=hand_over):
             events.agency_requested(session, alert, change.operator, agency)
             keep_clocks(session, alert, change.router)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, insert, or_, select
+from sqlalchemy import Select, delete, func, insert, or_, select
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from alerts.model.alerts import Alert
@@ -82,6 +82,10 @@ def list_alerts_of_agency(session: Session, viewer: Viewer, filters: Filters, be
         question = question.where(Alert.update_time >= filters.updated_after)
     if filters.states:
         question = question.where(Alert.state.in_(filters.states))
+    if filters.areas is not None:
+        question = question.where(Alert.area.in_(filters.areas))
+    if filters.agency:
+        question = question.where(Alert.agency == filters.agency)
     if filters.kinds:
         question = question.where(Alert.kind.in_(filters.kinds), Response.state.not_in(_PAST))
         if not viewer.supervises:
@@ -91,21 +95,21 @@ def list_alerts_of_agency(session: Session, viewer: Viewer, filters: Filters, be
 
 def list_alerts_of_user(session: Session, user: str, filters: Filters, before: str, limit: int) -> Sequence[Alert]:
     """The newest first, without silent ones; the filters hold for what the caller's side is shown."""
-    question = select(Alert).where(Alert.user == user, Alert.silent.is_(False))
+    question = select(Alert).where(Alert.user == user, Alert.silent.is_(False), Alert.erase_time.is_(None))
     if filters.updated_after:
         question = question.where(Alert.caller_update_time >= filters.updated_after)
     if filters.states:
         question = question.where(Alert.caller_state.in_(filters.states))
     if filters.kinds:
-        question = question.where(Alert.kind.in_(filters.kinds))
+        question = question.where(func.coalesce(Alert.withheld["kind"].as_integer(), Alert.kind).in_(filters.kinds))
+    if filters.areas is not None:
+        question = question.where(func.coalesce(Alert.withheld["area"].as_string(), Alert.area).in_(filters.areas))
+    if filters.agency:
+        question = question.where(func.coalesce(Alert.withheld["agency"].as_string(), Alert.agency) == filters.agency)
     return _page(session, question, filters, before, limit)
 
 
 def _page(session: Session, question: Select[Alert], filters: Filters, before: str, limit: int) -> Sequence[Alert]:
-    if filters.areas is not None:
-        question = question.where(Alert.area.in_(filters.areas))
-    if filters.agency:
-        question = question.where(Alert.agency == filters.agency)
     if filters.created_after:
         question = question.where(Alert.create_time >= filters.created_after)
     if filters.created_before:
@@ -141,3 +145,14 @@ def find_message(session: Session, name: str) -> Message | None:
 def list_messages(session: Session, alert: str, after: str, limit: int) -> Sequence[Message]:
     """The oldest first."""
     return session.scalars(select(Message).where(Message.alert == alert, Message.id > after).order_by(Message.id).limit(limit)).all()
+
+
+def remove_content(session: Session, alert: str) -> None:
+    """What was kept beside an alert."""
+    for table in (Position, Note, Message):
+        session.execute(delete(table).where(table.alert == alert))
+
+
+def list_positions(session: Session, alert: str) -> Sequence[Position]:
+    """The oldest first."""
+    return session.scalars(select(Position).where(Position.alert == alert).order_by(Position.fix_time)).all()
