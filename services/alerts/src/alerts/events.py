@@ -7,7 +7,7 @@ import h3
 from sqlalchemy.orm import Session
 
 from alerts.model.alerts import Alert
-from alerts.model.enums import Audience, CancelClaim, Escalation, Kind, State, Status
+from alerts.model.enums import Audience, Escalation, Kind, State, Status
 from alerts.model.tables import log
 from alerts.model.units import Assignment
 
@@ -125,11 +125,9 @@ def alert_cancelled(session: Session, alert: Alert) -> None:
     log.append(session, "AlertCancelled", alert.name, Audience.CALLER)
 
 
-def cancel_claimed(session: Session, alert: Alert, claim: CancelClaim) -> None:
-    """What the agency alone is told of a cancel; also where it is no news, so that nothing can be told from the numbers of the
-    rows.
-    """
-    log.append(session, "CancelClaimed", alert.name, Audience.AGENCY, claim=claim.name)
+def cancel_claimed(session: Session, alert: Alert) -> None:
+    """More is known of a cancel than before; what, stands in the alert alone."""
+    log.append(session, "CancelClaimed", alert.name, Audience.AGENCY)
 
 
 def alert_reopened(session: Session, alert: Alert) -> None:

@@ -269,7 +269,7 @@ class Alert(Call, Model):
         self._close(now)
         return True
 
-    def cancel(self, claim: CancelClaim, now: datetime) -> bool:
+    def cancel(self, now: datetime, claim: CancelClaim = CancelClaim.UNVERIFIED) -> bool:
         """For the caller's side; for the agency's only where it was the caller and nobody can have made them. False where
         nothing changes. Raises AlertClosed.
         """

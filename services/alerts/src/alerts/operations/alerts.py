@@ -113,10 +113,11 @@ def cancel_alert(session: Session, change: Change, match: Match, *, tried: bool)
     claim = _judge_claim(session, alert, match, change.now, tried=tried)
     first = alert.cancel_time is None
     closed = alert.close_time
-    if alert.cancel(claim, change.now):
+    if alert.cancel(change.now, claim):
         if first:
             events.alert_cancelled(session, alert)
-        events.cancel_claimed(session, alert, claim)
+        else:
+            events.cancel_claimed(session, alert)
         if closed and not alert.close_time:
             events.alert_reopened(session, alert)
         end_alert(session, alert)

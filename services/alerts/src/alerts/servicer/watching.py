@@ -161,4 +161,4 @@ def _is_last(step: Found[Shown] | Change[Shown], view: View) -> bool:
         return False
     if view is View.CALLER:
         return step.event.type in {"AlertResolved", "AlertCancelled"}
-    return step.event.type in {"AlertResolved", "CancelClaimed"} and step.subject.alert.close_time is not None
+    return step.event.type in {"AlertResolved", "AlertCancelled", "CancelClaimed"} and step.subject.alert.close_time is not None
