@@ -53,7 +53,7 @@ async def watching(
         seen = through(database)
         tail = kind(seen, own_log, bell, load)
         running = asyncio.create_task(tail.run())
-        yield Watched(database, tail, Watches(seen, own_log, tail), running)
+        yield Watched(database, tail, Watches(seen, own_log, tail, Thing), running)
         running.cancel()
         await asyncio.wait([running])
 

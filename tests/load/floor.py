@@ -77,6 +77,12 @@ def make_rows(request: alert_service_pb2.RaiseAlertRequest, name: str, at: Any) 
         "withheld": "{}",
         "erase_time": None,
         "conflict_agency": "",
+        "incident": "",
+        "merged_into": "",
+        "followed_state": 0,
+        "grouping": 0,
+        "doubts": "[]",
+        "history": None,
     }
     response = {"alert": name, "agency": alert["agency"], "part": 1, "state": 1, "operator": "", "claimant": "", "request_time": at}
     response |= {"accept_time": None, "end_time": None, "requester": "", "hand_over": False, "reason": "", "escalation": 0}

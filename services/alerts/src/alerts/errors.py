@@ -37,6 +37,11 @@ class OperatorRequired(Problem):
     text = "Say in `operator` which person acts."
 
 
+class IncidentNotFound(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.INCIDENT_NOT_FOUND)
+    text = "There is no such incident of your agency."
+
+
 class AgencyNotFound(Problem):
     reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.AGENCY_NOT_FOUND)
     text = "The directory knows no such agency."

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from alerts.model.alerts import Alert
 from alerts.model.enums import Audience, Escalation, Kind, State, Status
+from alerts.model.incidents import Incident
 from alerts.model.tables import log
 from alerts.model.units import Assignment
 
@@ -141,3 +142,34 @@ def alert_read(session: Session, alert: str, reader: str, note: str) -> None:
 
 def alert_erased(session: Session, alert: Alert) -> None:
     log.append(session, "AlertErased", alert.name, Audience.CALLER)
+
+
+def alert_assessed(session: Session, alert: Alert) -> None:
+    """There is a reason to doubt it, or a history of its caller."""
+    log.append(session, "AlertAssessed", alert.name, Audience.AGENCY)
+
+
+def alert_merged(session: Session, alert: Alert, operator: str, incident: str) -> None:
+    log.append(session, "AlertMerged", alert.name, Audience.AGENCY, operator, incident=incident)
+
+
+def alert_unmerged(session: Session, alert: Alert, operator: str, incident: str) -> None:
+    log.append(session, "AlertUnmerged", alert.name, Audience.AGENCY, operator, incident=incident)
+
+
+def alert_followed(session: Session, alert: Alert, state: State, operator: str) -> None:
+    """What was done for the alert that stands for it: its caller sees each hop."""
+    match state:
+        case State.ACKNOWLEDGED:
+            alert_acknowledged(session, alert, operator, again=False)
+        case State.DISPATCHED:
+            alert_dispatched(session, alert, operator, [])
+        case State.ON_SCENE:
+            log.append(session, "AssignmentUpdated", alert.name, alert.caller_audience, operator, unit="", status=state.name)
+        case _:
+            alert_released(session, alert, operator)
+
+
+def incident_changed(session: Session, incident: Incident, event: str) -> None:
+    """`IncidentFormed`, `IncidentChanged` or `IncidentClosed`."""
+    log.append(session, event, incident.name, Audience.AGENCY)

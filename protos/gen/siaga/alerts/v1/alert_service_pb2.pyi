@@ -223,6 +223,7 @@ class ListAlertsRequest(_message.Message):
     CREATED_BEFORE_FIELD_NUMBER: _builtins.int
     UPDATED_AFTER_FIELD_NUMBER: _builtins.int
     INCLUDE_DRILLS_FIELD_NUMBER: _builtins.int
+    INCIDENT_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """At most this many, 1 to 1,000. Absent: 50."""
     page_token: _builtins.str
@@ -233,6 +234,8 @@ class ListAlertsRequest(_message.Message):
     """Led by this agency, `agencies/{agency}`."""
     include_drills: _builtins.bool
     """Exercises, too. They are left out otherwise."""
+    incident: _builtins.str
+    """Members of this incident, `incidents/{uuid}`. For the caller's side there are none."""
     @_builtins.property
     def state(self) -> _containers.RepeatedScalarFieldContainer[_alert_pb2.Alert.State.ValueType]:
         """In one of these states, as the reader is shown them."""
@@ -266,10 +269,11 @@ class ListAlertsRequest(_message.Message):
         created_before: _timestamp_pb2.Timestamp | None = ...,
         updated_after: _timestamp_pb2.Timestamp | None = ...,
         include_drills: _builtins.bool = ...,
+        incident: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created_after", b"created_after", "created_before", b"created_before", "updated_after", b"updated_after"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "area", b"area", "created_after", b"created_after", "created_before", b"created_before", "include_drills", b"include_drills", "kind", b"kind", "page_size", b"page_size", "page_token", b"page_token", "state", b"state", "updated_after", b"updated_after"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "area", b"area", "created_after", b"created_after", "created_before", b"created_before", "incident", b"incident", "include_drills", b"include_drills", "kind", b"kind", "page_size", b"page_size", "page_token", b"page_token", "state", b"state", "updated_after", b"updated_after"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

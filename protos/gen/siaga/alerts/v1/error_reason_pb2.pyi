@@ -70,6 +70,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """A restricted alert that is closed is read for a reason: say it in `reason`."""
     AGENCY_IN_CONFLICT: _ErrorReason.ValueType  # 23
     """This agency must not know of the alert."""
+    INCIDENT_NOT_FOUND: _ErrorReason.ValueType  # 24
+    """No such incident, or not one of this agency's; the two look the same."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Reasons of errors that only alerts returns, beside those of `siaga.errors.v1.ErrorReason`."""
@@ -122,4 +124,6 @@ REASON_REQUIRED: ErrorReason.ValueType  # 22
 """A restricted alert that is closed is read for a reason: say it in `reason`."""
 AGENCY_IN_CONFLICT: ErrorReason.ValueType  # 23
 """This agency must not know of the alert."""
+INCIDENT_NOT_FOUND: ErrorReason.ValueType  # 24
+"""No such incident, or not one of this agency's; the two look the same."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

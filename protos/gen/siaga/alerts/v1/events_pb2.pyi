@@ -26,7 +26,7 @@ class AlertEvent(_message.Message):
     `AlertTracked` `AlertEscalated` `AlertOverdue` `NoteAdded` `ContactRecorded` `MessageSent` `AgencyRequested`
     `AgencyAccepted` `AgencyRejected` `AlertHandedOver` `AlertDispatched` `AssignmentUpdated` `RollCallDue`
     `RollCallMissed` `MaydayRaised` `AlertResolved` `AlertCancelled` `CancelClaimed` `AlertReopened` `AlertRead`
-    `AlertErased`. Later versions add types; a client shows or skips
+    `AlertErased` `AlertMerged` `AlertUnmerged` `AlertAssessed`. Later versions add types; a client shows or skips
     one that it does not know.
     """
 

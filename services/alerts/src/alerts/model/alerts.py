@@ -7,27 +7,10 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Index, SmallInteger, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from alerts.errors import (
-    AlertChanged,
-    AlertClosed,
-    AlreadyAcknowledged,
-    NotClaimant,
-    NotRequested,
-    UnitNotFound,
-)
+from alerts.errors import AlertChanged, AlertClosed, AlreadyAcknowledged, NotClaimant, NotRequested, UnitNotFound
 from alerts.model.calls import Call
-from alerts.model.enums import (
-    Audience,
-    CancelClaim,
-    ContactPreference,
-    Escalation,
-    Kind,
-    Part,
-    ResponseState,
-    Routing,
-    State,
-    Status,
-)
+from alerts.model.enums import Audience, CancelClaim, ContactPreference, Escalation, Kind, Part, ResponseState, Routing, State, Status
+from alerts.model.membership import Member
 from alerts.model.responses import Parts, Response
 from alerts.model.tables import Model
 from alerts.model.units import Assignment, Unit
@@ -38,7 +21,7 @@ if TYPE_CHECKING:
 _TICK = timedelta(microseconds=1)
 
 
-class Alert(Call, Model):
+class Alert(Call, Member, Model):
     """A call for help and what became of it."""
 
     __tablename__ = "alerts"
@@ -68,6 +51,7 @@ class Alert(Call, Model):
 
     __table_args__ = (
         Index("ix_alerts_user", "user", "name"),
+        Index("ix_alerts_incident", "incident", "name"),
         Index("ix_alerts_open", "name", sqlite_where=text("close_time IS NULL"), postgresql_where=text("close_time IS NULL")),
     )
 
@@ -329,8 +313,8 @@ class Alert(Call, Model):
         self._changed(now, shown=False)
         return assignment, missed
 
-    def touch(self, now: datetime, *, shown: bool) -> None:
-        """Something was added to it that may not be shown with it."""
+    def touch(self, now: datetime, *, shown: bool | None) -> None:
+        """Something about it has changed; None where the caller's side sees it as long as it sees anything."""
         self._changed(self._order(now), shown=shown)
 
     def require_open(self) -> None:
@@ -370,6 +354,9 @@ class Alert(Call, Model):
         """How far the agencies' work has come; a release or a declined unit takes it back."""
         if self.close_time:
             return State.RESOLVED if self.outcome else State.CANCELLED
+        return max(self._find_own_state(), State(self.followed_state or State.RAISED))
+
+    def _find_own_state(self) -> State:
         active = {each.status for each in self.assignments if each.is_active}
         if Status.ON_SCENE in active:
             return State.ON_SCENE

@@ -1,6 +1,7 @@
 """From the SOS to its end, with one agency."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, cast
 
@@ -15,7 +16,8 @@ from alerts.model.enums import Audience, CancelClaim
 from alerts.model.tables import keys
 from alerts.model.timeline import Note, Position
 from alerts.operations.callers import erase_content, settle_pins
-from alerts.operations.changes import Change, keep_clocks, require_content, take_for_agency, take_for_caller
+from alerts.operations.changes import Change, require_content, take_for_agency, take_for_caller
+from alerts.operations.incidents import settle
 from alerts.operations.units import free_units
 from alerts.pins import Match
 from alerts.store import alerts as store
@@ -52,12 +54,16 @@ def confirm_receipt(session: Session, change: Change) -> Alert:
 
 def acknowledge_alert(session: Session, change: Change) -> Alert:
     alert, replayed = take_for_agency(session, change)
+    if alert.merged_into and not replayed:
+        # Who takes one of an emergency takes all of it; the incident is locked with the alert.
+        acknowledge_alert(session, replace(change, name=alert.merged_into, request_id=""))
+        return alert
     again, former = alert.acknowledge_time is not None, alert.agency
     if not replayed and alert.acknowledge(change.operator, change.viewer, change.now):
         events.alert_acknowledged(session, alert, change.operator, again=again)
         if alert.agency != former:
             events.alert_handed_over(session, alert, change.operator)
-        keep_clocks(session, alert, change.router)
+        settle(session, alert, change.router, change.now)
     return alert
 
 
@@ -66,7 +72,7 @@ def release_alert(session: Session, change: Change) -> Alert:
     if not replayed:
         alert.release(change.viewer, change.now)
         events.alert_released(session, alert, change.operator)
-        keep_clocks(session, alert, change.router)
+        settle(session, alert, change.router, change.now)
     return alert
 
 
@@ -75,7 +81,7 @@ def resolve_alert(session: Session, change: Change, outcome: int) -> Alert:
     if not replayed and alert.resolve(outcome, change.viewer, change.now):
         end_alert(session, alert)
         events.alert_resolved(session, alert, change.operator)
-        keep_clocks(session, alert, change.router)
+        settle(session, alert, change.router, change.now)
     return alert
 
 
@@ -121,7 +127,7 @@ def cancel_alert(session: Session, change: Change, match: Match, *, tried: bool)
         if closed and not alert.close_time:
             events.alert_reopened(session, alert)
         end_alert(session, alert)
-        keep_clocks(session, alert, change.router)
+        settle(session, alert, change.router, change.now)
     return alert
 
 

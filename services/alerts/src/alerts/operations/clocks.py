@@ -6,7 +6,7 @@ from alerts import events
 from alerts.model.alerts import Alert
 from alerts.model.clocks import ANSWER, LIMIT, ROLL_CALL
 from alerts.model.enums import Escalation
-from alerts.operations.changes import keep_clocks
+from alerts.operations.incidents import settle
 from alerts.routing import Router
 from alerts.store import alerts as store
 from chassis.clock import now
@@ -27,7 +27,7 @@ def run_out(session: Session, timer: Timer, alert: Alert, router: Router) -> Non
     elif timer.kind == ROLL_CALL:
         assignment, missed = alert.call_roll(int(timer.subject), now())
         events.roll_called(session, alert, assignment, missed=missed)
-    keep_clocks(session, alert, router)
+    settle(session, alert, router, now())
 
 
 def _escalate(session: Session, alert: Alert, agency: str, router: Router) -> None:

@@ -9,7 +9,8 @@ from alerts import events
 from alerts.errors import AgencyInConflict, AgencyNotFound, UnitNotFound
 from alerts.model.alerts import Alert
 from alerts.model.enums import Status, View
-from alerts.operations.changes import Change, keep_clocks, require_content, take, take_for_agency
+from alerts.operations.changes import Change, require_content, take, take_for_agency
+from alerts.operations.incidents import settle
 from alerts.operations.units import free_units
 from alerts.store import units as unit_store
 
@@ -18,7 +19,7 @@ def assign_alert(session: Session, change: Change, assignee: str) -> Alert:
     alert, replayed = take_for_agency(session, change)
     if not replayed and alert.assign(assignee, change.viewer, change.now):
         events.alert_assigned(session, alert, change.operator, assignee)
-        keep_clocks(session, alert, change.router)
+        settle(session, alert, change.router, change.now)
     return alert
 
 
@@ -39,7 +40,7 @@ def update_alert(session: Session, change: Change, values: dict[str, Any], etag:
             for each in alert.responses:
                 if each.is_asked and each.agency not in agencies:
                     events.agency_requested(session, alert, change.operator, each.agency)
-        keep_clocks(session, alert, change.router)
+        settle(session, alert, change.router, change.now)
     return alert
 
 
@@ -54,7 +55,7 @@ def request_agency(session: Session, change: Change, agency: str, reason: str, *
             raise AgencyInConflict
         if alert.request_agency(agency, reason, change.viewer, change.now, hand_over=hand_over):
             events.agency_requested(session, alert, change.operator, agency)
-            keep_clocks(session, alert, change.router)
+            settle(session, alert, change.router, change.now)
     return alert
 
 
@@ -65,7 +66,7 @@ def accept_request(session: Session, change: Change) -> Alert:
         events.agency_accepted(session, alert, change.operator, change.viewer.agency)
         if alert.agency != former:
             events.alert_handed_over(session, alert, change.operator)
-        keep_clocks(session, alert, change.router)
+        settle(session, alert, change.router, change.now)
     return alert
 
 
@@ -73,7 +74,7 @@ def reject_request(session: Session, change: Change, reason: str) -> Alert:
     alert, replayed = take_for_agency(session, change)
     if not replayed and alert.reject_request(reason, change.viewer, change.now):
         events.agency_rejected(session, alert, change.operator, change.viewer.agency)
-        keep_clocks(session, alert, change.router)
+        settle(session, alert, change.router, change.now)
     return alert
 
 
@@ -91,7 +92,7 @@ def dispatch_alert(session: Session, change: Change, names: Sequence[str], *, ac
                 units[name].require_ready(change.now, max_age)
         if sent := alert.dispatch([units[name] for name in names if name not in at_work], change.viewer, change.now):
             events.alert_dispatched(session, alert, change.operator, sent)
-            keep_clocks(session, alert, change.router)
+            settle(session, alert, change.router, change.now)
     return alert
 
 
@@ -106,5 +107,5 @@ def update_assignment(session: Session, change: Change, unit: str, status: Statu
     if not replayed and alert.update_assignment(unit, status, reason, change.now):
         free_units(session, alert)
         events.assignment_updated(session, alert, change.operator, assignment)
-        keep_clocks(session, alert, change.router)
+        settle(session, alert, change.router, change.now)
     return alert

@@ -97,6 +97,7 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
             kinds=list(request.kind),
             areas=self._router.areas_within(request.area) if request.area else None,
             agency=request.agency,
+            incident=request.incident,
             created_after=wire.to_time(request, "created_after"),
             created_before=wire.to_time(request, "created_before"),
             updated_after=wire.to_time(request, "updated_after"),
@@ -294,11 +295,6 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
     def _answer(self, request: Any, context: grpc.aio.ServicerContext, name: str = "") -> Change:  # noqa: ANN401
         """A change by the agency's side. Raises OperatorRequired."""
         return self._ask(request, context, find_operator(request.operator), name)
-
-
-def load_shown(session: Session, names: set[str]) -> dict[str, Shown]:
-    """For the tail: what the events' alerts are now, by name."""
-    return {alert.name: Shown(alert) for alert in store.find_alerts(session, names)}
 
 
 def _find_hashes(session: Session, change: Change) -> tuple[str, str]:

@@ -11,7 +11,8 @@ from typing import Any
 from google.protobuf.message import Message
 
 from alerts.model.alerts import Alert
-from alerts.model.enums import ContactPreference, Escalation, Kind, ResponseState, State, View
+from alerts.model.enums import ContactPreference, Escalation, Grouping, Kind, ResponseState, State, View
+from alerts.model.incidents import list_doubts
 from alerts.model.timeline import Message as Text
 from alerts.model.timeline import Position
 from alerts.routing import Route
@@ -224,6 +225,12 @@ def to_columns(
         "cancel_claim": 0,
         "outcome": 0,
         "escalation_level": 0,
+        "incident": "",
+        "merged_into": "",
+        "followed_state": 0,
+        "grouping": Grouping.WAITING,
+        "doubts": [],
+        "history": None,
         "external_ids": dict(request.external_ids),
         "token_hash": token_hash,
         "create_time": now,
@@ -298,7 +305,11 @@ def _add_progress_for_agency(message: alert_pb2.Alert, alert: Alert) -> None:
     message.update_time.FromDatetime(alert.update_time)
     message.outcome = alert.outcome
     message.cancel_claim = alert.cancel_claim
-    message.conflict_agency = alert.conflict_agency
+    message.conflict_agency, message.incident, message.merged_into = alert.conflict_agency, alert.incident, alert.merged_into
+    message.doubts.extend(list_doubts(alert))
+    if alert.history:
+        history = message.caller_history
+        history.alerts, history.pranks, history.false_alarms = (alert.history[each] for each in ("alerts", "pranks", "false_alarms"))
     _add_times(message, alert, _PROGRESS)
     message.escalation_level = alert.escalation_level
     # The lead's first, then in the order in which they were asked.
