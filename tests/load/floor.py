@@ -78,6 +78,7 @@ def make_rows(request: alert_service_pb2.RaiseAlertRequest, name: str, at: Any) 
         "erase_time": None,
         "conflict_agency": "",
         "incident": "",
+        "cell": "888c107223fffff",
         "merged_into": "",
         "followed_state": 0,
         "grouping": 0,

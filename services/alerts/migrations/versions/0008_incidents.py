@@ -30,9 +30,15 @@ def upgrade() -> None:
     op.create_index("ix_incidents_agency", "incidents", ["agency", "name"], unique=False)
 
     op.add_column("alerts", sa.Column("incident", sa.String(), server_default="", nullable=False))
+    op.add_column("alerts", sa.Column("cell", sa.String(), server_default="", nullable=False))
     op.add_column("alerts", sa.Column("merged_into", sa.String(), server_default="", nullable=False))
     op.add_column("alerts", sa.Column("followed_state", sa.SmallInteger(), server_default="0", nullable=False))
     op.add_column("alerts", sa.Column("grouping", sa.SmallInteger(), server_default="0", nullable=False))
     op.add_column("alerts", sa.Column("doubts", sa.JSON(), server_default="[]", nullable=False))
     op.add_column("alerts", sa.Column("history", sa.JSON(), nullable=True))
+    for name, column, where in (
+        ("ix_alerts_cell", "cell", "close_time IS NULL AND merged_into = ''"),
+        ("ix_alerts_waiting", "name", "grouping = 0"),
+    ):
+        op.create_index(name, "alerts", [column], unique=False, sqlite_where=sa.text(where), postgresql_where=sa.text(where))
     op.create_index("ix_alerts_incident", "alerts", ["incident", "name"], unique=False)

@@ -149,8 +149,8 @@ def alert_assessed(session: Session, alert: Alert) -> None:
     log.append(session, "AlertAssessed", alert.name, Audience.AGENCY)
 
 
-def alert_merged(session: Session, alert: Alert, operator: str, incident: str) -> None:
-    log.append(session, "AlertMerged", alert.name, Audience.AGENCY, operator, incident=incident)
+def alert_merged(session: Session, alert: str, operator: str, incident: str) -> None:
+    log.append(session, "AlertMerged", alert, Audience.AGENCY, operator, incident=incident)
 
 
 def alert_unmerged(session: Session, alert: Alert, operator: str, incident: str) -> None:

@@ -11,8 +11,13 @@ from alerts.model.alerts import Alert
 from alerts.model.enums import Grouping, Kind, State
 from alerts.model.tables import Model
 
-# How far from each other alerts of one emergency are raised, in metres; of the others there are no two of one place.
-REACH: dict[int, float] = {Kind.FIRE: 300.0, Kind.ACCIDENT: 150.0, Kind.CRIME: 100.0, Kind.DISASTER: 1000.0, Kind.MEDICAL: 30.0}
+# How far from each other alerts of one emergency are raised, in metres, and never farther than the cells in which they are
+# looked for; of the others there are no two of one place.
+REACH: dict[int, float] = {Kind.FIRE: 300.0, Kind.ACCIDENT: 150.0, Kind.CRIME: 100.0, Kind.DISASTER: 500.0, Kind.MEDICAL: 30.0}
+# Of the H3 grid: an edge of about 530 m.
+CELL_RESOLUTION = 8
+# Above as many nobody could keep track; further ones form another incident.
+MAX_MEMBERS = 200
 # And how long after the last one before.
 WITHIN = timedelta(minutes=30)
 _TICK = timedelta(microseconds=1)
@@ -69,6 +74,12 @@ class Incident(Model):
             return False
         self.update_time = max(now, self.update_time + _TICK)
         return True
+
+    def admit(self, members: int, now: datetime) -> None:
+        """So many rest with its lead from now on."""
+        self.alert_count += members
+        self.open_count += members
+        self.update_time = max(now, self.update_time + _TICK)
 
     def _describe(self) -> tuple[object, ...]:
         return (self.state, self.lead, self.kind, self.area, self.agency, self.operator, self.alert_count, self.open_count)

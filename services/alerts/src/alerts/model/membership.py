@@ -10,6 +10,8 @@ class Member:
     """What it belongs to, and what was found when somebody looked at that."""
 
     incident: Mapped[str]
+    # Of the H3 grid, where help was needed when it was raised; empty when unknown.
+    cell: Mapped[str]
     # The alert that stands for it, and how far the help for that one has come.
     merged_into: Mapped[str]
     followed_state: Mapped[int] = mapped_column(SmallInteger)

@@ -54,9 +54,11 @@ def form_incident(session: Session, lead: Alert, time: datetime) -> Incident:
         area=lead.area,
         agency=lead.agency,
         lead=lead.name,
-        operator="",
-        alert_count=0,
-        open_count=0,
+        operator=lead.parts.lead.operator,
+        latitude=lead.place[0] if lead.place else None,
+        longitude=lead.place[1] if lead.place else None,
+        alert_count=1,
+        open_count=1,
         create_time=time,
         update_time=time,
     )
@@ -71,5 +73,5 @@ def join_incident(
     for alert in alerts:
         if alert.incident != incident.name:
             join(alert, incident.name, time)
-            events.alert_merged(session, alert, operator, incident.name)
+            events.alert_merged(session, alert.name, operator, incident.name)
     carry_on(session, incident, router, time)

@@ -1,31 +1,80 @@
 """The questions about incidents, and about what an alert belongs to."""
 
-import math
 from collections.abc import Collection, Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session, selectinload
 
 from alerts.model.alerts import Alert
-from alerts.model.enums import Grouping
+from alerts.model.enums import Grouping, Outcome
 from alerts.model.incidents import Incident, IncidentState
-from chassis.geo import METERS_PER_DEGREE
+from chassis.clock import UtcTime
 
 _WITH_PARTS = (selectinload(Alert.responses), selectinload(Alert.assignments))
 # The number has no meaning but to be the same in every replica.
 _LOCK = text("SELECT pg_advisory_xact_lock(358444844866)")
-_MAX_NEAR = 200
+_LATITUDE = func.coalesce(Alert.target_latitude, Alert.latitude)
+_LONGITUDE = func.coalesce(Alert.target_longitude, Alert.longitude)
 _MAX_MEMBERS = 1000
 
 
 class History(NamedTuple):
-    """Of an account's earlier alerts."""
+    """Of an account's alerts within a year; `lately` within some minutes."""
 
     alerts: int
     pranks: int
     false_alarms: int
+    lately: int
+
+    def describe(self) -> dict[str, int]:
+        return {"alerts": self.alerts, "pranks": self.pranks, "false_alarms": self.false_alarms}
+
+
+class Waiting(NamedTuple):
+    """A new alert, as far as it matters here."""
+
+    name: str
+    kind: int
+    agency: str
+    drill: bool
+    cell: str
+    create_time: datetime
+    user: str
+    note: str
+    restricted: bool
+    latitude: float
+    longitude: float
+
+    @property
+    def place(self) -> tuple[float, float]:
+        return self.latitude, self.longitude
+
+
+class Candidate(NamedTuple):
+    """What a new alert may be near: one that stands for `members`, of which the last joined at `latest_time`."""
+
+    name: str
+    kind: int
+    agency: str
+    drill: bool
+    cell: str
+    incident: str
+    latest_time: datetime
+    members: int
+    latitude: float
+    longitude: float
+
+    @property
+    def place(self) -> tuple[float, float]:
+        return self.latitude, self.longitude
+
+    def fits(self, alert: Waiting, within: timedelta) -> bool:
+        """Whether it was there first, and not long ago, of the same kind and agency."""
+        same = (self.kind, self.agency, self.drill) == (alert.kind, alert.agency, alert.drill)
+        first = self.name < alert.name or bool(self.incident)
+        return same and first and self.name != alert.name and alert.create_time - self.latest_time <= within
 
 
 def lock_grouping(session: Session) -> None:
@@ -85,46 +134,66 @@ def lock_open_members(session: Session, incident: str) -> list[Alert]:
     return list(session.scalars(select(Alert).where(*mine).order_by(Alert.name).options(*_WITH_PARTS)))
 
 
-def find_waiting(session: Session, limit: int) -> Sequence[tuple[str, str]]:
-    """The names and notes of alerts that nobody has looked at for what they belong to, the oldest first."""
-    waiting = select(Alert.name, Alert.note).where(Alert.grouping == Grouping.WAITING, Alert.close_time.is_(None))
-    return [(name, note) for name, note in session.execute(waiting.order_by(Alert.name).limit(limit))]
+def find_waiting(session: Session, limit: int) -> Sequence[Waiting]:
+    """Alerts that nobody has looked at for what they belong to, the oldest first."""
+    waiting = select(*(getattr(Alert, name) for name in Waiting._fields[:-2]), _LATITUDE, _LONGITUDE)
+    waiting = waiting.where(Alert.grouping == Grouping.WAITING, Alert.close_time.is_(None)).order_by(Alert.name).limit(limit)
+    return [Waiting._make(row) for row in session.execute(waiting)]
 
 
-def find_near(session: Session, alert: Alert, meters: float, since: datetime) -> Sequence[Alert]:
-    """Open ones of the same kind and agency that may be of the same emergency: those in a square around it."""
-    if alert.place is None:
-        return []
-    latitude, longitude = alert.place
-    north = meters / METERS_PER_DEGREE
-    east = north / max(math.cos(math.radians(latitude)), 0.01)
-    at_latitude = func.coalesce(Alert.target_latitude, Alert.latitude)
-    at_longitude = func.coalesce(Alert.target_longitude, Alert.longitude)
-    question = select(Alert).where(
-        Alert.close_time.is_(None),
-        Alert.grouping == Grouping.DONE,
-        Alert.kind == alert.kind,
-        Alert.agency == alert.agency,
-        Alert.drill.is_(alert.drill),
-        Alert.restricted.is_(False),
-        Alert.name != alert.name,
-        Alert.create_time >= since,
-        at_latitude.between(latitude - north, latitude + north),
-        at_longitude.between(longitude - east, longitude + east),
+def has_waiting(session: Session) -> bool:
+    return bool(find_waiting(session, 1))
+
+
+def mark_done(session: Session, names: Collection[str]) -> None:
+    waiting = (Alert.name.in_(names), Alert.grouping == Grouping.WAITING)
+    session.execute(update(Alert).where(*waiting).values(grouping=Grouping.DONE), execution_options={"synchronize_session": False})
+
+
+def find_candidates(session: Session, cells: Collection[str]) -> Sequence[Candidate]:
+    """Open alerts in these cells that stand for others or for themselves alone."""
+    columns = [getattr(Alert, name) for name in Candidate._fields[:6]]
+    question = (
+        select(
+            *columns,
+            func.coalesce(Incident.update_time, Alert.create_time, type_=UtcTime()),
+            func.coalesce(Incident.open_count, 1),
+            _LATITUDE,
+            _LONGITUDE,
+        )
+        .outerjoin(Incident, Incident.name == Alert.incident)
+        .where(
+            Alert.cell.in_(cells),
+            Alert.close_time.is_(None),
+            Alert.merged_into == "",
+            Alert.restricted.is_(False),
+            Alert.grouping != Grouping.APART,
+        )
     )
-    return session.scalars(question.order_by(Alert.name).limit(_MAX_NEAR)).all()
+    return [Candidate._make(row) for row in session.execute(question)]
 
 
-def read_history(session: Session, user: str, name: str, since: datetime, prank: int, false_alarm: int) -> History:
-    """Of what the account raised since then, the alert of this name excepted."""
-    question = select(
-        func.count(),
-        func.count().filter(Alert.outcome == prank),
-        func.count().filter(Alert.outcome == false_alarm),
-    ).where(Alert.user == user, Alert.name != name, Alert.create_time >= since, Alert.drill.is_(False))
-    return History._make(session.execute(question).one())
+def rest_fresh(session: Session, names: Collection[str], incident: str, lead: str, time: datetime) -> Sequence[str]:
+    """Those that are as they were raised rest with the lead from now on; returns them."""
+    fresh = (Alert.name.in_(names), Alert.revision == 1, Alert.incident == "", Alert.close_time.is_(None), Alert.restricted.is_(False))
+    values = {"incident": incident, "merged_into": lead, "update_time": time, "revision": 2}
+    rested = update(Alert).where(*fresh).values(values).returning(Alert.name)
+    return sorted(session.scalars(rested, execution_options={"synchronize_session": False}))
 
 
-def count_lately(session: Session, user: str, since: datetime) -> int:
-    question = select(func.count()).select_from(Alert).where(Alert.user == user, Alert.create_time >= since, Alert.drill.is_(False))
-    return session.scalars(question).one()
+def read_histories(session: Session, users: Collection[str], since: datetime, lately: datetime) -> dict[str, History]:
+    """Of what the accounts raised since then, by account."""
+    if not users:
+        return {}
+    question = (
+        select(
+            Alert.user,
+            func.count(),
+            func.count().filter(Alert.outcome == Outcome.PRANK),
+            func.count().filter(Alert.outcome == Outcome.FALSE_ALARM),
+            func.count().filter(Alert.create_time >= lately),
+        )
+        .where(Alert.user.in_(users), Alert.create_time >= since, Alert.drill.is_(False))
+        .group_by(Alert.user)
+    )
+    return {user: History._make(counts) for user, *counts in session.execute(question)}

@@ -8,11 +8,12 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
+import h3
 from google.protobuf.message import Message
 
 from alerts.model.alerts import Alert
 from alerts.model.enums import ContactPreference, Escalation, Grouping, Kind, ResponseState, State, View
-from alerts.model.incidents import list_doubts
+from alerts.model.incidents import CELL_RESOLUTION, list_doubts
 from alerts.model.timeline import Message as Text
 from alerts.model.timeline import Position
 from alerts.routing import Route
@@ -227,6 +228,7 @@ def to_columns(
         "escalation_level": 0,
         "incident": "",
         "merged_into": "",
+        "cell": h3.latlng_to_cell(*_find_place(request), CELL_RESOLUTION) if located or targeted else "",
         "followed_state": 0,
         "grouping": Grouping.WAITING,
         "doubts": [],
@@ -373,6 +375,11 @@ def to_changes(request: alert_service_pb2.UpdateAlertRequest) -> dict[str, Any]:
             _, _, field = path.rpartition(".")
             columns[field] = getattr(said.caller if path.startswith("caller.") else said, field)
     return columns
+
+
+def _find_place(request: alert_service_pb2.RaiseAlertRequest) -> tuple[float, float]:
+    point = request.target.point if request.target.HasField("point") else request.location.point
+    return point.latitude, point.longitude
 
 
 def to_location(position: Position) -> alert_pb2.Alert.Location:
