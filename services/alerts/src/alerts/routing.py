@@ -66,6 +66,10 @@ class Router:
             return Route(area, self._default.agency, Routing.DEFAULT)
         return Route(area, agency, Routing.AREA if within else Routing.NEAREST)
 
+    def find_room(self, area: str) -> str:
+        """The one that takes every SOS of the area; the default room where no area is known, or it has none."""
+        return self._rooms.get(area) or self._default.agency
+
     def areas_within(self, area: str) -> list[str]:
         """The area and everything within it."""
         return [area, *(each for child in self._children.get(area, []) for each in self.areas_within(child))]

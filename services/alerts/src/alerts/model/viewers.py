@@ -20,15 +20,19 @@ class Viewer:
     crew_of: str = ""
 
     def view(self, alert: Alert) -> View | None:
-        """None where the alert does not exist for this one."""
+        """None where the alert does not exist for this one; the most of what they are, where they are several."""
+        part = alert.parts.find(self.agency) if self.agency else None
+        if part and part.is_live and (not alert.restricted or self.supervises or part.claimant == self.user):
+            return View.AGENCY
         if self._is_sent_to(alert):
             return View.CREW
-        part = alert.parts.find(self.agency) if self.agency else None
-        if part is not None:
-            held = any(each.claimant == self.user for each in alert.responses)
-            hidden = not part.is_live or (alert.restricted and not (held or self.supervises))
-            return View.REDACTED if hidden else View.AGENCY
+        if part:
+            return View.REDACTED
         return View.CALLER if self.is_caller(alert) else None
+
+    def answers(self, alert: Alert) -> bool:
+        """Whether their agency has, or had, a part in it."""
+        return bool(self.agency) and alert.parts.find(self.agency) is not None
 
     def is_caller(self, alert: Alert) -> bool:
         """Whoever answers for an agency may call for help, too."""

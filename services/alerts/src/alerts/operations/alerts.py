@@ -41,7 +41,7 @@ def raise_alert(
 
 def confirm_receipt(session: Session, change: Change) -> Alert:
     alert, replayed = take_for_agency(session, change)
-    if not replayed and alert.confirm_receipt(change.now):
+    if not replayed and alert.confirm_receipt(change.viewer, change.now):
         events.alert_delivered(session, alert, change.operator)
     return alert
 
@@ -68,8 +68,9 @@ def release_alert(session: Session, change: Change) -> Alert:
 
 def resolve_alert(session: Session, change: Change, outcome: int) -> Alert:
     alert, replayed = take_for_agency(session, change)
+    at_work = alert.at_work
     if not replayed and alert.resolve(outcome, change.viewer, change.now):
-        free_units(session, alert)
+        free_units(session, alert, at_work)
         events.alert_resolved(session, alert, change.operator)
         keep_clocks(session, alert, change.router)
     return alert

@@ -17,7 +17,7 @@ from alerts.model.recommending import recommend_units
 from alerts.model.tables import keys, log
 from alerts.operations import alerts as operations
 from alerts.operations import contacts, dispatch
-from alerts.operations.changes import Change, require_content, require_view
+from alerts.operations.changes import Change, require_answering, require_content, require_view
 from alerts.operations.units import require_unit
 from alerts.routing import Router
 from alerts.servicer.viewing import find_operator, find_viewer, hash_token
@@ -119,7 +119,12 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
         async for cursor, step in steps:
             if isinstance(step, Found | LogChange):
                 alert = step.subject.alert
-            for message in self._tell(cursor, step, viewer.view(alert) or view):
+            shown = viewer.view(alert)
+            if shown is None or shown.audience < audience:
+                # A crew's work has ended.
+                yield wire.to_end(cursor, _CLOSED)
+                return
+            for message in self._tell(cursor, step, shown):
                 yield message
             if _is_last(step, view) if isinstance(step, Found | LogChange) else told and _has_ended(alert, view):
                 yield wire.to_end(cursor, _CLOSED)
@@ -146,7 +151,7 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
             for message in self._tell(cursor, step, view):
                 yield message
             # Also after what is added to a closed one, or a list from which it was taken would have it again.
-            if isinstance(step, LogChange) and step.subject.alert.close_time:
+            if isinstance(step, LogChange) and not step.subject.alert.is_open_to(agency):
                 yield wire.to_left(cursor, step.event.resource)
 
     async def ConfirmReceipt(self, request: pb.ConfirmReceiptRequest, context: grpc.aio.ServicerContext) -> alert_pb2.Alert:
@@ -181,7 +186,8 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
         return await self._change(operation, self._answer(request, context))
 
     async def SendMessage(self, request: pb.SendMessageRequest, context: grpc.aio.ServicerContext) -> pb.AlertMessage:
-        change = self._answer(request, context) if find_viewer(context).agency else self._ask(request, context)
+        viewer = find_viewer(context)
+        change = self._answer(request, context) if viewer.agency or viewer.crew_of else self._ask(request, context)
         message, view = await self._database.write(partial(contacts.send_message, change=change, text=request.text))
         return wire.to_text(message, view)
 
@@ -215,7 +221,8 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
         viewer = find_viewer(context)
 
         def read(session: Session) -> pb.RecommendUnitsResponse:
-            alert, _ = require_content(viewer, store.find_alert(session, request.name))
+            alert = require_answering(viewer, store.find_alert(session, request.name))
+            require_content(viewer, alert)
             units = unit_store.find_units_of(session, viewer.agency)
             found, missing = recommend_units(alert, units, self._router.find_policy(viewer.agency), now())
             return unit_wire.to_recommendations(found[: request.max_units or _RECOMMENDED], missing)
@@ -227,8 +234,14 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
         return await self._change(operation, self._answer(request, context))
 
     async def UpdateAssignment(self, request: pb.UpdateAssignmentRequest, context: grpc.aio.ServicerContext) -> alert_pb2.Alert:
-        operation = partial(dispatch.update_assignment, unit=request.unit, status=Status(request.status), reason=request.reason)
-        return await self._change(operation, self._answer(request, context))
+        operation = partial(
+            dispatch.update_assignment,
+            change=self._answer(request, context),
+            unit=request.unit,
+            status=Status(request.status),
+            reason=request.reason,
+        )
+        return wire.to_message(*await self._database.write(operation))
 
     async def WatchAssignments(  # pyright: ignore[reportIncompatibleMethodOverride]  # as WatchAlert
         self, request: pb.WatchAssignmentsRequest, context: grpc.aio.ServicerContext
@@ -252,13 +265,19 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
                 continue
             alert = step.subject.alert
             assignment = alert.find_assignment(name)
-            if assignment is not None and assignment.is_active:
+            if assignment is None:
+                continue
+            commands, view = viewer.commands(assignment), viewer.view(alert)
+            if assignment.is_active and commands and view:
                 shown.add(alert.name)
-                for message in self._tell(cursor, step, View.CREW):
+                for message in self._tell(cursor, step, view):
                     yield message
-            elif alert.name in shown or request.cursor not in {"", "now"}:
+            elif alert.name in shown or (request.cursor and commands):
                 shown.discard(alert.name)
                 yield wire.to_left(cursor, alert.name)
+            if assignment.is_active and not commands:
+                # Another crew has relieved this one.
+                raise UnitNotFound
 
     async def ListAlertEvents(self, request: pb.ListAlertEventsRequest, context: grpc.aio.ServicerContext) -> pb.ListAlertEventsResponse:
         viewer = find_viewer(context)
