@@ -10,7 +10,7 @@ from alerts.model.alerts import Alert
 from alerts.model.enums import Audience, Escalation, Kind, State, Status
 from alerts.model.incidents import Incident
 from alerts.model.tables import log
-from alerts.model.units import Assignment
+from alerts.model.units import SHOWN_TO_CALLER, Assignment
 
 # Cells of about 5 km², so that nobody can be found by one.
 _CELL_RESOLUTION = 7
@@ -93,12 +93,16 @@ def alert_dispatched(session: Session, alert: Alert, operator: str, sent: Sequen
     log.append(session, "AlertDispatched", alert.name, alert.caller_audience, operator, units=[each.unit for each in sent])
 
 
-def assignment_updated(session: Session, alert: Alert, operator: str, assignment: Assignment) -> None:
-    """The caller learns that somebody is on the way or there, and no more of a crew's affairs."""
-    shown = assignment.status in {Status.EN_ROUTE, Status.ON_SCENE}
-    audience = alert.caller_audience if shown else Audience.RESPONDER
+def assignment_updated(session: Session, alert: Alert, operator: str, assignment: Assignment, *, again: bool) -> None:
+    """The same status again answers a call of the roll, which is no news to the caller."""
+    audience = alert.caller_audience if assignment.status in SHOWN_TO_CALLER and not again else Audience.RESPONDER
     status = Status(assignment.status).name
-    log.append(session, "AssignmentUpdated", alert.name, audience, operator, unit=assignment.unit, status=status)
+    log.append(session, "AssignmentUpdated", alert.name, audience, operator, units=[assignment.unit], status=status)
+
+
+def crew_changed(session: Session, alert: Alert, operator: str, assignment: Assignment) -> None:
+    """Other people see the alert from now on."""
+    log.append(session, "CrewChanged", alert.name, Audience.RESPONDER, operator, units=[assignment.unit])
 
 
 def alert_escalated(session: Session, alert: Alert, agency: str, called: Escalation) -> None:
@@ -113,9 +117,9 @@ def alert_overdue(session: Session, alert: Alert) -> None:
 def roll_called(session: Session, alert: Alert, assignment: Assignment, *, missed: bool) -> None:
     """The crew is asked whether all are well, or has not answered."""
     kind = "RollCallMissed" if missed else "RollCallDue"
-    log.append(session, kind, alert.name, Audience.RESPONDER, unit=assignment.unit, missed=assignment.missed_roll_calls)
+    log.append(session, kind, alert.name, Audience.RESPONDER, units=[assignment.unit], missed=assignment.missed_roll_calls)
     if missed and assignment.mayday:
-        log.append(session, "MaydayRaised", alert.name, Audience.RESPONDER, unit=assignment.unit)
+        log.append(session, "MaydayRaised", alert.name, Audience.RESPONDER, units=[assignment.unit])
 
 
 def alert_resolved(session: Session, alert: Alert, operator: str) -> None:

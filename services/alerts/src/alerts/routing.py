@@ -68,6 +68,10 @@ class Router:
             route = Route(area, agency, Routing.AREA if within else Routing.NEAREST) if agency else replace(self._default, area=area)
         return replace(route, agency=self.find_above(avoid) or route.agency) if route.agency == avoid else route
 
+    def find_room(self, area: str) -> str:
+        """The one that takes every SOS of the area; the default room where no area is known, or it has none."""
+        return self._rooms.get(area) or self._default.agency
+
     def areas_within(self, area: str) -> list[str]:
         """The area and everything within it."""
         return [area, *(each for child in self._children.get(area, []) for each in self.areas_within(child))]

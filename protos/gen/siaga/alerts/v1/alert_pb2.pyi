@@ -822,14 +822,14 @@ class Alert(_message.Message):
     silent: _builtins.bool
     """Nothing on the caller's side may show that help is coming."""
     restricted: _builtins.bool
-    """Only the claimant and the supervisors of the agency see its content, and each reading is recorded. Set for silent and
-    VIOLENCE alerts and for those with a `conflict_agency`.
+    """Only the claimants, the supervisors and the crews at work for it see its content, and each reading is recorded. Set
+    for silent and VIOLENCE alerts and for those with a `conflict_agency`.
     """
     drill: _builtins.bool
     """An exercise: no emergency."""
     area: _builtins.str
     """The area in which help was needed when the alert was raised, `areas/{area}`; empty when unknown. A position that comes
-    later does not move it.
+    later does not move it; an agency that changes the target does.
     """
     routing: Global___Alert.Routing.ValueType
     """How the agency was found."""

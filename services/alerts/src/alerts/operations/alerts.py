@@ -1,6 +1,6 @@
 """From the SOS to its end, with one agency."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, cast
@@ -47,7 +47,7 @@ def raise_alert(
 
 def confirm_receipt(session: Session, change: Change) -> Alert:
     alert, replayed = take_for_agency(session, change)
-    if not replayed and alert.confirm_receipt(change.now):
+    if not replayed and alert.confirm_receipt(change.viewer, change.now):
         events.alert_delivered(session, alert, change.operator)
     return alert
 
@@ -78,8 +78,9 @@ def release_alert(session: Session, change: Change) -> Alert:
 
 def resolve_alert(session: Session, change: Change, outcome: int) -> Alert:
     alert, replayed = take_for_agency(session, change)
+    at_work = alert.at_work
     if not replayed and alert.resolve(outcome, change.viewer, change.now):
-        end_alert(session, alert)
+        end_alert(session, alert, at_work)
         events.alert_resolved(session, alert, change.operator)
         settle(session, alert, change.router, change.now)
     return alert
@@ -118,7 +119,7 @@ def cancel_alert(session: Session, change: Change, match: Match, *, tried: bool)
         return alert
     claim = _judge_claim(session, alert, match, change.now, tried=tried)
     first = alert.cancel_time is None
-    closed = alert.close_time
+    closed, at_work = alert.close_time, alert.at_work
     if alert.cancel(change.now, claim):
         if first:
             events.alert_cancelled(session, alert)
@@ -126,15 +127,15 @@ def cancel_alert(session: Session, change: Change, match: Match, *, tried: bool)
             events.cancel_claimed(session, alert)
         if closed and not alert.close_time:
             events.alert_reopened(session, alert)
-        end_alert(session, alert)
+        end_alert(session, alert, at_work)
         settle(session, alert, change.router, change.now)
     return alert
 
 
-def end_alert(session: Session, alert: Alert) -> None:
-    """What else ends with an alert, where it has ended."""
-    free_units(session, alert)
+def end_alert(session: Session, alert: Alert, at_work: Collection[str]) -> None:
+    """What else ends with an alert, where it has ended; `at_work` are the units that were."""
     if alert.close_time:
+        free_units(session, alert, at_work)
         settle_pins(session, alert.user)
         erase_content(session, alert)
 

@@ -64,8 +64,9 @@ def resolve_incident(session: Session, change: Change, outcome: int) -> Incident
     lead, *others = _find_resting(session, incident)
     lead.parts.require_lead(change.viewer)
     for alert in others:
+        at_work = alert.at_work
         alert.resolve(Outcome.DUPLICATE, change.viewer, change.now)
-        end_alert(session, alert)
+        end_alert(session, alert, at_work)
         events.alert_resolved(session, alert, change.operator)
         keep_clocks(session, alert, change.router)
     resolve_alert(session, _of_lead(change, incident), outcome)

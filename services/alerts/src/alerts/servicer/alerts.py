@@ -19,7 +19,7 @@ from alerts.model.tables import keys, log
 from alerts.model.viewers import Viewer
 from alerts.operations import alerts as operations
 from alerts.operations import callers, contacts, dispatch
-from alerts.operations.changes import Change, require_content, require_view
+from alerts.operations.changes import Change, require_answering, require_content, require_view
 from alerts.operations.reading import is_recorded, record_reading
 from alerts.pins import Match, hash_pins, match_pin
 from alerts.routing import Router
@@ -203,7 +203,8 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
         return await self._change(operation, self._answer(request, context))
 
     async def SendMessage(self, request: pb.SendMessageRequest, context: grpc.aio.ServicerContext) -> pb.AlertMessage:
-        change = self._answer(request, context) if find_viewer(context).agency else self._ask(request, context)
+        viewer = find_viewer(context)
+        change = self._answer(request, context) if viewer.agency or viewer.crew_of else self._ask(request, context)
         message, view = await self._database.write(partial(contacts.send_message, change=change, text=request.text))
         return wire.to_text(message, view)
 
@@ -239,7 +240,8 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
         viewer = find_viewer(context)
 
         def read(session: Session) -> pb.RecommendUnitsResponse:
-            alert, _ = require_content(viewer, store.find_alert(session, request.name))
+            alert = require_answering(viewer, store.find_alert(session, request.name))
+            require_content(viewer, alert)
             units = unit_store.find_units_of(session, viewer.agency)
             found, missing = recommend_units(alert, units, self._router.find_policy(viewer.agency), now())
             return unit_wire.to_recommendations(found[: request.max_units or _RECOMMENDED], missing)
@@ -251,8 +253,14 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
         return await self._change(operation, self._answer(request, context))
 
     async def UpdateAssignment(self, request: pb.UpdateAssignmentRequest, context: grpc.aio.ServicerContext) -> alert_pb2.Alert:
-        operation = partial(dispatch.update_assignment, unit=request.unit, status=Status(request.status), reason=request.reason)
-        return await self._change(operation, self._answer(request, context))
+        operation = partial(
+            dispatch.update_assignment,
+            change=self._answer(request, context),
+            unit=request.unit,
+            status=Status(request.status),
+            reason=request.reason,
+        )
+        return wire.to_message(*await self._database.write(operation))
 
     def WatchAssignments(  # pyright: ignore[reportIncompatibleMethodOverride]  # as WatchAlert
         self, request: pb.WatchAssignmentsRequest, context: grpc.aio.ServicerContext

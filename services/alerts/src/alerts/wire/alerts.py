@@ -12,7 +12,7 @@ import h3
 from google.protobuf.message import Message
 
 from alerts.model.alerts import Alert
-from alerts.model.enums import ContactPreference, Escalation, Grouping, Kind, ResponseState, State, View
+from alerts.model.enums import ContactPreference, Escalation, Grouping, Kind, ResponseState, State, Status, View
 from alerts.model.incidents import CELL_RESOLUTION, list_doubts
 from alerts.model.timeline import Message as Text
 from alerts.model.timeline import Position
@@ -115,15 +115,24 @@ def _add_call(message: alert_pb2.Alert, alert: Alert, shown: Callable[[str], Any
 
 
 def to_entry(event: Event, view: View, notes: Mapping[str, str]) -> events_pb2.AlertEvent:
-    """An entry of the timeline; `notes` are the texts by id."""
-    return events_pb2.AlertEvent(
+    """An entry of the timeline; `notes` are the texts by id. The caller's side is told neither who did it nor the details."""
+    said = event.attributes
+    entry = events_pb2.AlertEvent(
         name=f"{event.resource}/events/{event.id}",
         type=event.type,
         audience=event.audience,
-        actor="" if view is View.CALLER else event.actor,
-        text=notes.get(event.attributes.get("note", ""), ""),
+        text=notes.get(said.get("note", ""), ""),
         create_time=event.create_time,
     )
+    if view is not View.CALLER:
+        entry.actor = event.actor
+        entry.agency, entry.assignee = said.get("agency", ""), said.get("assignee", "")
+        entry.units.extend(said.get("units", ()))
+        if "status" in said:
+            entry.status = Status[said["status"]]
+        if "means" in said:
+            entry.contact.means, entry.contact.result = said["means"], said["result"]
+    return entry
 
 
 def to_text(message: Text, view: View) -> alert_service_pb2.AlertMessage:
@@ -274,7 +283,7 @@ def _redacted(alert: Alert) -> alert_pb2.Alert:
     message = alert_pb2.Alert(
         name=alert.name,
         state=alert.state,
-        restricted=True,
+        restricted=alert.restricted,
         drill=alert.drill,
         area=alert.area,
         agency=alert.agency,
