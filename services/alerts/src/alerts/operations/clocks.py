@@ -10,15 +10,21 @@ from alerts.operations.incidents import settle
 from alerts.routing import Router
 from alerts.store import alerts as store
 from chassis.clock import now
-from chassis.timers import Timer
+from chassis.timers import ResourceBusy, Timer
 
 
-def lock_alert(session: Session, name: str) -> Alert | None:
-    return store.find_alert(session, name, for_update=True)
+def lock_alert(session: Session, name: str) -> bool:
+    if store.lock_alert(session, name, wait=False):
+        return True
+    if store.find_alert(session, name):
+        raise ResourceBusy
+    return False
 
 
-def run_out(session: Session, timer: Timer, alert: Alert, router: Router) -> None:
+def run_out(session: Session, timer: Timer, router: Router) -> None:
     """The alert is locked, and the timer is as it was when the alert last changed."""
+    alert = store.find_alert(session, timer.resource)
+    assert alert is not None
     if timer.kind == ANSWER:
         _escalate(session, alert, timer.subject, router)
     elif timer.kind == LIMIT:
