@@ -50,14 +50,16 @@ def add_alert(session: Session, alert: dict[str, Any], response: dict[str, Any],
     timers.add(session, timer)
 
 
-def lock_alert(session: Session, name: str, *, wait: bool = True) -> bool:
-    """With its incident, which comes first wherever both are locked. False where there is none, or where one of them is locked
-    and not waited for.
-    """
-    incident = session.scalar(select(Alert.incident).where(Alert.name == name))
-    if incident and not session.scalar(select(Incident.name).where(Incident.name == incident).with_for_update(skip_locked=not wait)):
-        return False
-    return session.scalar(select(Alert.name).where(Alert.name == name).with_for_update(skip_locked=not wait)) is not None
+def lock_alert(session: Session, name: str) -> None:
+    """With its incident, which comes first wherever both are locked."""
+    if incident := session.scalar(select(Alert.incident).where(Alert.name == name)):
+        session.execute(select(Incident.name).where(Incident.name == incident).with_for_update())
+    session.execute(select(Alert.name).where(Alert.name == name).with_for_update())
+
+
+def try_to_lock_alert(session: Session, name: str) -> bool:
+    """Alone, and without waiting: False where there is none, or where somebody else has locked it."""
+    return session.scalar(select(Alert.name).where(Alert.name == name).with_for_update(skip_locked=True)) is not None
 
 
 def find_alert(session: Session, name: str, *, for_update: bool = False, fresh: bool = False) -> Alert | None:
