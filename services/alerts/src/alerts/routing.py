@@ -130,7 +130,9 @@ class Router:
                 rooms.setdefault(each.area.name, rooms[each.area.parent])
         # Whatever has a boundary, and of the rest the smallest areas alone: the larger ones' points say less.
         index = AreaIndex(_place(each) for each in snapshot.areas if each.boundary or each.area.name not in children)
-        self._parents = {each.name: each.parent for each in snapshot.agencies}
+        parents = {each.name: each.parent for each in snapshot.agencies}
+        # Every way up ends at the city's room: one that leads nowhere or back is none.
+        self._parents = {name: "" if above not in parents or _leads_back(name, parents) else above for name, above in parents.items()}
         self._policies = {each.name: _read_policy(each.alert_policy) for each in snapshot.agencies if each.HasField("alert_policy")}
         self._index, self._children, self._rooms, self._etag = index, dict(children), rooms, response.etag
 
@@ -146,6 +148,14 @@ def _place(record: snapshot_pb2.Snapshot.AreaRecord) -> Place:
     if boundary is not None and not isinstance(boundary, MultiPolygon):
         raise ValueError(boundary.geom_type)
     return Place(record.area.name, boundary, (record.area.point.longitude, record.area.point.latitude))
+
+
+def _leads_back(agency: str, parents: dict[str, str]) -> bool:
+    above, passed = parents[agency], set[str]()
+    while above and above not in passed:
+        passed.add(above)
+        above = parents.get(above, "")
+    return agency in passed
 
 
 def _read_policy(said: agency_pb2.AlertPolicy) -> Policy:

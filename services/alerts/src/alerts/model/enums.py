@@ -71,6 +71,15 @@ class Outcome(IntEnum):
     DUPLICATE = 4
 
 
+class RollCall(Enum):
+    """What became of a call of the roll."""
+
+    DUE = "due"
+    MISSED = "missed"
+    # So many in a row that the crew may itself need help.
+    MAYDAY = "mayday"
+
+
 class Status(IntEnum):
     """How far a unit has come."""
 

@@ -57,6 +57,11 @@ def lock_alert(session: Session, name: str) -> None:
     session.execute(select(Alert.name).where(Alert.name == name).with_for_update())
 
 
+def try_to_lock_alert(session: Session, name: str) -> bool:
+    """Alone, and without waiting: False where there is none, or where somebody else has locked it."""
+    return session.scalar(select(Alert.name).where(Alert.name == name).with_for_update(skip_locked=True)) is not None
+
+
 def find_alert(session: Session, name: str, *, for_update: bool = False, fresh: bool = False) -> Alert | None:
     """`fresh` where it may have been read before it was locked."""
     if for_update:

@@ -270,6 +270,7 @@ def to_columns(
         "accept_time": None,
         "end_time": None,
         "requester": "",
+        "instead_of": "",
         "hand_over": False,
         "reason": "",
         "escalation": Escalation.NONE,
@@ -333,7 +334,7 @@ def _add_progress_for_agency(message: alert_pb2.Alert, alert: Alert) -> None:
             request_time=each.request_time,
             requester=each.requester,
             hand_over=each.hand_over,
-            escalation=each.escalation,
+            escalation=each.escalation if alert.parts.is_awaited(each) else Escalation.NONE,
             reason=each.reason,
         )
         _add_times(response, each, ("accept_time", "end_time"))
