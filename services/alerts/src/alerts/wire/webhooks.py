@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from alerts.errors import WebhookNotFound
+from alerts.errors import DeliveryNotFound
 from alerts.model.deliveries import About, Delivery, tell
 from alerts.model.webhooks import EVENT_TYPES, Webhook
 from chassis.errors import InvalidRequest
@@ -96,10 +96,10 @@ def to_columns(
 
 
 def read_delivery_id(request: webhook_service_pb2.RedeliverWebhookRequest) -> str:
-    """Raises WebhookNotFound for a delivery of another webhook."""
+    """Raises DeliveryNotFound for a delivery of another webhook."""
     webhook, _, id = request.delivery.partition("/deliveries/")  # noqa: A001
     if webhook != request.name:
-        raise WebhookNotFound
+        raise DeliveryNotFound
     return id
 
 
