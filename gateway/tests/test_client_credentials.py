@@ -85,7 +85,7 @@ async def test_a_standard_client_gets_a_token_by_what_discovery_says(
 
 
 async def test_the_secret_is_this_installations_and_outlives_a_restart(
-    client: httpx.AsyncClient, settings: Settings, secret: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, secret: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert len(secret) >= 40
     async with open_client(settings) as again:

@@ -201,6 +201,10 @@ class TestBeingTold:
         assert not is_told(webhook, make_event("NoteAdded", time=after(seconds=20)), alert)
         assert is_told(make_webhook(agency=POLICE), make_event("NoteAdded", time=after(seconds=20)), alert)
 
+    def test_one_that_must_not_know_of_it_is_not(self) -> None:
+        alert = make_alert(conflictAgency=ROOM)
+        assert not is_told(make_webhook(), make_event(), alert)
+
     def test_of_its_types_alone(self) -> None:
         webhook = make_webhook(events=["AlertResolved"])
         assert is_told(webhook, make_event("AlertResolved"), make_alert())

@@ -66,7 +66,7 @@ class Issuer:
         try:
             client = await read_client(request)
             person = PERSONS.get(client.id)
-            if person is None or not person.client or not hmac.compare_digest(self._make_secret(person), client.secret):
+            if person is None or not person.client or not hmac.compare_digest(self._make_secret(person).encode(), client.secret.encode()):
                 raise ClientRefused("invalid_client", basic=client.basic)
         except ClientRefused as refused:
             return JSONResponse({"error": refused.error}, refused.status, headers | refused.headers)

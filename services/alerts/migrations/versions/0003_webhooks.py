@@ -70,6 +70,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_webhook_deliveries")),
     )
     op.create_index("ix_webhook_deliveries_event", "webhook_deliveries", ["webhook", "event"], unique=True)
+    op.create_index("ix_webhook_deliveries_subject", "webhook_deliveries", ["subject"], unique=False)
     op.create_index("ix_webhook_deliveries_webhook", "webhook_deliveries", ["webhook", "id"], unique=False)
     op.create_index(
         "ix_webhook_deliveries_due",

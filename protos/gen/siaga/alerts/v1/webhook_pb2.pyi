@@ -31,7 +31,7 @@ class Webhook(_message.Message):
     alert as it is now asks GetAlert for the event's `subject`.
 
     An event's `data` holds `alert` (`alerts/{uuid}`), `drill` and `restricted`. Of an alert that is not restricted it
-    may hold, as the type has it, `kind`, `area`, `cell` (an H3 cell of about 5 km²), `agency`, `unit`, `units`, `status`,
+    may hold, as the type has it, `kind`, `area`, `cell` (an H3 cell of about 5 km²), `agency`, `incident`, `units`, `status`,
     `state` and `called`; never a person, a place that is more exact, or anybody's words.
     """
 

@@ -1,6 +1,6 @@
 """Events on their way to webhooks: which of them one is told of, what it is told, and when it is tried again."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum
@@ -21,7 +21,7 @@ _FIRST, _LONGEST = timedelta(seconds=2), timedelta(hours=1)
 _GIVEN_UP_AFTER = timedelta(hours=24)
 _ATTEMPTS_KEPT = 40
 # Of the log's attributes: never who did it, nor what leads to anybody's words.
-_TOLD = frozenset({"kind", "area", "cell", "agency", "unit", "units", "status", "state", "called"})
+_TOLD = frozenset({"kind", "area", "cell", "agency", "incident", "units", "status", "state", "called"})
 # They end an agency's part, and so are told to agencies that have none any more.
 _ENDING = frozenset({"AlertHandedOver", "AgencyRejected"})
 
@@ -97,6 +97,7 @@ class Delivery(Model):
         # One for each event and webhook, whoever reads the log how often.
         Index("ix_webhook_deliveries_event", "webhook", "event", unique=True),
         Index("ix_webhook_deliveries_webhook", "webhook", "id"),
+        Index("ix_webhook_deliveries_subject", "subject"),
         Index(
             "ix_webhook_deliveries_due",
             "webhook",
@@ -114,6 +115,10 @@ class Delivery(Model):
     def queue(self, now: datetime) -> None:
         """To be sent, for the first time or again."""
         self.state, self.tries, self.due_time, self.give_up_time = DeliveryState.PENDING, 0, now, now + _GIVEN_UP_AFTER
+
+    def redact(self, names: Collection[str]) -> None:
+        """What was personal after all is told no more."""
+        self.data = {name: value for name, value in self.data.items() if name not in names}
 
     def record(self, attempt: Attempt, now: datetime, jitter: float) -> None:
         """`jitter` is a random number from 0 to 1."""
@@ -168,7 +173,7 @@ def is_told(webhook: "Webhook", event: Event, alert: Alert) -> bool:
     if webhook.events and event.type not in webhook.events:
         return False
     part = alert.parts.find(webhook.agency)
-    if part is None:
+    if part is None or webhook.agency == alert.conflict_agency:
         return False
     return part.is_live or event.type in _ENDING or (part.end_time is not None and event.create_time <= part.end_time)
 

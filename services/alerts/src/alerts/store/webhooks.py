@@ -121,6 +121,10 @@ def find_deliveries(session: Session, ids: Collection[str]) -> Mapping[str, Deli
     return {each.id: each for each in session.scalars(select(Delivery).where(Delivery.id.in_(ids)).with_for_update())}
 
 
+def find_deliveries_about(session: Session, subject: str) -> Sequence[Delivery]:
+    return session.scalars(select(Delivery).where(Delivery.subject == subject).with_for_update()).all()
+
+
 def hurry_deliveries(session: Session, webhook: str, now: datetime) -> None:
     """Whatever waits for its next attempt waits no longer."""
     session.execute(update(Delivery).where(Delivery.webhook == webhook, Delivery.due_time > now).values(due_time=now))
