@@ -5,6 +5,9 @@ import sys
 from functools import partial
 from pathlib import Path
 
+from alerts.delivering.courier import Courier
+from alerts.delivering.sending import Sender
+from alerts.delivering.targets import Targets
 from alerts.grouping import Grouper
 from alerts.model import Model
 from alerts.model.tables import keys, log, timers
@@ -14,6 +17,7 @@ from alerts.servicer.alerts import AlertServicer
 from alerts.servicer.incidents import IncidentServicer
 from alerts.servicer.loading import load_subjects
 from alerts.servicer.units import UnitServicer
+from alerts.servicer.webhooks import WebhookServicer
 from alerts.settings import Settings
 from alerts.wire.alerts import Shown
 from alerts.wire.incidents import ShownIncident
@@ -24,14 +28,16 @@ from chassis.server import Server, Servicer
 from chassis.settings import read_secret, read_settings
 from chassis.tail import Tail
 from chassis.watch import Watches
-from siaga.alerts.v1 import alert_service_pb2, incident_service_pb2, unit_service_pb2
+from siaga.alerts.v1 import alert_service_pb2, incident_service_pb2, unit_service_pb2, webhook_service_pb2
 from siaga.alerts.v1.alert_service_pb2_grpc import add_AlertServiceServicer_to_server
 from siaga.alerts.v1.incident_service_pb2_grpc import add_IncidentServiceServicer_to_server
 from siaga.alerts.v1.unit_service_pb2_grpc import add_UnitServiceServicer_to_server
+from siaga.alerts.v1.webhook_service_pb2_grpc import add_WebhookServiceServicer_to_server
 
 _ALERTS = alert_service_pb2.DESCRIPTOR.services_by_name
 _INCIDENTS = incident_service_pb2.DESCRIPTOR.services_by_name
 _UNITS = unit_service_pb2.DESCRIPTOR.services_by_name
+_WEBHOOKS = webhook_service_pb2.DESCRIPTOR.services_by_name
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
 
 
@@ -41,15 +47,20 @@ async def serve(settings: Settings) -> None:
         await database.write(partial(keys.unlock, secret=read_secret(settings.secret_file)))
         tail = Tail(database, log, bell, load_subjects)
         router = Router(settings.directory, settings.snapshot_file, settings.default_agency)
+        targets = Targets(allow_private=settings.webhooks_allow_private)
+        courier = Courier(database, Sender(targets))
+        bell.listeners.append(courier.wake)
         alerts = AlertServicer(database, Watches(database, log, tail, Shown), router)
         incidents = IncidentServicer(database, Watches(database, log, tail, ShownIncident), router)
         servicers = [
             Servicer(_ALERTS["AlertService"], add_AlertServiceServicer_to_server, alerts),
             Servicer(_INCIDENTS["IncidentService"], add_IncidentServiceServicer_to_server, incidents),
             Servicer(_UNITS["UnitService"], add_UnitServiceServicer_to_server, UnitServicer(database)),
+            Servicer(_WEBHOOKS["WebhookService"], add_WebhookServiceServicer_to_server, WebhookServicer(database, targets)),
         ]
         run_timers = partial(timers.run, database, clocks.lock_alert, partial(clocks.run_out, router=router))
-        background = [bell.run, tail.run, router.run, run_timers, Grouper(database, router).run, partial(keys.keep_swept, database)]
+        grouper, sweep = Grouper(database, router), partial(keys.keep_swept, database)
+        background = [bell.run, tail.run, router.run, run_timers, grouper.run, courier.run, sweep]
         await Server(settings.listen, settings.platform, database, servicers, background, tail.stop, settings.max_watches).run()
 
 

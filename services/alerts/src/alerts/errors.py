@@ -137,3 +137,37 @@ class ReasonRequired(Problem):
 class AgencyInConflict(Problem):
     reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.AGENCY_IN_CONFLICT)
     text = "This agency must not know of the alert."
+
+
+class WebhookNotFound(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.WEBHOOK_NOT_FOUND)
+    text = "Your agency has no such webhook."
+
+
+class WebhookChanged(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.WEBHOOK_CHANGED)
+    text = "The webhook has changed since you read it: read it again."
+
+
+class WebhookTargetRefused(Problem):
+    """`fields` say what is wrong with the URL."""
+
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.WEBHOOK_TARGET_REFUSED)
+    text = "Events may not be sent to this URL."
+
+
+class WebhookDisabled(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.WEBHOOK_DISABLED)
+    text = "The webhook is disabled: enable it first."
+
+
+class DeliveryNotFound(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.DELIVERY_NOT_FOUND)
+    text = "The webhook has no such delivery."
+
+
+class TooManyWebhooks(Problem):
+    """`max` is how many there may be."""
+
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.TOO_MANY_WEBHOOKS)
+    text = "Your agency has as many webhooks as it may have: remove one first."

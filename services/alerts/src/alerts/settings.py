@@ -34,3 +34,5 @@ class Settings(BaseSettings):
     default_agency: str = "agencies/jakarta-112"
     # How many watches run at a time.
     max_watches: int = Field(default=5000, ge=1)
+    # Whether webhooks may be called over `http` and at addresses of private networks: for receivers on the premises.
+    webhooks_allow_private: bool = False

@@ -72,6 +72,18 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """This agency must not know of the alert."""
     INCIDENT_NOT_FOUND: _ErrorReason.ValueType  # 24
     """No such incident, or not one of this agency's; the two look the same."""
+    WEBHOOK_NOT_FOUND: _ErrorReason.ValueType  # 40
+    """No such webhook of this agency."""
+    WEBHOOK_CHANGED: _ErrorReason.ValueType  # 41
+    """The webhook has changed since its `etag` was read."""
+    WEBHOOK_TARGET_REFUSED: _ErrorReason.ValueType  # 42
+    """Events may not be sent to this URL; `google.rpc.BadRequest` says why."""
+    WEBHOOK_DISABLED: _ErrorReason.ValueType  # 43
+    """The webhook is disabled: enable it first."""
+    DELIVERY_NOT_FOUND: _ErrorReason.ValueType  # 44
+    """No such delivery of this webhook."""
+    TOO_MANY_WEBHOOKS: _ErrorReason.ValueType  # 45
+    """The agency has as many webhooks as one may have. `metadata["max"]` is the number."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Reasons of errors that only alerts returns, beside those of `siaga.errors.v1.ErrorReason`."""
@@ -126,4 +138,16 @@ AGENCY_IN_CONFLICT: ErrorReason.ValueType  # 23
 """This agency must not know of the alert."""
 INCIDENT_NOT_FOUND: ErrorReason.ValueType  # 24
 """No such incident, or not one of this agency's; the two look the same."""
+WEBHOOK_NOT_FOUND: ErrorReason.ValueType  # 40
+"""No such webhook of this agency."""
+WEBHOOK_CHANGED: ErrorReason.ValueType  # 41
+"""The webhook has changed since its `etag` was read."""
+WEBHOOK_TARGET_REFUSED: ErrorReason.ValueType  # 42
+"""Events may not be sent to this URL; `google.rpc.BadRequest` says why."""
+WEBHOOK_DISABLED: ErrorReason.ValueType  # 43
+"""The webhook is disabled: enable it first."""
+DELIVERY_NOT_FOUND: ErrorReason.ValueType  # 44
+"""No such delivery of this webhook."""
+TOO_MANY_WEBHOOKS: ErrorReason.ValueType  # 45
+"""The agency has as many webhooks as one may have. `metadata["max"]` is the number."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
