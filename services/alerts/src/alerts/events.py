@@ -7,9 +7,10 @@ import h3
 from sqlalchemy.orm import Session
 
 from alerts.model.alerts import Alert
-from alerts.model.enums import Audience, Escalation, Kind, State, Status
+from alerts.model.enums import Audience, Escalation, Kind, MessageType, State, Status
 from alerts.model.tables import log
 from alerts.model.units import Assignment
+from alerts.model.warnings import PublicWarning
 
 # Cells of about 5 km², so that nobody can be found by one.
 _CELL_RESOLUTION = 7
@@ -123,3 +124,22 @@ def alert_resolved(session: Session, alert: Alert, operator: str) -> None:
 
 def alert_cancelled(session: Session, alert: Alert) -> None:
     log.append(session, "AlertCancelled", alert.name, Audience.CALLER)
+
+
+def warning_proposed(session: Session, warning: PublicWarning, operator: str) -> None:
+    """The warning, or an update of it, awaits a second person."""
+    log.append(session, "WarningProposed", warning.name, Audience.AGENCY, operator)
+
+
+def warning_withdrawn(session: Session, warning: PublicWarning, operator: str) -> None:
+    """What awaited a second person is never sent."""
+    log.append(session, "WarningWithdrawn", warning.name, Audience.AGENCY, operator)
+
+
+def warning_sent(session: Session, warning: PublicWarning, operator: str) -> None:
+    kind = {MessageType.ALERT: "WarningIssued", MessageType.UPDATE: "WarningUpdated", MessageType.CANCEL: "WarningCancelled"}
+    log.append(session, kind[MessageType(warning.type)], warning.name, Audience.PUBLIC, operator, number=warning.number)
+
+
+def warning_expired(session: Session, warning: PublicWarning) -> None:
+    log.append(session, "WarningExpired", warning.name, Audience.PUBLIC, number=warning.number)

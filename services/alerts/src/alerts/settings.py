@@ -34,3 +34,5 @@ class Settings(BaseSettings):
     default_agency: str = "agencies/jakarta-112"
     # How many watches run at a time.
     max_watches: int = Field(default=5000, ge=1)
+    # What public warnings are sent from: a name of the deployment's in the DNS, `siaga.example` for `jakarta-112@siaga.example`.
+    sender_domain: str = Field(default="siaga.localhost", pattern=r"^([a-zA-Z0-9-]+\.)+[a-zA-Z0-9]+$")

@@ -1,4 +1,4 @@
-"""What happens when a clock of an alert has run out."""
+"""What happens when a clock of an alert has run out, or the time of a warning."""
 
 from sqlalchemy.orm import Session
 
@@ -6,19 +6,30 @@ from alerts import events
 from alerts.model.alerts import Alert
 from alerts.model.clocks import ANSWER, LIMIT, ROLL_CALL
 from alerts.model.enums import Escalation
+from alerts.model.warnings import PublicWarning
 from alerts.operations.changes import keep_clocks
 from alerts.routing import Router
 from alerts.store import alerts as store
+from alerts.store import warnings as warning_store
 from chassis.clock import now
 from chassis.timers import Timer
 
 
-def lock_alert(session: Session, name: str) -> Alert | None:
+def lock_subject(session: Session, name: str) -> Alert | PublicWarning | None:
+    if name.startswith("warnings/"):
+        return warning_store.find_warning(session, name, for_update=True)
     return store.find_alert(session, name, for_update=True)
 
 
-def run_out(session: Session, timer: Timer, alert: Alert, router: Router) -> None:
-    """The alert is locked, and the timer is as it was when the alert last changed."""
+def run_out(session: Session, timer: Timer, subject: Alert | PublicWarning, router: Router) -> None:
+    """The subject is locked, and the timer is as it was when the subject last changed."""
+    if isinstance(subject, PublicWarning):
+        events.warning_expired(session, subject)
+    else:
+        _run_out(session, timer, subject, router)
+
+
+def _run_out(session: Session, timer: Timer, alert: Alert, router: Router) -> None:
     if timer.kind == ANSWER:
         _escalate(session, alert, timer.subject, router)
     elif timer.kind == LIMIT:
