@@ -167,12 +167,18 @@ class TestAnUpdate:
         assert (third.message.number, third.message.type) == (3, third.message.UPDATE)
         named = [(each.sender, each.identifier, each.sent_time) for each in third.message.references]
         assert named == [(each.message.sender, each.message.identifier, each.message.sent_time) for each in (first, second)]
+        # By the zone of each one's own place.
+        moved = {"name": first.name, "info": {"area": {"areas": [JAYAPURA]}}}
+        fourth = await readers.sari("UpdateWarning", warning=moved)
+        fifth = await readers.sari("UpdateWarning", warning={"name": first.name, "info": {"contact": "113"}})
+        assert fourth.time_zone == fifth.time_zone == "Asia/Jayapura"
+        assert [each.time_zone for each in fifth.message.references] == ["Asia/Jakarta"] * 3 + ["Asia/Jayapura"]
         # Each message can be read as it was.
-        for number, sent in enumerate((first, second, third), 1):
+        for number, sent in enumerate((first, second, third, fourth, fifth), 1):
             kept = await readers.nobody("GetWarning", name=first.name, message=number)
             assert (kept.info, kept.message) == (sent.info, sent.message)
             assert state(kept) == "UPDATED"
-        assert (await refusal_of(readers.nobody("GetWarning", name=first.name, message=4)))[:2] == ("NOT_FOUND", "WARNING_NOT_FOUND")
+        assert (await refusal_of(readers.nobody("GetWarning", name=first.name, message=6)))[:2] == ("NOT_FOUND", "WARNING_NOT_FOUND")
 
     async def test_a_mask_says_what_changes(self, readers: Readers) -> None:
         first = await readers.sari.issue(info=info(contact="112", web="https://siaga.example"))
@@ -344,11 +350,17 @@ class TestAList:
         assert {names[name] for name in paged} == found
 
     async def test_filters_hold_together(self, readers: Readers) -> None:
-        ours, theirs = (await readers.sari.issue()).name, (await readers.citra.issue(info=info(expireTime=in_hours(5)))).name
+        ours, theirs = [(await reader.issue()).name for reader in (readers.sari, readers.citra)]
         assert await readers.nobody.list_names(agency=ROOM) == [ours]
         assert await readers.nobody.list_names(agency=OTHER_ROOM, area=EAST) == []
-        assert await readers.nobody.list_names(expireAfter=in_hours(2)) == [theirs]
-        assert await readers.nobody.list_names(expireAfter=in_hours(2), agency=ROOM) == []
+        await readers.citra("CancelWarning", name=theirs)
+        ended = {"state": ["ISSUED", "CANCELLED", "EXPIRED"]}
+        assert await readers.nobody.list_names(**ended, unexpired=True) == [theirs, ours]
+        await age(readers, ours, 1.2)
+        watching = await readers.nobody.watch(cursor="now").begin()
+        assert await watching.read() == ("WarningExpired", ours)
+        assert await readers.nobody.list_names(**ended, unexpired=True) == [theirs]
+        assert await readers.nobody.list_names(**ended) == [theirs, ours]
 
     async def test_it_tells_when_anything_changed_for_everybody(self, readers: Readers) -> None:
         assert not (await readers.nobody("ListWarnings")).HasField("update_time")

@@ -42,7 +42,7 @@ def make_warning(*, wide: bool = False, hours: float = 1.0, **other: Any) -> Pub
         sender="",
         sender_name="",
         note="",
-        references=[],
+        messages=[],
         create_time=START,
         update_time=START,
         revision=0,
@@ -81,10 +81,11 @@ def test_a_message_names_all_those_before_it() -> None:
     warning = make_warning()
     for number in (1, 2, 3):
         update(warning, after(minutes=number))
-        assert warning.references == [(ROOM_SENDER.address, int(after(minutes=each).timestamp())) for each in range(number)]
+        sent = [(ROOM_SENDER.address, int(after(minutes=each).timestamp()), "UTC") for each in range(number + 1)]
+        assert warning.messages == sent
         assert (warning.number, warning.type, warning.state) == (number + 1, MessageType.UPDATE, WarningState.UPDATED)
     warning.cancel("", "", Sender("other@siaga.example", ""), after(minutes=4))
-    assert (len(warning.references), warning.sender, warning.state) == (4, "other@siaga.example", WarningState.CANCELLED)
+    assert (len(warning.messages), warning.sender, warning.state) == (5, "other@siaga.example", WarningState.CANCELLED)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +118,7 @@ def test_it_has_two_hundred_messages_at_most_and_can_still_be_cancelled() -> Non
     with pytest.raises(WarningFull):
         update(warning, after(minutes=200))
     assert warning.cancel("", "", ROOM_SENDER, after(minutes=201))
-    assert (warning.number, len(warning.references)) == (201, 200)
+    assert (warning.number, len(warning.messages)) == (201, 201)
 
 
 def test_a_full_warnings_update_cannot_be_proposed_nor_approved() -> None:

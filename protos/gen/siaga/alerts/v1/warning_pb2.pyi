@@ -526,10 +526,13 @@ class Warning(_message.Message):
         SENDER_FIELD_NUMBER: _builtins.int
         IDENTIFIER_FIELD_NUMBER: _builtins.int
         SENT_TIME_FIELD_NUMBER: _builtins.int
+        TIME_ZONE_FIELD_NUMBER: _builtins.int
         sender: _builtins.str
         """Who sent it, such as `jakarta-112@siaga.example`."""
         identifier: _builtins.str
         """Its identifier, which no other message of any warning has."""
+        time_zone: _builtins.str
+        """The `time_zone` that its times were told by."""
         @_builtins.property
         def sent_time(self) -> _timestamp_pb2.Timestamp:
             """When it was sent."""
@@ -540,10 +543,11 @@ class Warning(_message.Message):
             sender: _builtins.str = ...,
             identifier: _builtins.str = ...,
             sent_time: _timestamp_pb2.Timestamp | None = ...,
+            time_zone: _builtins.str = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _typing.Literal["sent_time", b"sent_time"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["identifier", b"identifier", "sender", b"sender", "sent_time", b"sent_time"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["identifier", b"identifier", "sender", b"sender", "sent_time", b"sent_time", "time_zone", b"time_zone"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 

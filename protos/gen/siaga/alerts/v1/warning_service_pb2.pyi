@@ -209,7 +209,7 @@ class ListWarningsRequest(_message.Message):
     AREA_FIELD_NUMBER: _builtins.int
     POINT_FIELD_NUMBER: _builtins.int
     AGENCY_FIELD_NUMBER: _builtins.int
-    EXPIRE_AFTER_FIELD_NUMBER: _builtins.int
+    UNEXPIRED_FIELD_NUMBER: _builtins.int
     INCLUDE_EXERCISES_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """At most this many, 1 to 1,000. Absent: 50."""
@@ -219,6 +219,8 @@ class ListWarningsRequest(_message.Message):
     """That reach this area, `areas/{code}`: by an area around it or within it, or by a shape."""
     agency: _builtins.str
     """Of this agency, `agencies/{agency}`."""
+    unexpired: _builtins.bool
+    """Those alone whose `expire_time` has not passed: of the cancelled ones those that a reader may still hold for true."""
     include_exercises: _builtins.bool
     """Exercises and tests, too. They are left out otherwise."""
     @_builtins.property
@@ -231,10 +233,6 @@ class ListWarningsRequest(_message.Message):
     def point(self) -> _point_pb2.Point:
         """That hold at this place: by an area that holds it, or by a shape."""
 
-    @_builtins.property
-    def expire_after(self) -> _timestamp_pb2.Timestamp:
-        """With an `expire_time` later than this."""
-
     def __init__(
         self,
         *,
@@ -244,12 +242,12 @@ class ListWarningsRequest(_message.Message):
         area: _builtins.str = ...,
         point: _point_pb2.Point | None = ...,
         agency: _builtins.str = ...,
-        expire_after: _timestamp_pb2.Timestamp | None = ...,
+        unexpired: _builtins.bool = ...,
         include_exercises: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_after", b"expire_after", "point", b"point"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["point", b"point"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "area", b"area", "expire_after", b"expire_after", "include_exercises", b"include_exercises", "page_size", b"page_size", "page_token", b"page_token", "point", b"point", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "area", b"area", "include_exercises", b"include_exercises", "page_size", b"page_size", "page_token", b"page_token", "point", b"point", "state", b"state", "unexpired", b"unexpired"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -272,8 +270,8 @@ class ListWarningsResponse(_message.Message):
 
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
-        """When anything last changed that everybody may read, by a message or by an expiry, whatever the filters. Absent where
-        there never was a warning.
+        """When anything last changed that everybody may read, by a message or because the time of one had passed, whatever the
+        filters. Absent where there never was a warning.
         """
 
     def __init__(

@@ -89,8 +89,8 @@ class Message(Info, Model):
     sender_name: Mapped[str]
     sent_time: Mapped[datetime]
     note: Mapped[str]
-    # Of the messages before it: their senders, and when they were sent, in seconds of the Unix epoch.
-    references: Mapped[list[tuple[str, int]]] = mapped_column(JSON)
+    # Of all messages up to this one: who sent them, when, in seconds of the Unix epoch, and their time zones.
+    messages: Mapped[list[tuple[str, int, str]]] = mapped_column(JSON)
 
 
 class Reached(Model):
@@ -123,7 +123,7 @@ class PublicWarning(Info, Model):
     sender_name: Mapped[str]
     sent_time: Mapped[datetime | None]
     note: Mapped[str]
-    references: Mapped[list[tuple[str, int]]] = mapped_column(JSON)
+    messages: Mapped[list[tuple[str, int, str]]] = mapped_column(JSON)
     # The box around the shapes, to find it by.
     south: Mapped[float | None]
     west: Mapped[float | None]
@@ -234,7 +234,7 @@ class PublicWarning(Info, Model):
 
     def copy_message(self) -> Message:
         """What was sent last, to be kept."""
-        same = (*INFO, "number", "type", "sender", "sender_name", "sent_time", "note", "references")
+        same = (*INFO, "number", "type", "sender", "sender_name", "sent_time", "note", "messages")
         return Message(warning=self.name, **{column: getattr(self, column) for column in same})
 
     def _require_open(self, etag: str, now: datetime) -> None:
@@ -260,13 +260,12 @@ class PublicWarning(Info, Model):
         return True
 
     def _send(self, type: MessageType, sender: Sender, now: datetime, note: str = "") -> None:  # noqa: A002  # the contract's word
-        if self.sent_time:
-            self.references = [*self.references, (self.sender, int(self.sent_time.timestamp()))]
         # CAP knows no fractions of seconds, and no message was sent before the one that it takes the place of.
         second = now.replace(microsecond=0)
-        self.sent_time = max(second, self.sent_time or second)
+        self.sent_time = sent_time = max(second, self.sent_time or second)
         self.number, self.type, self.note = self.number + 1, type, note
         self.sender, self.sender_name = sender
+        self.messages = [*self.messages, (self.sender, int(sent_time.timestamp()), self.time_zone)]
         self.state = _STATES[type]
         self.proposal = None
         self._changed(now)

@@ -55,7 +55,7 @@ def issue_warning(session: Session, change: WarningChange, status: int, info: Ma
         sender="",
         sender_name="",
         note="",
-        references=[],
+        messages=[],
         create_time=change.now,
         update_time=change.now,
         revision=0,

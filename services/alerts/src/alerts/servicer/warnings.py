@@ -18,7 +18,6 @@ from alerts.routing import Router
 from alerts.servicer.viewing import find_operator, find_viewer
 from alerts.store import warnings as store
 from alerts.wire import warnings as wire
-from alerts.wire.alerts import to_time
 from alerts.wire.warnings import ShownWarning
 from chassis import telemetry
 from chassis.clock import new_uuid, now
@@ -92,7 +91,7 @@ class WarningServicer(warning_service_pb2_grpc.WarningServiceServicer):
             areas=self._find_areas(request.area),
             place=self._find_place(request),
             agency=request.agency,
-            expire_after=to_time(request, "expire_after"),
+            unexpired=request.unexpired,
             exercises=request.include_exercises,
         )
 

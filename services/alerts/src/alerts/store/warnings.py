@@ -34,7 +34,7 @@ class Filters:
     areas: Collection[str] | None
     place: Place | None
     agency: str
-    expire_after: datetime | None
+    unexpired: bool
     exercises: bool
 
 
@@ -83,8 +83,8 @@ def list_warnings(session: Session, filters: Filters, now: datetime, before: str
     question = _all().where(_is_in(filters, now))
     if filters.agency:
         question = question.where(PublicWarning.agency == filters.agency)
-    if filters.expire_after:
-        question = question.where(PublicWarning.expire_time > filters.expire_after)
+    if filters.unexpired:
+        question = question.where(PublicWarning.expire_time > now)
     question = _narrow(question, filters.areas, exercises=filters.exercises)
     question = question.order_by(PublicWarning.name.desc())
     place = filters.place
@@ -98,7 +98,7 @@ def list_warnings(session: Session, filters: Filters, now: datetime, before: str
 def find_change_time(session: Session, now: datetime) -> datetime | None:
     """When anything last changed that everybody may read."""
     sent = session.scalar(select(func.max(PublicWarning.sent_time)))
-    passed = select(func.max(PublicWarning.expire_time)).where(PublicWarning.expire_time <= now, PublicWarning.state.in_(_IN_FORCE))
+    passed = select(func.max(PublicWarning.expire_time)).where(PublicWarning.expire_time <= now, PublicWarning.number > 0)
     return max(filter(None, (sent, session.scalar(passed))), default=None)
 
 

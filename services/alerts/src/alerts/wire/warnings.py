@@ -209,5 +209,6 @@ def _add_message(message: warning_pb2.Warning, said: PublicWarning | Message) ->
     sent.number, sent.type, sent.identifier = said.number, said.type, f"{uuid}.{said.number}"
     sent.sender, sent.sender_name, sent.note = said.sender, said.sender_name, said.note
     sent.sent_time.FromDatetime(said.sent_time)
-    for number, (sender, seconds) in enumerate(said.references, 1):
-        sent.references.add(sender=sender, identifier=f"{uuid}.{number}", sent_time=datetime.fromtimestamp(seconds, UTC))
+    for number, (sender, seconds, time_zone) in enumerate(said.messages[:-1], 1):
+        sent_time = datetime.fromtimestamp(seconds, UTC)
+        sent.references.add(sender=sender, identifier=f"{uuid}.{number}", sent_time=sent_time, time_zone=time_zone)
