@@ -75,6 +75,15 @@ def make_rows(request: alert_service_pb2.RaiseAlertRequest, name: str, at: Any) 
         "caller_update_time": at,
         "caller_revision": 1,
         "withheld": "{}",
+        "erase_time": None,
+        "conflict_agency": "",
+        "incident": "",
+        "cell": "888c107223fffff",
+        "merged_into": "",
+        "followed_state": 0,
+        "grouping": 0,
+        "doubts": "[]",
+        "history": None,
     }
     response = {"alert": name, "agency": alert["agency"], "part": 1, "state": 1, "operator": "", "claimant": "", "request_time": at}
     response |= {"accept_time": None, "end_time": None, "requester": "", "hand_over": False, "reason": "", "escalation": 0}

@@ -15,7 +15,7 @@ import chassis.database.operation
 import chassis.database.sqlite
 import chassis.server
 import chassis.tail
-from alerts.model.alerts import NewAlert
+from alerts.model.calls import NewAlert
 from alerts.model.tables import keys
 from alerts.operations import alerts as operations
 from alerts.servicer.alerts import AlertServicer

@@ -1,6 +1,6 @@
 """The event log: rows written in the transaction of the change, ids in commit order, read by cursor."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from sqlalchemy import (
     insert,
     select,
     text,
+    update,
 )
 from sqlalchemy.orm import Session
 
@@ -51,7 +52,7 @@ class EventLog:
     """`metadata` is the service's; its table `events` holds the log."""
 
     def __init__(self, metadata: MetaData) -> None:
-        table = Table(
+        table = self._table = Table(
             "events",
             metadata,
             Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
@@ -85,6 +86,14 @@ class EventLog:
                 # Held until COMMIT is visible: ids become visible in their order, so that `id > position` never skips.
                 _LOCK.execute(connection, {})
             self._insert.execute_many(connection, rows)
+
+    def redact(self, session: Session, resource: str, names: Collection[str]) -> None:
+        """Takes attributes out of what happened to a resource: what was personal after all."""
+        table = self._table
+        for row in session.execute(select(table.c.id, table.c.attributes).where(table.c.resource == resource)).all():
+            if not row.attributes.keys().isdisjoint(names):
+                kept = {name: value for name, value in row.attributes.items() if name not in names}
+                session.execute(update(table).where(table.c.id == row.id).values(attributes=kept))
 
     def position(self, session: Session) -> int:
         """Of the newest row; 0 when there is none."""

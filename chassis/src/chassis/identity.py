@@ -34,7 +34,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """`problem` says why a token that came along counts as absent: EXPIRED FOREIGN NOT_YET_VALID UNVERIFIABLE, or is empty."""
+    """`problem` says why a token that came along counts as absent: EXPIRED FOREIGN NOT_YET_VALID UNVERIFIABLE, or is empty.
+
+    Times are seconds of the Unix epoch; `sign_in_time` is when the person proved who they are (the claim `auth_time`), 0 where
+    the issuer does not say.
+    """
 
     user: str = ""
     roles: frozenset[Role.ValueType] = frozenset()
@@ -42,6 +46,7 @@ class Caller:
     name: str = ""
     expire_time: float = 0.0
     problem: str = ""
+    sign_in_time: float = 0.0
 
 
 NOBODY = Caller()
@@ -238,4 +243,7 @@ def _read_claims(claims: dict[str, Any]) -> Caller:
         roles |= {access_pb2.CITIZEN}
     if not agency:
         roles -= _OF_AN_AGENCY
-    return Caller(user, roles, agency, name, float(expire_time))
+    sign_in_time = claims.get("auth_time", 0)
+    if isinstance(sign_in_time, bool) or not isinstance(sign_in_time, int | float) or not math.isfinite(sign_in_time):
+        raise TypeError
+    return Caller(user, roles, agency, name, float(expire_time), sign_in_time=float(sign_in_time))

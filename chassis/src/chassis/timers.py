@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple, TypeVar
 
@@ -64,6 +64,10 @@ class Timers:
         session.execute(delete(self._table).where(self._table.c.resource == resource))
         if timers:
             self._add.execute_many(session.connection(), [timer._asdict() for timer in timers])
+
+    def cancel(self, session: Session, resources: Collection[str]) -> None:
+        """All that these resources have."""
+        session.execute(delete(self._table).where(self._table.c.resource.in_(resources)))
 
     async def run(self, database: Database, lock: Callable[[Session, str], S | None], fire: Callable[[Session, Timer, S], None]) -> None:
         """Until cancelled. In one transaction each: `lock` brings a timer's resource and keeps everybody else from changing it,

@@ -35,7 +35,7 @@ Step = Found[S] | SnapshotEnd | Change[S] | Heartbeat | EndReason
 
 
 class Watches(Generic[S]):
-    """The watches of one event log that show one kind of what its tail loads."""
+    """The watches of one kind of resource in an event log; the log's tail may load others, too."""
 
     def __init__(self, database: Database, log: EventLog, tail: Tail[Any], kind: type[S]) -> None:
         self._database, self._log, self._tail, self._kind = database, log, tail, kind
@@ -70,6 +70,6 @@ class Watches(Generic[S]):
             await self._database.read(lambda session: self._log.require_kept(session, position))
             yield cursor, Heartbeat()
         kind = self._kind
-        own: Callable[[Change[Any]], bool] = lambda change: isinstance(change.subject, kind) and wants(change)  # noqa: E731
-        async for reached, step in self._tail.follow(position, own, expire_time):
+        of_kind = self._tail.follow(position, lambda change: isinstance(change.subject, kind) and wants(change), expire_time)
+        async for reached, step in of_kind:
             yield wrap(question, str(reached)), step

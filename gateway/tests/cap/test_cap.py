@@ -113,7 +113,7 @@ def test_what_is_issued_is_a_document_and_an_entry_that_links_it(client: httpx.C
     entry = find_entry(client, issued)
     assert entry is not None
     assert (entry.title, entry.summary) == ("Banjir di Gambir", "Banjir: air naik.\nSudah 60 cm.")
-    assert entry.author == "Jakarta Siaga 112"
+    assert entry.author == "Jakarta Siaga 112, BPBD DKI Jakarta"
     assert [each.term for each in entry.tags] == ["Actual", "Alert"]
     (link,) = entry.links
     assert (link.rel, link.type, link.href) == ("alternate", "application/cap+xml", path_of(issued))

@@ -309,4 +309,4 @@ class TestWhatTheCallerIsShown:
         assert await list_types(caller, name) == ["AlertRaised"]
         for rpc in ("GetAlert", "ListAlertEvents", "CancelAlert"):
             assert (await refusal_of(people.dewi(rpc, name=name)))[:2] == ("NOT_FOUND", "ALERT_NOT_FOUND")
-        assert state(await people.sari("GetAlert", name=name)) == "RESOLVED"
+        assert state(await people.sari("GetAlert", name=name, reason="a complaint")) == "RESOLVED"

@@ -166,7 +166,7 @@ class TestTrackingAfterIt:
         await work_on(people, name)
         shown = await track(caller, name, -6.4)
         assert (state(shown), shown.location.point.latitude) == ("CANCELLED", -6.4)
-        seen = await people.sari("GetAlert", name=name)
+        seen = await people.sari("GetAlert", name=name, reason="a complaint")
         assert (state(seen), seen.location.point.latitude) == ("RESOLVED", -6.4)
 
     async def test_a_late_fix_does_not_move_it_back(self, people: People) -> None:
@@ -200,7 +200,7 @@ class TestTrackingAfterIt:
             alert.resolve(alert_pb2.Alert.HELPED, RINA, START)
         alert.require_trackable(last)
         alert.track(make_position(alert, last), last)
-        alert.tracked(last)
+        alert.touch(last, shown=True)
         assert wire.to_message(alert, View.CALLER).location.point.latitude == -6.2
         with pytest.raises(AlertClosed):
             alert.require_trackable(last + timedelta(microseconds=1))

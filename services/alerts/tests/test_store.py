@@ -24,7 +24,9 @@ from chassis.timers import Timer
 from siaga.alerts.v1 import alert_pb2
 
 FIRE, CRIME, VIOLENCE = alert_pb2.Alert.FIRE, alert_pb2.Alert.CRIME, alert_pb2.Alert.VIOLENCE
-ALL = Filters(states=[], kinds=[], areas=None, agency="", created_after=None, created_before=None, updated_after=None, drills=False)
+ALL = Filters(
+    states=[], kinds=[], areas=None, agency="", incident="", created_after=None, created_before=None, updated_after=None, drills=False
+)
 
 
 @pytest.fixture
@@ -182,6 +184,7 @@ async def test_filters_hold_together(database: Database) -> None:
         kinds=[FIRE],
         areas=["areas/a"],
         agency=ROOM,
+        incident="",
         created_after=after(hours=1),
         created_before=after(hours=2),
         updated_after=after(hours=1),

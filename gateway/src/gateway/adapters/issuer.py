@@ -76,6 +76,7 @@ class Issuer:
             "sub": person.person,
             "iat": now,
             "exp": now + TOKEN_SECONDS,
+            "auth_time": now,
             "name": person.name,
             "roles": person.roles,
         }

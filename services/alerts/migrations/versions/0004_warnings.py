@@ -6,7 +6,7 @@ from alembic import op
 from chassis.clock import UtcTime
 
 revision = "0004"
-down_revision = "0002"
+down_revision = "0008"
 
 
 def upgrade() -> None:

@@ -37,6 +37,11 @@ class OperatorRequired(Problem):
     text = "Say in `operator` which person acts."
 
 
+class IncidentNotFound(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.INCIDENT_NOT_FOUND)
+    text = "There is no such incident of your agency."
+
+
 class AgencyNotFound(Problem):
     reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.AGENCY_NOT_FOUND)
     text = "The directory knows no such agency."
@@ -107,6 +112,31 @@ class InvalidTransition(Problem):
 
     reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.INVALID_TRANSITION)
     text = "The unit cannot come to this from where it is."
+
+
+class WrongPin(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.WRONG_PIN)
+    text = "The old PIN is not right, or was tried too often."
+
+
+class SignInRequired(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.SIGN_IN_REQUIRED)
+    text = "Sign in anew, or give the old PIN."
+
+
+class PinsTooAlike(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.PINS_TOO_ALIKE)
+    text = "The PIN and the duress PIN must differ in at least two places."
+
+
+class ReasonRequired(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.REASON_REQUIRED)
+    text = "This alert is closed and restricted: say in `reason` why you read it."
+
+
+class AgencyInConflict(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.AGENCY_IN_CONFLICT)
+    text = "This agency must not know of the alert."
 
 
 class WarningNotFound(Problem):

@@ -8,8 +8,9 @@ from sqlalchemy.orm import Session
 
 from alerts.model.alerts import Alert
 from alerts.model.enums import Audience, Escalation, Kind, MessageType, State, Status
+from alerts.model.incidents import Incident
 from alerts.model.tables import log
-from alerts.model.units import Assignment
+from alerts.model.units import SHOWN_TO_CALLER, Assignment
 from alerts.model.warnings import PublicWarning
 
 # Cells of about 5 km², so that nobody can be found by one.
@@ -93,12 +94,16 @@ def alert_dispatched(session: Session, alert: Alert, operator: str, sent: Sequen
     log.append(session, "AlertDispatched", alert.name, alert.caller_audience, operator, units=[each.unit for each in sent])
 
 
-def assignment_updated(session: Session, alert: Alert, operator: str, assignment: Assignment) -> None:
-    """The caller learns that somebody is on the way or there, and no more of a crew's affairs."""
-    shown = assignment.status in {Status.EN_ROUTE, Status.ON_SCENE}
-    audience = alert.caller_audience if shown else Audience.RESPONDER
+def assignment_updated(session: Session, alert: Alert, operator: str, assignment: Assignment, *, again: bool) -> None:
+    """The same status again answers a call of the roll, which is no news to the caller."""
+    audience = alert.caller_audience if assignment.status in SHOWN_TO_CALLER and not again else Audience.RESPONDER
     status = Status(assignment.status).name
-    log.append(session, "AssignmentUpdated", alert.name, audience, operator, unit=assignment.unit, status=status)
+    log.append(session, "AssignmentUpdated", alert.name, audience, operator, units=[assignment.unit], status=status)
+
+
+def crew_changed(session: Session, alert: Alert, operator: str, assignment: Assignment) -> None:
+    """Other people see the alert from now on."""
+    log.append(session, "CrewChanged", alert.name, Audience.RESPONDER, operator, units=[assignment.unit])
 
 
 def alert_escalated(session: Session, alert: Alert, agency: str, called: Escalation) -> None:
@@ -113,9 +118,9 @@ def alert_overdue(session: Session, alert: Alert) -> None:
 def roll_called(session: Session, alert: Alert, assignment: Assignment, *, missed: bool) -> None:
     """The crew is asked whether all are well, or has not answered."""
     kind = "RollCallMissed" if missed else "RollCallDue"
-    log.append(session, kind, alert.name, Audience.RESPONDER, unit=assignment.unit, missed=assignment.missed_roll_calls)
+    log.append(session, kind, alert.name, Audience.RESPONDER, units=[assignment.unit], missed=assignment.missed_roll_calls)
     if missed and assignment.mayday:
-        log.append(session, "MaydayRaised", alert.name, Audience.RESPONDER, unit=assignment.unit)
+        log.append(session, "MaydayRaised", alert.name, Audience.RESPONDER, units=[assignment.unit])
 
 
 def alert_resolved(session: Session, alert: Alert, operator: str) -> None:
@@ -124,6 +129,55 @@ def alert_resolved(session: Session, alert: Alert, operator: str) -> None:
 
 def alert_cancelled(session: Session, alert: Alert) -> None:
     log.append(session, "AlertCancelled", alert.name, Audience.CALLER)
+
+
+def cancel_claimed(session: Session, alert: Alert) -> None:
+    """More is known of a cancel than before; what, stands in the alert alone."""
+    log.append(session, "CancelClaimed", alert.name, Audience.AGENCY)
+
+
+def alert_reopened(session: Session, alert: Alert) -> None:
+    log.append(session, "AlertReopened", alert.name, Audience.AGENCY)
+
+
+def alert_read(session: Session, alert: str, reader: str, note: str) -> None:
+    """A restricted one; `note` holds why, where somebody had to say."""
+    log.append(session, "AlertRead", alert, Audience.AGENCY, reader, note=note)
+
+
+def alert_erased(session: Session, alert: Alert) -> None:
+    log.append(session, "AlertErased", alert.name, Audience.CALLER)
+
+
+def alert_assessed(session: Session, alert: Alert) -> None:
+    """There is a reason to doubt it, or a history of its caller."""
+    log.append(session, "AlertAssessed", alert.name, Audience.AGENCY)
+
+
+def alert_merged(session: Session, alert: str, operator: str, incident: str) -> None:
+    log.append(session, "AlertMerged", alert, Audience.AGENCY, operator, incident=incident)
+
+
+def alert_unmerged(session: Session, alert: Alert, operator: str, incident: str) -> None:
+    log.append(session, "AlertUnmerged", alert.name, Audience.AGENCY, operator, incident=incident)
+
+
+def alert_followed(session: Session, alert: Alert, state: State, operator: str) -> None:
+    """What was done for the alert that stands for it: its caller sees each hop."""
+    match state:
+        case State.ACKNOWLEDGED:
+            alert_acknowledged(session, alert, operator, again=False)
+        case State.DISPATCHED:
+            alert_dispatched(session, alert, operator, [])
+        case State.ON_SCENE:
+            log.append(session, "AssignmentUpdated", alert.name, alert.caller_audience, operator, unit="", status=state.name)
+        case _:
+            alert_released(session, alert, operator)
+
+
+def incident_changed(session: Session, incident: Incident, event: str) -> None:
+    """`IncidentFormed`, `IncidentChanged` or `IncidentClosed`."""
+    log.append(session, event, incident.name, Audience.AGENCY)
 
 
 def warning_proposed(session: Session, warning: PublicWarning, operator: str) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -56,16 +56,22 @@ class Router:
             except _UNUSABLE:
                 _log.warning("%s cannot be read: SOS go to the default room until the directory answers", kept)
 
-    def route(self, latitude: float | None, longitude: float | None) -> Route:
-        """The room that takes every SOS of the place's area or the nearest one above it; else the default room."""
+    def route(self, latitude: float | None, longitude: float | None, avoid: str = "") -> Route:
+        """The room that takes every SOS of the place's area or the nearest one above it; else the default room. Instead of the
+        agency to `avoid`, the one above that.
+        """
         found = self._index.find(latitude, longitude) if latitude is not None and longitude is not None else None
         if found is None:
-            return self._default
-        area, within = found
-        agency = self._rooms.get(area)
-        if agency is None:
-            return Route(area, self._default.agency, Routing.DEFAULT)
-        return Route(area, agency, Routing.AREA if within else Routing.NEAREST)
+            route = self._default
+        else:
+            area, within = found
+            agency = self._rooms.get(area)
+            route = Route(area, agency, Routing.AREA if within else Routing.NEAREST) if agency else replace(self._default, area=area)
+        return replace(route, agency=self.find_above(avoid) or route.agency) if route.agency == avoid else route
+
+    def find_room(self, area: str) -> str:
+        """The one that takes every SOS of the area; the default room where no area is known, or it has none."""
+        return self._rooms.get(area) or self._default.agency
 
     @property
     def regions(self) -> Regions:
@@ -85,9 +91,12 @@ class Router:
     def find_policy(self, agency: str) -> Policy:
         return self._policies.get(agency, _USUAL)
 
-    def find_above(self, agency: str) -> str:
-        """Whom to call when the agency does not answer: the one above it, at last the city's room; empty for that one."""
-        return self._parents.get(agency) or (self._default.agency if agency != self._default.agency else "")
+    def find_above(self, agency: str, avoid: str = "") -> str:
+        """Whom to call when the agency does not answer: the one above it, at last the city's room; empty for that one. Never
+        the agency to `avoid`.
+        """
+        above = self._parents.get(agency) or (self._default.agency if agency != self._default.agency else "")
+        return self.find_above(above) if above and above == avoid else above
 
     async def run(self) -> None:
         """Until cancelled. An unchanged directory costs a call and nothing more."""

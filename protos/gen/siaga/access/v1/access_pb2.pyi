@@ -43,6 +43,8 @@ class _RoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Role.ValueType],
     """Reads statistics of the areas in the `areas` claim."""
     ADMIN: _Role.ValueType  # 7
     """Administers the platform's own data, such as the directory."""
+    SERVICE: _Role.ValueType  # 8
+    """Another service of the platform."""
 
 class Role(_Role, metaclass=_RoleEnumTypeWrapper):
     """Who a caller is, from the `roles` claim of the token; the claim spells them in lower case."""
@@ -63,6 +65,8 @@ OFFICIAL: Role.ValueType  # 6
 """Reads statistics of the areas in the `areas` claim."""
 ADMIN: Role.ValueType  # 7
 """Administers the platform's own data, such as the directory."""
+SERVICE: Role.ValueType  # 8
+"""Another service of the platform."""
 Global___Role: _TypeAlias = Role  # noqa: Y015
 
 @_typing.final

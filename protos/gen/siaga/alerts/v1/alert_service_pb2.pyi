@@ -65,6 +65,7 @@ class RaiseAlertRequest(_message.Message):
     SILENT_FIELD_NUMBER: _builtins.int
     DRILL_FIELD_NUMBER: _builtins.int
     EXTERNAL_IDS_FIELD_NUMBER: _builtins.int
+    CONFLICT_AGENCY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """A UUID made by the client, the same for every repetition, which has the `alert_token` of the first one, too, where
     that had any. Absent: the service makes one, and a repetition is a new alert.
@@ -90,6 +91,10 @@ class RaiseAlertRequest(_message.Message):
     """Nothing on the caller's side may show that help is coming."""
     drill: _builtins.bool
     """An exercise. Taken from dispatchers, supervisors, agencies' systems and administrators; ignored from others."""
+    conflict_agency: _builtins.str
+    """An agency that must not know of the alert, `agencies/{agency}`, because the danger comes from somebody there. The
+    alert goes to another one and is restricted.
+    """
     @_builtins.property
     def caller(self) -> _alert_pb2.Alert.Caller:
         """`display_name` and `callback_phone` of the caller; the other fields are output only."""
@@ -124,10 +129,11 @@ class RaiseAlertRequest(_message.Message):
         silent: _builtins.bool = ...,
         drill: _builtins.bool = ...,
         external_ids: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        conflict_agency: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "location", b"location", "target", b"target"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert_token", b"alert_token", "caller", b"caller", "channel", b"channel", "contact_preference", b"contact_preference", "drill", b"drill", "external_ids", b"external_ids", "kind", b"kind", "location", b"location", "note", b"note", "request_id", b"request_id", "silent", b"silent", "subject", b"subject", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert_token", b"alert_token", "caller", b"caller", "channel", b"channel", "conflict_agency", b"conflict_agency", "contact_preference", b"contact_preference", "drill", b"drill", "external_ids", b"external_ids", "kind", b"kind", "location", b"location", "note", b"note", "request_id", b"request_id", "silent", b"silent", "subject", b"subject", "target", b"target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -182,16 +188,20 @@ class GetAlertRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`alerts/{uuid}`."""
+    reason: _builtins.str
+    """Why a restricted alert that is closed is read, 1 to 500 characters; it stands in the timeline. For all others absent."""
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
+        reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -213,6 +223,7 @@ class ListAlertsRequest(_message.Message):
     CREATED_BEFORE_FIELD_NUMBER: _builtins.int
     UPDATED_AFTER_FIELD_NUMBER: _builtins.int
     INCLUDE_DRILLS_FIELD_NUMBER: _builtins.int
+    INCIDENT_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """At most this many, 1 to 1,000. Absent: 50."""
     page_token: _builtins.str
@@ -223,6 +234,8 @@ class ListAlertsRequest(_message.Message):
     """Led by this agency, `agencies/{agency}`."""
     include_drills: _builtins.bool
     """Exercises, too. They are left out otherwise."""
+    incident: _builtins.str
+    """Members of this incident, `incidents/{uuid}`. For the caller's side there are none."""
     @_builtins.property
     def state(self) -> _containers.RepeatedScalarFieldContainer[_alert_pb2.Alert.State.ValueType]:
         """In one of these states, as the reader is shown them."""
@@ -256,10 +269,11 @@ class ListAlertsRequest(_message.Message):
         created_before: _timestamp_pb2.Timestamp | None = ...,
         updated_after: _timestamp_pb2.Timestamp | None = ...,
         include_drills: _builtins.bool = ...,
+        incident: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created_after", b"created_after", "created_before", b"created_before", "updated_after", b"updated_after"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "area", b"area", "created_after", b"created_after", "created_before", b"created_before", "include_drills", b"include_drills", "kind", b"kind", "page_size", b"page_size", "page_token", b"page_token", "state", b"state", "updated_after", b"updated_after"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "area", b"area", "created_after", b"created_after", "created_before", b"created_before", "incident", b"incident", "include_drills", b"include_drills", "kind", b"kind", "page_size", b"page_size", "page_token", b"page_token", "state", b"state", "updated_after", b"updated_after"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -706,7 +720,9 @@ class CancelAlertRequest(_message.Message):
     request_id: _builtins.str
     """A UUID made by the client, the same for every repetition. Absent: a repetition is a new request."""
     pin: _builtins.str
-    """The caller's PIN. At most 64 characters. No caller has set one yet, so that every cancel is unverified."""
+    """The PIN or the duress PIN of the account that raised the alert. At most 64 characters. After five wrong ones within
+    an hour the right one counts as wrong, too; the duress PIN always counts.
+    """
     def __init__(
         self,
         *,
@@ -771,22 +787,26 @@ class ListAlertEventsRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`alerts/{uuid}`."""
     page_size: _builtins.int
     """At most this many, 1 to 1,000. Absent: 50."""
     page_token: _builtins.str
     """`next_page_token` of the page before. Absent: the first page."""
+    reason: _builtins.str
+    """As in GetAlertRequest."""
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "page_size", b"page_size", "page_token", b"page_token", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -898,68 +918,6 @@ class RecordContactRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    class _Means:
-        ValueType = _typing.NewType("ValueType", _builtins.int)
-        V: _TypeAlias = ValueType  # noqa: Y015
-
-    class _MeansEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[RecordContactRequest._Means.ValueType], _builtins.type):
-        DESCRIPTOR: _descriptor.EnumDescriptor
-        MEANS_UNSPECIFIED: RecordContactRequest._Means.ValueType  # 0
-        """Never sent."""
-        CALL: RecordContactRequest._Means.ValueType  # 1
-        """By telephone."""
-        TEXT: RecordContactRequest._Means.ValueType  # 2
-        """By text."""
-        VISIT: RecordContactRequest._Means.ValueType  # 3
-        """By somebody who went there."""
-
-    class Means(_Means, metaclass=_MeansEnumTypeWrapper):
-        """How the caller was to be reached."""
-
-    MEANS_UNSPECIFIED: RecordContactRequest.Means.ValueType  # 0
-    """Never sent."""
-    CALL: RecordContactRequest.Means.ValueType  # 1
-    """By telephone."""
-    TEXT: RecordContactRequest.Means.ValueType  # 2
-    """By text."""
-    VISIT: RecordContactRequest.Means.ValueType  # 3
-    """By somebody who went there."""
-
-    class _Result:
-        ValueType = _typing.NewType("ValueType", _builtins.int)
-        V: _TypeAlias = ValueType  # noqa: Y015
-
-    class _ResultEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[RecordContactRequest._Result.ValueType], _builtins.type):
-        DESCRIPTOR: _descriptor.EnumDescriptor
-        RESULT_UNSPECIFIED: RecordContactRequest._Result.ValueType  # 0
-        """Never sent."""
-        REACHED: RecordContactRequest._Result.ValueType  # 1
-        """The caller answered."""
-        NO_ANSWER: RecordContactRequest._Result.ValueType  # 2
-        """Nobody answered."""
-        BUSY: RecordContactRequest._Result.ValueType  # 3
-        """The line was busy."""
-        UNAVAILABLE: RecordContactRequest._Result.ValueType  # 4
-        """The number does not exist or is switched off."""
-        OTHER_PERSON: RecordContactRequest._Result.ValueType  # 5
-        """Somebody else answered."""
-
-    class Result(_Result, metaclass=_ResultEnumTypeWrapper):
-        """What came of it."""
-
-    RESULT_UNSPECIFIED: RecordContactRequest.Result.ValueType  # 0
-    """Never sent."""
-    REACHED: RecordContactRequest.Result.ValueType  # 1
-    """The caller answered."""
-    NO_ANSWER: RecordContactRequest.Result.ValueType  # 2
-    """Nobody answered."""
-    BUSY: RecordContactRequest.Result.ValueType  # 3
-    """The line was busy."""
-    UNAVAILABLE: RecordContactRequest.Result.ValueType  # 4
-    """The number does not exist or is switched off."""
-    OTHER_PERSON: RecordContactRequest.Result.ValueType  # 5
-    """Somebody else answered."""
-
     NAME_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     MEANS_FIELD_NUMBER: _builtins.int
@@ -970,9 +928,9 @@ class RecordContactRequest(_message.Message):
     """`alerts/{uuid}`."""
     request_id: _builtins.str
     """A UUID made by the client, the same for every repetition. Absent: a repetition is a new contact."""
-    means: Global___RecordContactRequest.Means.ValueType
+    means: _events_pb2.AlertEvent.Contact.Means.ValueType
     """How."""
-    result: Global___RecordContactRequest.Result.ValueType
+    result: _events_pb2.AlertEvent.Contact.Result.ValueType
     """What came of it."""
     text: _builtins.str
     """What was said. At most 4,000 characters."""
@@ -983,8 +941,8 @@ class RecordContactRequest(_message.Message):
         *,
         name: _builtins.str = ...,
         request_id: _builtins.str = ...,
-        means: Global___RecordContactRequest.Means.ValueType = ...,
-        result: Global___RecordContactRequest.Result.ValueType = ...,
+        means: _events_pb2.AlertEvent.Contact.Means.ValueType = ...,
+        result: _events_pb2.AlertEvent.Contact.Result.ValueType = ...,
         text: _builtins.str = ...,
         operator: _builtins.str = ...,
     ) -> None: ...
@@ -1102,22 +1060,26 @@ class ListMessagesRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`alerts/{uuid}`."""
     page_size: _builtins.int
     """At most this many, 1 to 1,000. Absent: 50."""
     page_token: _builtins.str
     """`next_page_token` of the page before. Absent: the first page."""
+    reason: _builtins.str
+    """As in GetAlertRequest."""
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "page_size", b"page_size", "page_token", b"page_token", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1577,3 +1539,317 @@ class WatchAssignmentsRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___WatchAssignmentsRequest: _TypeAlias = WatchAssignmentsRequest  # noqa: Y015
+
+@_typing.final
+class GetAlertViewRequest(_message.Message):
+    """Asks for what may be shown of an alert to those whom its caller chose."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`alerts/{uuid}`."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetAlertViewRequest: _TypeAlias = GetAlertViewRequest  # noqa: Y015
+
+@_typing.final
+class AlertView(_message.Message):
+    """What may be shown of an alert to those whom its caller chose."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    DISPLAY_NAME_FIELD_NUMBER: _builtins.int
+    LOCATION_FIELD_NUMBER: _builtins.int
+    TARGET_FIELD_NUMBER: _builtins.int
+    DRILL_FIELD_NUMBER: _builtins.int
+    SILENT_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    ACKNOWLEDGE_TIME_FIELD_NUMBER: _builtins.int
+    DISPATCH_TIME_FIELD_NUMBER: _builtins.int
+    ARRIVE_TIME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`alerts/{uuid}`."""
+    kind: _alert_pb2.Alert.Kind.ValueType
+    """What help is needed for."""
+    state: _alert_pb2.Alert.State.ValueType
+    """How far the help has come, as the caller is shown it."""
+    display_name: _builtins.str
+    """How the caller wishes to be addressed."""
+    drill: _builtins.bool
+    """An exercise: no emergency."""
+    silent: _builtins.bool
+    """Nothing on the caller's side may show that help is coming."""
+    @_builtins.property
+    def location(self) -> _alert_pb2.Alert.Location:
+        """Where the caller is. Absent when unknown."""
+
+    @_builtins.property
+    def target(self) -> _alert_pb2.Alert.Target:
+        """Where help is needed, when that is elsewhere."""
+
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was raised."""
+
+    @_builtins.property
+    def acknowledge_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was first acknowledged."""
+
+    @_builtins.property
+    def dispatch_time(self) -> _timestamp_pb2.Timestamp:
+        """When the first unit was sent."""
+
+    @_builtins.property
+    def arrive_time(self) -> _timestamp_pb2.Timestamp:
+        """When the first unit arrived."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        kind: _alert_pb2.Alert.Kind.ValueType = ...,
+        state: _alert_pb2.Alert.State.ValueType = ...,
+        display_name: _builtins.str = ...,
+        location: _alert_pb2.Alert.Location | None = ...,
+        target: _alert_pb2.Alert.Target | None = ...,
+        drill: _builtins.bool = ...,
+        silent: _builtins.bool = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        acknowledge_time: _timestamp_pb2.Timestamp | None = ...,
+        dispatch_time: _timestamp_pb2.Timestamp | None = ...,
+        arrive_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acknowledge_time", b"acknowledge_time", "arrive_time", b"arrive_time", "create_time", b"create_time", "dispatch_time", b"dispatch_time", "location", b"location", "target", b"target"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledge_time", b"acknowledge_time", "arrive_time", b"arrive_time", "create_time", b"create_time", "dispatch_time", b"dispatch_time", "display_name", b"display_name", "drill", b"drill", "kind", b"kind", "location", b"location", "name", b"name", "silent", b"silent", "state", b"state", "target", b"target"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AlertView: _TypeAlias = AlertView  # noqa: Y015
+
+@_typing.final
+class SetPinsRequest(_message.Message):
+    """Sets PINs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PIN_FIELD_NUMBER: _builtins.int
+    DURESS_PIN_FIELD_NUMBER: _builtins.int
+    OLD_PIN_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """A UUID made by the client, the same for every repetition. Absent: a repetition is a new request."""
+    pin: _builtins.str
+    """Calls an alert off. 4 to 64 characters."""
+    duress_pin: _builtins.str
+    """Seems to call an alert off, and tells the agency that the caller is under threat. 4 to 64 characters, other than the
+    PIN in at least two places, so that nobody types it by mistake.
+    """
+    old_pin: _builtins.str
+    """The PIN in force. Absent: the caller has signed in within the last five minutes."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        pin: _builtins.str = ...,
+        duress_pin: _builtins.str = ...,
+        old_pin: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["duress_pin", b"duress_pin", "old_pin", b"old_pin", "pin", b"pin", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetPinsRequest: _TypeAlias = SetPinsRequest  # noqa: Y015
+
+@_typing.final
+class SetPinsResponse(_message.Message):
+    """The PINs were set. It is the same whether or not they are in force yet: an alert that is open may be one that the
+    caller was made to call off.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetPinsResponse: _TypeAlias = SetPinsResponse  # noqa: Y015
+
+@_typing.final
+class EraseAlertRequest(_message.Message):
+    """Erases what an alert says of its caller."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`alerts/{uuid}`."""
+    request_id: _builtins.str
+    """A UUID made by the client, the same for every repetition. Absent: a repetition is a new request."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EraseAlertRequest: _TypeAlias = EraseAlertRequest  # noqa: Y015
+
+@_typing.final
+class ExportMyAlertsRequest(_message.Message):
+    """Asks for a page of all that is kept of a caller."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """At most this many alerts, 1 to 1,000. Absent: 50."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before. Absent: the first page."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportMyAlertsRequest: _TypeAlias = ExportMyAlertsRequest  # noqa: Y015
+
+@_typing.final
+class ExportMyAlertsResponse(_message.Message):
+    """A page of all that is kept of a caller."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Record(_message.Message):
+        """One alert with what belongs to it."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        ALERT_FIELD_NUMBER: _builtins.int
+        EVENTS_FIELD_NUMBER: _builtins.int
+        MESSAGES_FIELD_NUMBER: _builtins.int
+        LOCATIONS_FIELD_NUMBER: _builtins.int
+        @_builtins.property
+        def alert(self) -> _alert_pb2.Alert:
+            """The alert."""
+
+        @_builtins.property
+        def events(self) -> _containers.RepeatedCompositeFieldContainer[_events_pb2.AlertEvent]:
+            """Its timeline, the oldest first, as far as the caller is shown it."""
+
+        @_builtins.property
+        def messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___AlertMessage]:
+            """The texts between the caller and the agency's side, the oldest first."""
+
+        @_builtins.property
+        def locations(self) -> _containers.RepeatedCompositeFieldContainer[_alert_pb2.Alert.Location]:
+            """Where the caller was, the oldest first, the present position excepted."""
+
+        def __init__(
+            self,
+            *,
+            alert: _alert_pb2.Alert | None = ...,
+            events: _abc.Iterable[_events_pb2.AlertEvent] | None = ...,
+            messages: _abc.Iterable[Global___AlertMessage] | None = ...,
+            locations: _abc.Iterable[_alert_pb2.Alert.Location] | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["alert", b"alert"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["alert", b"alert", "events", b"events", "locations", b"locations", "messages", b"messages"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    ALERTS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Asks for the next page; empty on the last one."""
+    @_builtins.property
+    def alerts(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExportMyAlertsResponse.Record]:
+        """The oldest first."""
+
+    def __init__(
+        self,
+        *,
+        alerts: _abc.Iterable[Global___ExportMyAlertsResponse.Record] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alerts", b"alerts", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportMyAlertsResponse: _TypeAlias = ExportMyAlertsResponse  # noqa: Y015
+
+@_typing.final
+class EraseMyAlertsRequest(_message.Message):
+    """Erases all alerts of a caller."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """A UUID made by the client, the same for every repetition. Absent: a repetition is a new request."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EraseMyAlertsRequest: _TypeAlias = EraseMyAlertsRequest  # noqa: Y015
+
+@_typing.final
+class EraseMyAlertsResponse(_message.Message):
+    """They are erased, or will be within an hour of their end."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EraseMyAlertsResponse: _TypeAlias = EraseMyAlertsResponse  # noqa: Y015

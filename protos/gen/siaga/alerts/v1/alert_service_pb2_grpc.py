@@ -165,6 +165,31 @@ class AlertServiceStub:
                 request_serializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.WatchAssignmentsRequest.SerializeToString,
                 response_deserializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.WatchAlertsResponse.FromString,
                 _registered_method=True)
+        self.GetAlertView = channel.unary_unary(
+                '/siaga.alerts.v1.AlertService/GetAlertView',
+                request_serializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.GetAlertViewRequest.SerializeToString,
+                response_deserializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.AlertView.FromString,
+                _registered_method=True)
+        self.SetPins = channel.unary_unary(
+                '/siaga.alerts.v1.AlertService/SetPins',
+                request_serializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.SetPinsRequest.SerializeToString,
+                response_deserializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.SetPinsResponse.FromString,
+                _registered_method=True)
+        self.EraseAlert = channel.unary_unary(
+                '/siaga.alerts.v1.AlertService/EraseAlert',
+                request_serializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.EraseAlertRequest.SerializeToString,
+                response_deserializer=siaga_dot_alerts_dot_v1_dot_alert__pb2.Alert.FromString,
+                _registered_method=True)
+        self.ExportMyAlerts = channel.unary_unary(
+                '/siaga.alerts.v1.AlertService/ExportMyAlerts',
+                request_serializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.ExportMyAlertsRequest.SerializeToString,
+                response_deserializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.ExportMyAlertsResponse.FromString,
+                _registered_method=True)
+        self.EraseMyAlerts = channel.unary_unary(
+                '/siaga.alerts.v1.AlertService/EraseMyAlerts',
+                request_serializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.EraseMyAlertsRequest.SerializeToString,
+                response_deserializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.EraseMyAlertsResponse.FromString,
+                _registered_method=True)
 
 
 class AlertServiceServicer:
@@ -190,9 +215,10 @@ class AlertServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetAlert(self, request, context):
-        """Returns an alert to its caller's side or to an agency that has a part in it.
+        """Returns an alert to its caller's side or to an agency that has a part in it. Whoever of an agency reads a restricted
+        alert leaves an entry in its timeline, `AlertRead`; once it is closed they say why they read it.
 
-        Errors: `ALERT_NOT_FOUND`.
+        Errors: `ALERT_NOT_FOUND`, `REASON_REQUIRED`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -241,16 +267,18 @@ class AlertServiceServicer:
         """Says that the alert is on an attended screen of the agency (`deliver_time`). It is not an answer yet. The first
         one counts; a later one changes nothing.
 
-        Errors: `ALERT_NOT_FOUND`, `OPERATOR_REQUIRED`.
+        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT` where the agency has refused the alert or given it away, `OPERATOR_REQUIRED`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def AcknowledgeAlert(self, request, context):
-        """Takes the alert. The first one wins; whoever comes later is told who has it.
+        """Takes the alert. The first one wins; whoever comes later is told who has it. What nobody holds, any agency with a
+        part in it may take, and leads from then on.
 
-        Errors: `ALERT_NOT_FOUND`, `ALREADY_ACKNOWLEDGED`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+        Errors: `ALERT_NOT_FOUND`, `ALREADY_ACKNOWLEDGED`, `NOT_CLAIMANT` where the agency has refused the alert or given it
+        away, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -278,8 +306,9 @@ class AlertServiceServicer:
 
     def CancelAlert(self, request, context):
         """Calls the alert off. The caller's side shows CANCELLED from now on. Whoever holds the phone may not be the
-        caller: without the right PIN the agency keeps the alert open, with `cancel_claim`, until it resolves it.
-        Cancelling again changes nothing. For whoever sees the alert without being its caller it is ACCESS_DENIED.
+        caller: without the right PIN the agency keeps the alert open, with `cancel_claim`, until it resolves it. So it does
+        with a silent alert, with VIOLENCE, and with the duress PIN, of which nothing shows on the caller's side.
+        Cancelling again changes nothing for the caller's side; a better PIN counts for the agency. For whoever sees the alert without being its caller it is ACCESS_DENIED.
 
         Errors: `ALERT_NOT_FOUND`, `ALERT_CLOSED`, `ACCESS_DENIED`.
         """
@@ -298,18 +327,21 @@ class AlertServiceServicer:
 
     def ListAlertEvents(self, request, context):
         """Lists the timeline of an alert, the oldest entry first, as far as this reader is shown it. A restricted alert's is
-        for its claimant and the agency's supervisors.
+        for its claimant, the agency's supervisors and the crews at work for it.
 
-        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `INVALID_PAGE_TOKEN`.
+        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `REASON_REQUIRED`, `INVALID_PAGE_TOKEN`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def AssignAlert(self, request, context):
-        """Gives the alert to somebody of the agency, whoever holds it now. By a supervisor.
+        """Gives the agency's part in the alert to somebody of the agency, whoever of it holds that now. What nobody holds, the
+        agency leads from then on. By a supervisor.
 
-        Errors: `ALERT_NOT_FOUND`, `ALERT_CLOSED`.
+        Errors: `ALERT_NOT_FOUND`, `ALREADY_ACKNOWLEDGED` where another agency holds the alert and this one has taken no part
+        in it (an agency that was asked answers by RespondToRequest first), `NOT_CLAIMANT` where it has refused it or given it
+        away, `ALERT_CLOSED`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -317,8 +349,8 @@ class AlertServiceServicer:
 
     def UpdateAlert(self, request, context):
         """Changes what is known of the alert: what help is needed, where, and how to reach the caller. Where that makes
-        another agency responsible, it is routed anew: an alert that nobody holds goes there at once, one that somebody
-        holds is offered for hand-over. By the one who holds it or a supervisor; while nobody does, by anybody of the lead.
+        another agency responsible than before, it is routed anew: an alert that nobody holds goes there at once, one that
+        somebody holds is offered for hand-over. By the one who holds it or a supervisor; while nobody does, by anybody of the lead.
 
         Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `ALERT_CHANGED`, `OPERATOR_REQUIRED`.
         """
@@ -348,7 +380,7 @@ class AlertServiceServicer:
     def ListMessages(self, request, context):
         """Lists the texts between the caller and the agency's side, the oldest first.
 
-        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `INVALID_PAGE_TOKEN`.
+        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `REASON_REQUIRED`, `INVALID_PAGE_TOKEN`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -358,7 +390,8 @@ class AlertServiceServicer:
         """Asks another agency to help. Whoever asks stays responsible; the other one's clocks run until it answers. By the
         one who holds the alert, or a supervisor. Asking an agency that has been asked, or helps, changes nothing.
 
-        Errors: `ALERT_NOT_FOUND`, `AGENCY_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+        Errors: `ALERT_NOT_FOUND`, `AGENCY_NOT_FOUND`, `AGENCY_IN_CONFLICT`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`,
+        `OPERATOR_REQUIRED`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -366,9 +399,12 @@ class AlertServiceServicer:
 
     def RespondToRequest(self, request, context):
         """Answers another agency's request: accepts it for the operator, or refuses it with a reason. A refusal goes back to
-        whoever asked and ends nothing. Accepting a hand-over makes the agency the lead.
+        whoever asked and ends nothing; it is taken once the agency has no unit at work for the alert. Accepting a hand-over
+        makes the agency the lead, and whoever else was asked to lead is asked to help. Where the agency helps already, whoever
+        holds its part answers, or a supervisor.
 
-        Errors: `ALERT_NOT_FOUND`, `NOT_REQUESTED`, `ALREADY_ACKNOWLEDGED`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+        Errors: `ALERT_NOT_FOUND`, `NOT_REQUESTED`, `ALREADY_ACKNOWLEDGED`, `NOT_CLAIMANT`, `UNIT_BUSY` with the unit in
+        `metadata["unit"]`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -376,9 +412,11 @@ class AlertServiceServicer:
 
     def HandOverAlert(self, request, context):
         """Asks another agency to lead. The lead stays responsible, its clocks running, until the other one accepts by
-        RespondToRequest; then its own part is released. By the lead's holder or supervisor.
+        RespondToRequest; then its own part is released, unless its units are at work for the alert: it goes on with them
+        as support. By the lead's holder or supervisor.
 
-        Errors: `ALERT_NOT_FOUND`, `AGENCY_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+        Errors: `ALERT_NOT_FOUND`, `AGENCY_NOT_FOUND`, `AGENCY_IN_CONFLICT`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`,
+        `OPERATOR_REQUIRED`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -408,7 +446,8 @@ class AlertServiceServicer:
 
     def UpdateAssignment(self, request, context):
         """Says how far a unit has come. By its crew, or whoever answers for its agency. The same status again changes
-        nothing, except that it answers a call of the roll.
+        nothing, except that it answers a call of the roll. A crew whose work ends with it is shown no more in the reply
+        than that the alert exists.
 
         Errors: `ALERT_NOT_FOUND`, `UNIT_NOT_FOUND`, `INVALID_TRANSITION`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
         """
@@ -418,9 +457,63 @@ class AlertServiceServicer:
 
     def WatchAssignments(self, request, context):
         """Follows what a unit is sent to: first the alert that it is at work for, then `snapshot_end`, then every change; an
-        alert has `left` when the unit's work for it has ended. For its crew, and whoever answers for its agency.
+        alert has `left` when the unit's work for it has ended. For its crew, and whoever answers for its agency; the watch of
+        somebody who is relieved ends with `UNIT_NOT_FOUND`.
 
         Errors: `UNIT_NOT_FOUND`, `INVALID_CURSOR`, `CURSOR_EXPIRED`, `OVERLOADED`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetAlertView(self, request, context):
+        """Returns what may be shown of an alert to those whom its caller chose to be told, through the service that told them:
+        who is in danger, where, and that help is on its way; no note, no telephone number, nothing of the agency's work.
+        It ends when the alert is closed or called off for the caller's side.
+
+        Errors: `ALERT_NOT_FOUND`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetPins(self, request, context):
+        """Sets the caller's PIN, which calls an alert off, and their duress PIN, which only seems to. Both take effect as soon
+        as no alert of this caller is open. Whoever sets them knows the PIN in force or has signed in within the last five
+        minutes (the token's `auth_time`).
+
+        Errors: `WRONG_PIN`, `SIGN_IN_REQUIRED`, `PINS_TOO_ALIKE`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EraseAlert(self, request, context):
+        """Erases what an alert says of its caller: who, where, what they wrote and were written, what was noted of them. It
+        goes within an hour of the alert's end, and is shown to the caller's side no more from now on; that there was an
+        alert of its kind, in its area, at its time and with its outcome stays. For whoever sees the alert without being its
+        caller it is ACCESS_DENIED.
+
+        Errors: `ALERT_NOT_FOUND`, `ACCESS_DENIED`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportMyAlerts(self, request, context):
+        """Returns all that is kept of the signed-in caller's alerts, silent ones excepted: each as its caller is shown it, with
+        its timeline and its messages. The oldest first.
+
+        Errors: `INVALID_PAGE_TOKEN`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EraseMyAlerts(self, request, context):
+        """Erases all alerts of the signed-in caller, as EraseAlert does, and their PINs.
+
+        Errors: none of its own.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -553,6 +646,31 @@ def add_AlertServiceServicer_to_server(servicer, server):
                     servicer.WatchAssignments,
                     request_deserializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.WatchAssignmentsRequest.FromString,
                     response_serializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.WatchAlertsResponse.SerializeToString,
+            ),
+            'GetAlertView': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAlertView,
+                    request_deserializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.GetAlertViewRequest.FromString,
+                    response_serializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.AlertView.SerializeToString,
+            ),
+            'SetPins': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetPins,
+                    request_deserializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.SetPinsRequest.FromString,
+                    response_serializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.SetPinsResponse.SerializeToString,
+            ),
+            'EraseAlert': grpc.unary_unary_rpc_method_handler(
+                    servicer.EraseAlert,
+                    request_deserializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.EraseAlertRequest.FromString,
+                    response_serializer=siaga_dot_alerts_dot_v1_dot_alert__pb2.Alert.SerializeToString,
+            ),
+            'ExportMyAlerts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExportMyAlerts,
+                    request_deserializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.ExportMyAlertsRequest.FromString,
+                    response_serializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.ExportMyAlertsResponse.SerializeToString,
+            ),
+            'EraseMyAlerts': grpc.unary_unary_rpc_method_handler(
+                    servicer.EraseMyAlerts,
+                    request_deserializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.EraseMyAlertsRequest.FromString,
+                    response_serializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.EraseMyAlertsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1235,6 +1353,141 @@ class AlertService:
             '/siaga.alerts.v1.AlertService/WatchAssignments',
             siaga_dot_alerts_dot_v1_dot_alert__service__pb2.WatchAssignmentsRequest.SerializeToString,
             siaga_dot_alerts_dot_v1_dot_alert__service__pb2.WatchAlertsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetAlertView(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/siaga.alerts.v1.AlertService/GetAlertView',
+            siaga_dot_alerts_dot_v1_dot_alert__service__pb2.GetAlertViewRequest.SerializeToString,
+            siaga_dot_alerts_dot_v1_dot_alert__service__pb2.AlertView.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetPins(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/siaga.alerts.v1.AlertService/SetPins',
+            siaga_dot_alerts_dot_v1_dot_alert__service__pb2.SetPinsRequest.SerializeToString,
+            siaga_dot_alerts_dot_v1_dot_alert__service__pb2.SetPinsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EraseAlert(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/siaga.alerts.v1.AlertService/EraseAlert',
+            siaga_dot_alerts_dot_v1_dot_alert__service__pb2.EraseAlertRequest.SerializeToString,
+            siaga_dot_alerts_dot_v1_dot_alert__pb2.Alert.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportMyAlerts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/siaga.alerts.v1.AlertService/ExportMyAlerts',
+            siaga_dot_alerts_dot_v1_dot_alert__service__pb2.ExportMyAlertsRequest.SerializeToString,
+            siaga_dot_alerts_dot_v1_dot_alert__service__pb2.ExportMyAlertsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EraseMyAlerts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/siaga.alerts.v1.AlertService/EraseMyAlerts',
+            siaga_dot_alerts_dot_v1_dot_alert__service__pb2.EraseMyAlertsRequest.SerializeToString,
+            siaga_dot_alerts_dot_v1_dot_alert__service__pb2.EraseMyAlertsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -50,9 +50,10 @@ class AlertServiceStub:
     Errors: `UNREADABLE_REQUEST`, `REQUEST_TOO_LARGE`, `SERVICE_UNAVAILABLE`, each with `metadata["dial"]`.
     """
     GetAlert: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.GetAlertRequest, _alert_pb2.Alert]
-    """Returns an alert to its caller's side or to an agency that has a part in it.
+    """Returns an alert to its caller's side or to an agency that has a part in it. Whoever of an agency reads a restricted
+    alert leaves an entry in its timeline, `AlertRead`; once it is closed they say why they read it.
 
-    Errors: `ALERT_NOT_FOUND`.
+    Errors: `ALERT_NOT_FOUND`, `REASON_REQUIRED`.
     """
     ListAlerts: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.ListAlertsRequest, _alert_service_pb2.ListAlertsResponse]
     """Lists alerts, the newest first: an agency's own to its people and systems, to everybody else those that they
@@ -81,12 +82,14 @@ class AlertServiceStub:
     """Says that the alert is on an attended screen of the agency (`deliver_time`). It is not an answer yet. The first
     one counts; a later one changes nothing.
 
-    Errors: `ALERT_NOT_FOUND`, `OPERATOR_REQUIRED`.
+    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT` where the agency has refused the alert or given it away, `OPERATOR_REQUIRED`.
     """
     AcknowledgeAlert: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.AcknowledgeAlertRequest, _alert_pb2.Alert]
-    """Takes the alert. The first one wins; whoever comes later is told who has it.
+    """Takes the alert. The first one wins; whoever comes later is told who has it. What nobody holds, any agency with a
+    part in it may take, and leads from then on.
 
-    Errors: `ALERT_NOT_FOUND`, `ALREADY_ACKNOWLEDGED`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+    Errors: `ALERT_NOT_FOUND`, `ALREADY_ACKNOWLEDGED`, `NOT_CLAIMANT` where the agency has refused the alert or given it
+    away, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
     """
     ReleaseAlert: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.ReleaseAlertRequest, _alert_pb2.Alert]
     """Gives the alert back to the agency's room. By the one who holds it, or a supervisor; an agency's system holds it for
@@ -102,8 +105,9 @@ class AlertServiceStub:
     """
     CancelAlert: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.CancelAlertRequest, _alert_pb2.Alert]
     """Calls the alert off. The caller's side shows CANCELLED from now on. Whoever holds the phone may not be the
-    caller: without the right PIN the agency keeps the alert open, with `cancel_claim`, until it resolves it.
-    Cancelling again changes nothing. For whoever sees the alert without being its caller it is ACCESS_DENIED.
+    caller: without the right PIN the agency keeps the alert open, with `cancel_claim`, until it resolves it. So it does
+    with a silent alert, with VIOLENCE, and with the duress PIN, of which nothing shows on the caller's side.
+    Cancelling again changes nothing for the caller's side; a better PIN counts for the agency. For whoever sees the alert without being its caller it is ACCESS_DENIED.
 
     Errors: `ALERT_NOT_FOUND`, `ALERT_CLOSED`, `ACCESS_DENIED`.
     """
@@ -114,19 +118,22 @@ class AlertServiceStub:
     """
     ListAlertEvents: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.ListAlertEventsRequest, _alert_service_pb2.ListAlertEventsResponse]
     """Lists the timeline of an alert, the oldest entry first, as far as this reader is shown it. A restricted alert's is
-    for its claimant and the agency's supervisors.
+    for its claimant, the agency's supervisors and the crews at work for it.
 
-    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `INVALID_PAGE_TOKEN`.
+    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `REASON_REQUIRED`, `INVALID_PAGE_TOKEN`.
     """
     AssignAlert: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.AssignAlertRequest, _alert_pb2.Alert]
-    """Gives the alert to somebody of the agency, whoever holds it now. By a supervisor.
+    """Gives the agency's part in the alert to somebody of the agency, whoever of it holds that now. What nobody holds, the
+    agency leads from then on. By a supervisor.
 
-    Errors: `ALERT_NOT_FOUND`, `ALERT_CLOSED`.
+    Errors: `ALERT_NOT_FOUND`, `ALREADY_ACKNOWLEDGED` where another agency holds the alert and this one has taken no part
+    in it (an agency that was asked answers by RespondToRequest first), `NOT_CLAIMANT` where it has refused it or given it
+    away, `ALERT_CLOSED`.
     """
     UpdateAlert: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.UpdateAlertRequest, _alert_pb2.Alert]
     """Changes what is known of the alert: what help is needed, where, and how to reach the caller. Where that makes
-    another agency responsible, it is routed anew: an alert that nobody holds goes there at once, one that somebody
-    holds is offered for hand-over. By the one who holds it or a supervisor; while nobody does, by anybody of the lead.
+    another agency responsible than before, it is routed anew: an alert that nobody holds goes there at once, one that
+    somebody holds is offered for hand-over. By the one who holds it or a supervisor; while nobody does, by anybody of the lead.
 
     Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `ALERT_CHANGED`, `OPERATOR_REQUIRED`.
     """
@@ -144,25 +151,31 @@ class AlertServiceStub:
     ListMessages: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.ListMessagesRequest, _alert_service_pb2.ListMessagesResponse]
     """Lists the texts between the caller and the agency's side, the oldest first.
 
-    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `INVALID_PAGE_TOKEN`.
+    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `REASON_REQUIRED`, `INVALID_PAGE_TOKEN`.
     """
     RequestAgency: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.RequestAgencyRequest, _alert_pb2.Alert]
     """Asks another agency to help. Whoever asks stays responsible; the other one's clocks run until it answers. By the
     one who holds the alert, or a supervisor. Asking an agency that has been asked, or helps, changes nothing.
 
-    Errors: `ALERT_NOT_FOUND`, `AGENCY_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+    Errors: `ALERT_NOT_FOUND`, `AGENCY_NOT_FOUND`, `AGENCY_IN_CONFLICT`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`,
+    `OPERATOR_REQUIRED`.
     """
     RespondToRequest: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.RespondToRequestRequest, _alert_pb2.Alert]
     """Answers another agency's request: accepts it for the operator, or refuses it with a reason. A refusal goes back to
-    whoever asked and ends nothing. Accepting a hand-over makes the agency the lead.
+    whoever asked and ends nothing; it is taken once the agency has no unit at work for the alert. Accepting a hand-over
+    makes the agency the lead, and whoever else was asked to lead is asked to help. Where the agency helps already, whoever
+    holds its part answers, or a supervisor.
 
-    Errors: `ALERT_NOT_FOUND`, `NOT_REQUESTED`, `ALREADY_ACKNOWLEDGED`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+    Errors: `ALERT_NOT_FOUND`, `NOT_REQUESTED`, `ALREADY_ACKNOWLEDGED`, `NOT_CLAIMANT`, `UNIT_BUSY` with the unit in
+    `metadata["unit"]`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
     """
     HandOverAlert: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.HandOverAlertRequest, _alert_pb2.Alert]
     """Asks another agency to lead. The lead stays responsible, its clocks running, until the other one accepts by
-    RespondToRequest; then its own part is released. By the lead's holder or supervisor.
+    RespondToRequest; then its own part is released, unless its units are at work for the alert: it goes on with them
+    as support. By the lead's holder or supervisor.
 
-    Errors: `ALERT_NOT_FOUND`, `AGENCY_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+    Errors: `ALERT_NOT_FOUND`, `AGENCY_NOT_FOUND`, `AGENCY_IN_CONFLICT`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`,
+    `OPERATOR_REQUIRED`.
     """
     RecommendUnits: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.RecommendUnitsRequest, _alert_service_pb2.RecommendUnitsResponse]
     """Ranks the agency's units for this alert, the best first, each with what speaks for and against it; and says what is
@@ -180,15 +193,50 @@ class AlertServiceStub:
     """
     UpdateAssignment: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.UpdateAssignmentRequest, _alert_pb2.Alert]
     """Says how far a unit has come. By its crew, or whoever answers for its agency. The same status again changes
-    nothing, except that it answers a call of the roll.
+    nothing, except that it answers a call of the roll. A crew whose work ends with it is shown no more in the reply
+    than that the alert exists.
 
     Errors: `ALERT_NOT_FOUND`, `UNIT_NOT_FOUND`, `INVALID_TRANSITION`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
     """
     WatchAssignments: _grpc.UnaryStreamMultiCallable[_alert_service_pb2.WatchAssignmentsRequest, _alert_service_pb2.WatchAlertsResponse]
     """Follows what a unit is sent to: first the alert that it is at work for, then `snapshot_end`, then every change; an
-    alert has `left` when the unit's work for it has ended. For its crew, and whoever answers for its agency.
+    alert has `left` when the unit's work for it has ended. For its crew, and whoever answers for its agency; the watch of
+    somebody who is relieved ends with `UNIT_NOT_FOUND`.
 
     Errors: `UNIT_NOT_FOUND`, `INVALID_CURSOR`, `CURSOR_EXPIRED`, `OVERLOADED`.
+    """
+    GetAlertView: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.GetAlertViewRequest, _alert_service_pb2.AlertView]
+    """Returns what may be shown of an alert to those whom its caller chose to be told, through the service that told them:
+    who is in danger, where, and that help is on its way; no note, no telephone number, nothing of the agency's work.
+    It ends when the alert is closed or called off for the caller's side.
+
+    Errors: `ALERT_NOT_FOUND`.
+    """
+    SetPins: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.SetPinsRequest, _alert_service_pb2.SetPinsResponse]
+    """Sets the caller's PIN, which calls an alert off, and their duress PIN, which only seems to. Both take effect as soon
+    as no alert of this caller is open. Whoever sets them knows the PIN in force or has signed in within the last five
+    minutes (the token's `auth_time`).
+
+    Errors: `WRONG_PIN`, `SIGN_IN_REQUIRED`, `PINS_TOO_ALIKE`.
+    """
+    EraseAlert: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.EraseAlertRequest, _alert_pb2.Alert]
+    """Erases what an alert says of its caller: who, where, what they wrote and were written, what was noted of them. It
+    goes within an hour of the alert's end, and is shown to the caller's side no more from now on; that there was an
+    alert of its kind, in its area, at its time and with its outcome stays. For whoever sees the alert without being its
+    caller it is ACCESS_DENIED.
+
+    Errors: `ALERT_NOT_FOUND`, `ACCESS_DENIED`.
+    """
+    ExportMyAlerts: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.ExportMyAlertsRequest, _alert_service_pb2.ExportMyAlertsResponse]
+    """Returns all that is kept of the signed-in caller's alerts, silent ones excepted: each as its caller is shown it, with
+    its timeline and its messages. The oldest first.
+
+    Errors: `INVALID_PAGE_TOKEN`.
+    """
+    EraseMyAlerts: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.EraseMyAlertsRequest, _alert_service_pb2.EraseMyAlertsResponse]
+    """Erases all alerts of the signed-in caller, as EraseAlert does, and their PINs.
+
+    Errors: none of its own.
     """
 
 @_typing.type_check_only
@@ -212,9 +260,10 @@ class AlertServiceAsyncStub(AlertServiceStub):
     Errors: `UNREADABLE_REQUEST`, `REQUEST_TOO_LARGE`, `SERVICE_UNAVAILABLE`, each with `metadata["dial"]`.
     """
     GetAlert: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.GetAlertRequest, _alert_pb2.Alert]  # type: ignore[assignment]
-    """Returns an alert to its caller's side or to an agency that has a part in it.
+    """Returns an alert to its caller's side or to an agency that has a part in it. Whoever of an agency reads a restricted
+    alert leaves an entry in its timeline, `AlertRead`; once it is closed they say why they read it.
 
-    Errors: `ALERT_NOT_FOUND`.
+    Errors: `ALERT_NOT_FOUND`, `REASON_REQUIRED`.
     """
     ListAlerts: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.ListAlertsRequest, _alert_service_pb2.ListAlertsResponse]  # type: ignore[assignment]
     """Lists alerts, the newest first: an agency's own to its people and systems, to everybody else those that they
@@ -243,12 +292,14 @@ class AlertServiceAsyncStub(AlertServiceStub):
     """Says that the alert is on an attended screen of the agency (`deliver_time`). It is not an answer yet. The first
     one counts; a later one changes nothing.
 
-    Errors: `ALERT_NOT_FOUND`, `OPERATOR_REQUIRED`.
+    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT` where the agency has refused the alert or given it away, `OPERATOR_REQUIRED`.
     """
     AcknowledgeAlert: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.AcknowledgeAlertRequest, _alert_pb2.Alert]  # type: ignore[assignment]
-    """Takes the alert. The first one wins; whoever comes later is told who has it.
+    """Takes the alert. The first one wins; whoever comes later is told who has it. What nobody holds, any agency with a
+    part in it may take, and leads from then on.
 
-    Errors: `ALERT_NOT_FOUND`, `ALREADY_ACKNOWLEDGED`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+    Errors: `ALERT_NOT_FOUND`, `ALREADY_ACKNOWLEDGED`, `NOT_CLAIMANT` where the agency has refused the alert or given it
+    away, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
     """
     ReleaseAlert: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.ReleaseAlertRequest, _alert_pb2.Alert]  # type: ignore[assignment]
     """Gives the alert back to the agency's room. By the one who holds it, or a supervisor; an agency's system holds it for
@@ -264,8 +315,9 @@ class AlertServiceAsyncStub(AlertServiceStub):
     """
     CancelAlert: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.CancelAlertRequest, _alert_pb2.Alert]  # type: ignore[assignment]
     """Calls the alert off. The caller's side shows CANCELLED from now on. Whoever holds the phone may not be the
-    caller: without the right PIN the agency keeps the alert open, with `cancel_claim`, until it resolves it.
-    Cancelling again changes nothing. For whoever sees the alert without being its caller it is ACCESS_DENIED.
+    caller: without the right PIN the agency keeps the alert open, with `cancel_claim`, until it resolves it. So it does
+    with a silent alert, with VIOLENCE, and with the duress PIN, of which nothing shows on the caller's side.
+    Cancelling again changes nothing for the caller's side; a better PIN counts for the agency. For whoever sees the alert without being its caller it is ACCESS_DENIED.
 
     Errors: `ALERT_NOT_FOUND`, `ALERT_CLOSED`, `ACCESS_DENIED`.
     """
@@ -276,19 +328,22 @@ class AlertServiceAsyncStub(AlertServiceStub):
     """
     ListAlertEvents: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.ListAlertEventsRequest, _alert_service_pb2.ListAlertEventsResponse]  # type: ignore[assignment]
     """Lists the timeline of an alert, the oldest entry first, as far as this reader is shown it. A restricted alert's is
-    for its claimant and the agency's supervisors.
+    for its claimant, the agency's supervisors and the crews at work for it.
 
-    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `INVALID_PAGE_TOKEN`.
+    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `REASON_REQUIRED`, `INVALID_PAGE_TOKEN`.
     """
     AssignAlert: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.AssignAlertRequest, _alert_pb2.Alert]  # type: ignore[assignment]
-    """Gives the alert to somebody of the agency, whoever holds it now. By a supervisor.
+    """Gives the agency's part in the alert to somebody of the agency, whoever of it holds that now. What nobody holds, the
+    agency leads from then on. By a supervisor.
 
-    Errors: `ALERT_NOT_FOUND`, `ALERT_CLOSED`.
+    Errors: `ALERT_NOT_FOUND`, `ALREADY_ACKNOWLEDGED` where another agency holds the alert and this one has taken no part
+    in it (an agency that was asked answers by RespondToRequest first), `NOT_CLAIMANT` where it has refused it or given it
+    away, `ALERT_CLOSED`.
     """
     UpdateAlert: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.UpdateAlertRequest, _alert_pb2.Alert]  # type: ignore[assignment]
     """Changes what is known of the alert: what help is needed, where, and how to reach the caller. Where that makes
-    another agency responsible, it is routed anew: an alert that nobody holds goes there at once, one that somebody
-    holds is offered for hand-over. By the one who holds it or a supervisor; while nobody does, by anybody of the lead.
+    another agency responsible than before, it is routed anew: an alert that nobody holds goes there at once, one that
+    somebody holds is offered for hand-over. By the one who holds it or a supervisor; while nobody does, by anybody of the lead.
 
     Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `ALERT_CHANGED`, `OPERATOR_REQUIRED`.
     """
@@ -306,25 +361,31 @@ class AlertServiceAsyncStub(AlertServiceStub):
     ListMessages: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.ListMessagesRequest, _alert_service_pb2.ListMessagesResponse]  # type: ignore[assignment]
     """Lists the texts between the caller and the agency's side, the oldest first.
 
-    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `INVALID_PAGE_TOKEN`.
+    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `REASON_REQUIRED`, `INVALID_PAGE_TOKEN`.
     """
     RequestAgency: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.RequestAgencyRequest, _alert_pb2.Alert]  # type: ignore[assignment]
     """Asks another agency to help. Whoever asks stays responsible; the other one's clocks run until it answers. By the
     one who holds the alert, or a supervisor. Asking an agency that has been asked, or helps, changes nothing.
 
-    Errors: `ALERT_NOT_FOUND`, `AGENCY_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+    Errors: `ALERT_NOT_FOUND`, `AGENCY_NOT_FOUND`, `AGENCY_IN_CONFLICT`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`,
+    `OPERATOR_REQUIRED`.
     """
     RespondToRequest: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.RespondToRequestRequest, _alert_pb2.Alert]  # type: ignore[assignment]
     """Answers another agency's request: accepts it for the operator, or refuses it with a reason. A refusal goes back to
-    whoever asked and ends nothing. Accepting a hand-over makes the agency the lead.
+    whoever asked and ends nothing; it is taken once the agency has no unit at work for the alert. Accepting a hand-over
+    makes the agency the lead, and whoever else was asked to lead is asked to help. Where the agency helps already, whoever
+    holds its part answers, or a supervisor.
 
-    Errors: `ALERT_NOT_FOUND`, `NOT_REQUESTED`, `ALREADY_ACKNOWLEDGED`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+    Errors: `ALERT_NOT_FOUND`, `NOT_REQUESTED`, `ALREADY_ACKNOWLEDGED`, `NOT_CLAIMANT`, `UNIT_BUSY` with the unit in
+    `metadata["unit"]`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
     """
     HandOverAlert: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.HandOverAlertRequest, _alert_pb2.Alert]  # type: ignore[assignment]
     """Asks another agency to lead. The lead stays responsible, its clocks running, until the other one accepts by
-    RespondToRequest; then its own part is released. By the lead's holder or supervisor.
+    RespondToRequest; then its own part is released, unless its units are at work for the alert: it goes on with them
+    as support. By the lead's holder or supervisor.
 
-    Errors: `ALERT_NOT_FOUND`, `AGENCY_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+    Errors: `ALERT_NOT_FOUND`, `AGENCY_NOT_FOUND`, `AGENCY_IN_CONFLICT`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`,
+    `OPERATOR_REQUIRED`.
     """
     RecommendUnits: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.RecommendUnitsRequest, _alert_service_pb2.RecommendUnitsResponse]  # type: ignore[assignment]
     """Ranks the agency's units for this alert, the best first, each with what speaks for and against it; and says what is
@@ -342,15 +403,50 @@ class AlertServiceAsyncStub(AlertServiceStub):
     """
     UpdateAssignment: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.UpdateAssignmentRequest, _alert_pb2.Alert]  # type: ignore[assignment]
     """Says how far a unit has come. By its crew, or whoever answers for its agency. The same status again changes
-    nothing, except that it answers a call of the roll.
+    nothing, except that it answers a call of the roll. A crew whose work ends with it is shown no more in the reply
+    than that the alert exists.
 
     Errors: `ALERT_NOT_FOUND`, `UNIT_NOT_FOUND`, `INVALID_TRANSITION`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
     """
     WatchAssignments: _aio.UnaryStreamMultiCallable[_alert_service_pb2.WatchAssignmentsRequest, _alert_service_pb2.WatchAlertsResponse]  # type: ignore[assignment]
     """Follows what a unit is sent to: first the alert that it is at work for, then `snapshot_end`, then every change; an
-    alert has `left` when the unit's work for it has ended. For its crew, and whoever answers for its agency.
+    alert has `left` when the unit's work for it has ended. For its crew, and whoever answers for its agency; the watch of
+    somebody who is relieved ends with `UNIT_NOT_FOUND`.
 
     Errors: `UNIT_NOT_FOUND`, `INVALID_CURSOR`, `CURSOR_EXPIRED`, `OVERLOADED`.
+    """
+    GetAlertView: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.GetAlertViewRequest, _alert_service_pb2.AlertView]  # type: ignore[assignment]
+    """Returns what may be shown of an alert to those whom its caller chose to be told, through the service that told them:
+    who is in danger, where, and that help is on its way; no note, no telephone number, nothing of the agency's work.
+    It ends when the alert is closed or called off for the caller's side.
+
+    Errors: `ALERT_NOT_FOUND`.
+    """
+    SetPins: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.SetPinsRequest, _alert_service_pb2.SetPinsResponse]  # type: ignore[assignment]
+    """Sets the caller's PIN, which calls an alert off, and their duress PIN, which only seems to. Both take effect as soon
+    as no alert of this caller is open. Whoever sets them knows the PIN in force or has signed in within the last five
+    minutes (the token's `auth_time`).
+
+    Errors: `WRONG_PIN`, `SIGN_IN_REQUIRED`, `PINS_TOO_ALIKE`.
+    """
+    EraseAlert: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.EraseAlertRequest, _alert_pb2.Alert]  # type: ignore[assignment]
+    """Erases what an alert says of its caller: who, where, what they wrote and were written, what was noted of them. It
+    goes within an hour of the alert's end, and is shown to the caller's side no more from now on; that there was an
+    alert of its kind, in its area, at its time and with its outcome stays. For whoever sees the alert without being its
+    caller it is ACCESS_DENIED.
+
+    Errors: `ALERT_NOT_FOUND`, `ACCESS_DENIED`.
+    """
+    ExportMyAlerts: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.ExportMyAlertsRequest, _alert_service_pb2.ExportMyAlertsResponse]  # type: ignore[assignment]
+    """Returns all that is kept of the signed-in caller's alerts, silent ones excepted: each as its caller is shown it, with
+    its timeline and its messages. The oldest first.
+
+    Errors: `INVALID_PAGE_TOKEN`.
+    """
+    EraseMyAlerts: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.EraseMyAlertsRequest, _alert_service_pb2.EraseMyAlertsResponse]  # type: ignore[assignment]
+    """Erases all alerts of the signed-in caller, as EraseAlert does, and their PINs.
+
+    Errors: none of its own.
     """
 
 class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -383,9 +479,10 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _alert_service_pb2.GetAlertRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_alert_pb2.Alert, _abc.Awaitable[_alert_pb2.Alert]]:
-        """Returns an alert to its caller's side or to an agency that has a part in it.
+        """Returns an alert to its caller's side or to an agency that has a part in it. Whoever of an agency reads a restricted
+        alert leaves an entry in its timeline, `AlertRead`; once it is closed they say why they read it.
 
-        Errors: `ALERT_NOT_FOUND`.
+        Errors: `ALERT_NOT_FOUND`, `REASON_REQUIRED`.
         """
 
     @_abc_1.abstractmethod
@@ -444,7 +541,7 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         """Says that the alert is on an attended screen of the agency (`deliver_time`). It is not an answer yet. The first
         one counts; a later one changes nothing.
 
-        Errors: `ALERT_NOT_FOUND`, `OPERATOR_REQUIRED`.
+        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT` where the agency has refused the alert or given it away, `OPERATOR_REQUIRED`.
         """
 
     @_abc_1.abstractmethod
@@ -453,9 +550,11 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _alert_service_pb2.AcknowledgeAlertRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_alert_pb2.Alert, _abc.Awaitable[_alert_pb2.Alert]]:
-        """Takes the alert. The first one wins; whoever comes later is told who has it.
+        """Takes the alert. The first one wins; whoever comes later is told who has it. What nobody holds, any agency with a
+        part in it may take, and leads from then on.
 
-        Errors: `ALERT_NOT_FOUND`, `ALREADY_ACKNOWLEDGED`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+        Errors: `ALERT_NOT_FOUND`, `ALREADY_ACKNOWLEDGED`, `NOT_CLAIMANT` where the agency has refused the alert or given it
+        away, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
         """
 
     @_abc_1.abstractmethod
@@ -489,8 +588,9 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_alert_pb2.Alert, _abc.Awaitable[_alert_pb2.Alert]]:
         """Calls the alert off. The caller's side shows CANCELLED from now on. Whoever holds the phone may not be the
-        caller: without the right PIN the agency keeps the alert open, with `cancel_claim`, until it resolves it.
-        Cancelling again changes nothing. For whoever sees the alert without being its caller it is ACCESS_DENIED.
+        caller: without the right PIN the agency keeps the alert open, with `cancel_claim`, until it resolves it. So it does
+        with a silent alert, with VIOLENCE, and with the duress PIN, of which nothing shows on the caller's side.
+        Cancelling again changes nothing for the caller's side; a better PIN counts for the agency. For whoever sees the alert without being its caller it is ACCESS_DENIED.
 
         Errors: `ALERT_NOT_FOUND`, `ALERT_CLOSED`, `ACCESS_DENIED`.
         """
@@ -513,9 +613,9 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_alert_service_pb2.ListAlertEventsResponse, _abc.Awaitable[_alert_service_pb2.ListAlertEventsResponse]]:
         """Lists the timeline of an alert, the oldest entry first, as far as this reader is shown it. A restricted alert's is
-        for its claimant and the agency's supervisors.
+        for its claimant, the agency's supervisors and the crews at work for it.
 
-        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `INVALID_PAGE_TOKEN`.
+        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `REASON_REQUIRED`, `INVALID_PAGE_TOKEN`.
         """
 
     @_abc_1.abstractmethod
@@ -524,9 +624,12 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _alert_service_pb2.AssignAlertRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_alert_pb2.Alert, _abc.Awaitable[_alert_pb2.Alert]]:
-        """Gives the alert to somebody of the agency, whoever holds it now. By a supervisor.
+        """Gives the agency's part in the alert to somebody of the agency, whoever of it holds that now. What nobody holds, the
+        agency leads from then on. By a supervisor.
 
-        Errors: `ALERT_NOT_FOUND`, `ALERT_CLOSED`.
+        Errors: `ALERT_NOT_FOUND`, `ALREADY_ACKNOWLEDGED` where another agency holds the alert and this one has taken no part
+        in it (an agency that was asked answers by RespondToRequest first), `NOT_CLAIMANT` where it has refused it or given it
+        away, `ALERT_CLOSED`.
         """
 
     @_abc_1.abstractmethod
@@ -536,8 +639,8 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_alert_pb2.Alert, _abc.Awaitable[_alert_pb2.Alert]]:
         """Changes what is known of the alert: what help is needed, where, and how to reach the caller. Where that makes
-        another agency responsible, it is routed anew: an alert that nobody holds goes there at once, one that somebody
-        holds is offered for hand-over. By the one who holds it or a supervisor; while nobody does, by anybody of the lead.
+        another agency responsible than before, it is routed anew: an alert that nobody holds goes there at once, one that
+        somebody holds is offered for hand-over. By the one who holds it or a supervisor; while nobody does, by anybody of the lead.
 
         Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `ALERT_CHANGED`, `OPERATOR_REQUIRED`.
         """
@@ -573,7 +676,7 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_alert_service_pb2.ListMessagesResponse, _abc.Awaitable[_alert_service_pb2.ListMessagesResponse]]:
         """Lists the texts between the caller and the agency's side, the oldest first.
 
-        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `INVALID_PAGE_TOKEN`.
+        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `REASON_REQUIRED`, `INVALID_PAGE_TOKEN`.
         """
 
     @_abc_1.abstractmethod
@@ -585,7 +688,8 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         """Asks another agency to help. Whoever asks stays responsible; the other one's clocks run until it answers. By the
         one who holds the alert, or a supervisor. Asking an agency that has been asked, or helps, changes nothing.
 
-        Errors: `ALERT_NOT_FOUND`, `AGENCY_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+        Errors: `ALERT_NOT_FOUND`, `AGENCY_NOT_FOUND`, `AGENCY_IN_CONFLICT`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`,
+        `OPERATOR_REQUIRED`.
         """
 
     @_abc_1.abstractmethod
@@ -595,9 +699,12 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_alert_pb2.Alert, _abc.Awaitable[_alert_pb2.Alert]]:
         """Answers another agency's request: accepts it for the operator, or refuses it with a reason. A refusal goes back to
-        whoever asked and ends nothing. Accepting a hand-over makes the agency the lead.
+        whoever asked and ends nothing; it is taken once the agency has no unit at work for the alert. Accepting a hand-over
+        makes the agency the lead, and whoever else was asked to lead is asked to help. Where the agency helps already, whoever
+        holds its part answers, or a supervisor.
 
-        Errors: `ALERT_NOT_FOUND`, `NOT_REQUESTED`, `ALREADY_ACKNOWLEDGED`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+        Errors: `ALERT_NOT_FOUND`, `NOT_REQUESTED`, `ALREADY_ACKNOWLEDGED`, `NOT_CLAIMANT`, `UNIT_BUSY` with the unit in
+        `metadata["unit"]`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
         """
 
     @_abc_1.abstractmethod
@@ -607,9 +714,11 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_alert_pb2.Alert, _abc.Awaitable[_alert_pb2.Alert]]:
         """Asks another agency to lead. The lead stays responsible, its clocks running, until the other one accepts by
-        RespondToRequest; then its own part is released. By the lead's holder or supervisor.
+        RespondToRequest; then its own part is released, unless its units are at work for the alert: it goes on with them
+        as support. By the lead's holder or supervisor.
 
-        Errors: `ALERT_NOT_FOUND`, `AGENCY_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+        Errors: `ALERT_NOT_FOUND`, `AGENCY_NOT_FOUND`, `AGENCY_IN_CONFLICT`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`,
+        `OPERATOR_REQUIRED`.
         """
 
     @_abc_1.abstractmethod
@@ -645,7 +754,8 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_alert_pb2.Alert, _abc.Awaitable[_alert_pb2.Alert]]:
         """Says how far a unit has come. By its crew, or whoever answers for its agency. The same status again changes
-        nothing, except that it answers a call of the roll.
+        nothing, except that it answers a call of the roll. A crew whose work ends with it is shown no more in the reply
+        than that the alert exists.
 
         Errors: `ALERT_NOT_FOUND`, `UNIT_NOT_FOUND`, `INVALID_TRANSITION`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
         """
@@ -657,9 +767,73 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_alert_service_pb2.WatchAlertsResponse], _abc.AsyncIterator[_alert_service_pb2.WatchAlertsResponse]]:
         """Follows what a unit is sent to: first the alert that it is at work for, then `snapshot_end`, then every change; an
-        alert has `left` when the unit's work for it has ended. For its crew, and whoever answers for its agency.
+        alert has `left` when the unit's work for it has ended. For its crew, and whoever answers for its agency; the watch of
+        somebody who is relieved ends with `UNIT_NOT_FOUND`.
 
         Errors: `UNIT_NOT_FOUND`, `INVALID_CURSOR`, `CURSOR_EXPIRED`, `OVERLOADED`.
+        """
+
+    @_abc_1.abstractmethod
+    def GetAlertView(
+        self,
+        request: _alert_service_pb2.GetAlertViewRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_alert_service_pb2.AlertView, _abc.Awaitable[_alert_service_pb2.AlertView]]:
+        """Returns what may be shown of an alert to those whom its caller chose to be told, through the service that told them:
+        who is in danger, where, and that help is on its way; no note, no telephone number, nothing of the agency's work.
+        It ends when the alert is closed or called off for the caller's side.
+
+        Errors: `ALERT_NOT_FOUND`.
+        """
+
+    @_abc_1.abstractmethod
+    def SetPins(
+        self,
+        request: _alert_service_pb2.SetPinsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_alert_service_pb2.SetPinsResponse, _abc.Awaitable[_alert_service_pb2.SetPinsResponse]]:
+        """Sets the caller's PIN, which calls an alert off, and their duress PIN, which only seems to. Both take effect as soon
+        as no alert of this caller is open. Whoever sets them knows the PIN in force or has signed in within the last five
+        minutes (the token's `auth_time`).
+
+        Errors: `WRONG_PIN`, `SIGN_IN_REQUIRED`, `PINS_TOO_ALIKE`.
+        """
+
+    @_abc_1.abstractmethod
+    def EraseAlert(
+        self,
+        request: _alert_service_pb2.EraseAlertRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_alert_pb2.Alert, _abc.Awaitable[_alert_pb2.Alert]]:
+        """Erases what an alert says of its caller: who, where, what they wrote and were written, what was noted of them. It
+        goes within an hour of the alert's end, and is shown to the caller's side no more from now on; that there was an
+        alert of its kind, in its area, at its time and with its outcome stays. For whoever sees the alert without being its
+        caller it is ACCESS_DENIED.
+
+        Errors: `ALERT_NOT_FOUND`, `ACCESS_DENIED`.
+        """
+
+    @_abc_1.abstractmethod
+    def ExportMyAlerts(
+        self,
+        request: _alert_service_pb2.ExportMyAlertsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_alert_service_pb2.ExportMyAlertsResponse, _abc.Awaitable[_alert_service_pb2.ExportMyAlertsResponse]]:
+        """Returns all that is kept of the signed-in caller's alerts, silent ones excepted: each as its caller is shown it, with
+        its timeline and its messages. The oldest first.
+
+        Errors: `INVALID_PAGE_TOKEN`.
+        """
+
+    @_abc_1.abstractmethod
+    def EraseMyAlerts(
+        self,
+        request: _alert_service_pb2.EraseMyAlertsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_alert_service_pb2.EraseMyAlertsResponse, _abc.Awaitable[_alert_service_pb2.EraseMyAlertsResponse]]:
+        """Erases all alerts of the signed-in caller, as EraseAlert does, and their PINs.
+
+        Errors: none of its own.
         """
 
 def add_AlertServiceServicer_to_server(servicer: AlertServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -60,6 +60,18 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """Only the unit's crew, or whoever answers for its agency, may do this."""
     INVALID_TRANSITION: _ErrorReason.ValueType  # 18
     """The unit cannot come from where it is to this. `metadata["status"]` is its present one."""
+    WRONG_PIN: _ErrorReason.ValueType  # 19
+    """The old PIN is not the one in force, or was tried too often."""
+    SIGN_IN_REQUIRED: _ErrorReason.ValueType  # 20
+    """Without the old PIN, whoever sets PINs signs in anew first."""
+    PINS_TOO_ALIKE: _ErrorReason.ValueType  # 21
+    """The PIN and the duress PIN differ in one place or none: one would be typed for the other."""
+    REASON_REQUIRED: _ErrorReason.ValueType  # 22
+    """A restricted alert that is closed is read for a reason: say it in `reason`."""
+    AGENCY_IN_CONFLICT: _ErrorReason.ValueType  # 23
+    """This agency must not know of the alert."""
+    INCIDENT_NOT_FOUND: _ErrorReason.ValueType  # 24
+    """No such incident, or not one of this agency's; the two look the same."""
     WARNING_NOT_FOUND: _ErrorReason.ValueType  # 60
     """No such warning, or not one that this caller may know of, or no message of this number."""
     NOT_ISSUER: _ErrorReason.ValueType  # 61
@@ -118,6 +130,18 @@ NOT_CREW: ErrorReason.ValueType  # 17
 """Only the unit's crew, or whoever answers for its agency, may do this."""
 INVALID_TRANSITION: ErrorReason.ValueType  # 18
 """The unit cannot come from where it is to this. `metadata["status"]` is its present one."""
+WRONG_PIN: ErrorReason.ValueType  # 19
+"""The old PIN is not the one in force, or was tried too often."""
+SIGN_IN_REQUIRED: ErrorReason.ValueType  # 20
+"""Without the old PIN, whoever sets PINs signs in anew first."""
+PINS_TOO_ALIKE: ErrorReason.ValueType  # 21
+"""The PIN and the duress PIN differ in one place or none: one would be typed for the other."""
+REASON_REQUIRED: ErrorReason.ValueType  # 22
+"""A restricted alert that is closed is read for a reason: say it in `reason`."""
+AGENCY_IN_CONFLICT: ErrorReason.ValueType  # 23
+"""This agency must not know of the alert."""
+INCIDENT_NOT_FOUND: ErrorReason.ValueType  # 24
+"""No such incident, or not one of this agency's; the two look the same."""
 WARNING_NOT_FOUND: ErrorReason.ValueType  # 60
 """No such warning, or not one that this caller may know of, or no message of this number."""
 NOT_ISSUER: ErrorReason.ValueType  # 61

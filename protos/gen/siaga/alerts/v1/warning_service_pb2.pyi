@@ -225,8 +225,8 @@ class ListWarningsRequest(_message.Message):
     """Exercises and tests, too. They are left out otherwise."""
     @_builtins.property
     def state(self) -> _containers.RepeatedScalarFieldContainer[_warning_pb2.Warning.State.ValueType]:
-        """In one of these states. Absent: `ISSUED` and `UPDATED`, what is in force. Those that were never issued are found by the
-        agency that wrote them alone.
+        """In one of these states. Absent: `ISSUED` and `UPDATED`, what is in force. What was never issued is found by the agency
+        that wrote it alone, and where `PENDING` is among the states: so are those that were cancelled or expired before.
         """
 
     @_builtins.property

@@ -1,6 +1,6 @@
 """Entities with their rules, a module for each resource. Whoever reads `Model.metadata` needs all of their tables."""
 
-from alerts.model import alerts, responses, timeline, units, warnings
+from alerts.model import alerts, callers, incidents, responses, timeline, units, warnings
 from alerts.model.tables import Model
 
-__all__ = ["Model", "alerts", "responses", "timeline", "units", "warnings"]
+__all__ = ["Model", "alerts", "callers", "incidents", "responses", "timeline", "units", "warnings"]

@@ -37,6 +37,8 @@ class Routing(IntEnum):
 class CancelClaim(IntEnum):
     NONE = 0
     UNVERIFIED = 1
+    VERIFIED = 2
+    DURESS = 3
 
 
 class Part(IntEnum):
@@ -59,6 +61,14 @@ class Escalation(IntEnum):
     EVERYONE = 1
     SUPERVISOR = 2
     PARENT = 3
+
+
+class Outcome(IntEnum):
+    """How an alert ended; 0 while it has not."""
+
+    FALSE_ALARM = 2
+    PRANK = 3
+    DUPLICATE = 4
 
 
 class Status(IntEnum):
@@ -85,6 +95,15 @@ class UnitKind(IntEnum):
 class Duty(IntEnum):
     OFF_DUTY = 1
     ON_DUTY = 2
+
+
+class Grouping(IntEnum):
+    """Whether an alert was looked at for what it belongs to."""
+
+    WAITING = 0
+    DONE = 1
+    # Somebody took it out, and nothing puts it back.
+    APART = 2
 
 
 class Sender(IntEnum):

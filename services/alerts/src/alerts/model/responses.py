@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import ForeignKey, Index, SmallInteger
 from sqlalchemy.orm import Mapped, mapped_column
 
-from alerts.errors import NotAcknowledged, NotClaimant
+from alerts.errors import AlreadyAcknowledged, NotAcknowledged, NotClaimant, NotRequested
 from alerts.model.enums import Escalation, Part, ResponseState
 from alerts.model.policies import Policy
 from alerts.model.tables import Model
@@ -52,8 +52,11 @@ class Response(Model):
 
     @property
     def is_asked(self) -> bool:
-        """Whether it has a request to answer."""
-        return bool(self.requester) and (self.state == ResponseState.REQUESTED or self.hand_over)
+        """Whether it has a request to answer. Whoever leads has answered theirs."""
+        return bool(self.requester) and self.part != Part.LEAD and (self.state == ResponseState.REQUESTED or self.hand_over)
+
+    def is_held_by(self, operator: str, by: "Viewer") -> bool:
+        return (self.agency, self.operator, self.claimant) == (by.agency, operator, by.user)
 
     def request(self, requester: str, reason: str, now: datetime, *, hand_over: bool) -> None:
         if self.state != ResponseState.ACCEPTED:
@@ -63,7 +66,7 @@ class Response(Model):
 
     def take(self, operator: str, claimant: str, now: datetime) -> None:
         self.operator, self.claimant, self.state, self.accept_time = operator, claimant, ResponseState.ACCEPTED, now
-        self.escalation, self.hand_over = Escalation.NONE, False
+        self.escalation = Escalation.NONE
 
     def release(self, now: datetime) -> None:
         """Back to the agency's room, whose clocks begin anew."""
@@ -73,7 +76,7 @@ class Response(Model):
     def end(self, state: ResponseState, now: datetime) -> None:
         self.state, self.end_time, self.hand_over = state, now, False
         if state is not ResponseState.DONE:
-            self.operator, self.claimant, self.part = "", "", Part.SUPPORT
+            self.operator, self.claimant, self.accept_time, self.part = "", "", None, Part.SUPPORT
 
     def start_clocks(self, now: datetime, step: int) -> None:
         self.clock_time, self.step, self.escalation = now, step, Escalation.NONE
@@ -128,10 +131,66 @@ class Parts:
             raise NotClaimant
         return self.require_holder(by)
 
+    def acknowledge(self, operator: str, by: "Viewer", now: datetime) -> bool:
+        """False where this one holds it already. Raises NotClaimant and AlreadyAcknowledged."""
+        own, lead = self.require(by), self.lead
+        held = lead if lead.claimant else own
+        if held.claimant and not held.is_held_by(operator, by):
+            raise AlreadyAcknowledged(operator=held.operator, agency=held.agency)
+        if lead.claimant:
+            return False
+        self.make_lead(own)
+        own.take(operator, by.user, now)
+        return True
+
+    def assign(self, assignee: str, by: "Viewer", now: datetime) -> bool:
+        """False where the assignee holds it already. Raises NotClaimant and AlreadyAcknowledged."""
+        own, lead = self.require(by), self.lead
+        if own.claimant == assignee:
+            return False
+        if not own.claimant:
+            if lead.claimant:
+                raise AlreadyAcknowledged(operator=lead.operator, agency=lead.agency)
+            self.make_lead(own)
+        own.take(assignee, assignee, now)
+        return True
+
+    def accept(self, operator: str, by: "Viewer", now: datetime) -> bool:
+        """False where this one has accepted it. Raises NotRequested and AlreadyAcknowledged."""
+        own = self._require_requested(by)
+        if own.claimant and not own.is_held_by(operator, by) and not (own.is_asked and by.supervises):
+            raise AlreadyAcknowledged(operator=own.operator, agency=own.agency)
+        if not own.is_asked:
+            if not own.claimant:
+                raise NotRequested
+            return False
+        if own.hand_over:
+            self.make_lead(own)
+        own.take(operator, by.user, now)
+        return True
+
+    def reject(self, reason: str, by: "Viewer", now: datetime) -> bool:
+        """False where it was rejected before. Raises NotRequested, NotClaimant."""
+        own = self.find(by.agency)
+        if own is not None and own.state == ResponseState.REJECTED:
+            return False
+        own = self._require_requested(by)
+        if not own.is_asked:
+            raise NotRequested
+        if own.claimant:
+            # It goes on helping, and does not lead.
+            self.require_holder(by)
+            own.hand_over = False
+        else:
+            own.end(ResponseState.REJECTED, now)
+        own.reason = reason
+        return True
+
     def request(self, agency: str, requester: str, reason: str, now: datetime, *, hand_over: bool) -> bool:
         """False where it has been asked for as much, or does it."""
         found = self.find(agency)
-        if found and (found.part == Part.LEAD or (found.is_live and found.requester and found.hand_over >= hand_over)):
+        asked = found and (found.state == ResponseState.ACCEPTED or (found.is_live and found.requester))
+        if found and (found.part == Part.LEAD or (asked and found.hand_over >= hand_over)):
             return False
         if found:
             found.request(requester, reason, now, hand_over=hand_over)
@@ -150,9 +209,21 @@ class Parts:
         return found
 
     def make_lead(self, response: Response) -> None:
+        """Whoever else was asked to lead is asked to help: the one who asked them has no longer anything to give."""
+        if response is self.lead:
+            return
         self.lead.part = Part.SUPPORT
         response.part = Part.LEAD
+        for each in self._responses:
+            each.hand_over = False
 
     def is_awaited(self, response: Response) -> bool:
         """Whether its clocks run: it has a request of its own, or nobody has taken the alert."""
         return response.is_asked or (response.state == ResponseState.REQUESTED and not self.lead.claimant)
+
+    def _require_requested(self, by: "Viewer") -> Response:
+        """The viewer's own. Raises NotRequested where nobody has asked their agency, or it has refused or given it away."""
+        own = self.find(by.agency)
+        if own is None or not own.is_live or not own.requester:
+            raise NotRequested
+        return own

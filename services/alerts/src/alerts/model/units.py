@@ -12,6 +12,8 @@ from alerts.model.enums import Duty, Status
 from alerts.model.tables import Model
 
 _ACTIVE = frozenset({Status.ASSIGNED, Status.ACCEPTED, Status.EN_ROUTE, Status.ON_SCENE})
+# The caller learns that somebody is on the way or there, and no more of a crew's affairs.
+SHOWN_TO_CALLER = frozenset({Status.EN_ROUTE, Status.ON_SCENE})
 _ORDER = (Status.ASSIGNED, Status.ACCEPTED, Status.EN_ROUTE, Status.ON_SCENE, Status.DONE)
 _MAYDAY_MISSED = 2
 _TICK = timedelta(microseconds=1)
@@ -71,6 +73,15 @@ class Unit(Model):
         age = now - self.fix_time if self.fix_time else None
         if age and max_age is not None and age > max_age:
             raise UnitPositionOld(unit=self.name, seconds=str(int(age.total_seconds())))
+
+    def work_for(self, alert: str, now: datetime) -> None:
+        self.alert = alert
+        self.renew(now)
+
+    def finish(self, alert: str, now: datetime) -> None:
+        """Free again, unless it is at work for another one."""
+        if self.alert == alert:
+            self.work_for("", now)
 
     def set_duty(self, duty: Duty, now: datetime) -> bool:
         """False where nothing changes. Raises UnitBusy."""
@@ -139,7 +150,7 @@ class Assignment(Model):
             return self._answer_roll(now)
         if not self._leads_to(status):
             raise InvalidTransition(status=Status(self.status).name)
-        self.status, self.reason = status, reason
+        self.status, self.reason = status, reason if status is Status.DECLINED else ""
         if status in {Status.ACCEPTED, Status.EN_ROUTE, Status.ON_SCENE}:
             self.accept_time = self.accept_time or now
         if status == Status.EN_ROUTE:

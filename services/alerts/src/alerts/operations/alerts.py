@@ -1,6 +1,7 @@
 """From the SOS to its end, with one agency."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, cast
 
@@ -8,14 +9,19 @@ from sqlalchemy.orm import Session
 
 from alerts import events
 from alerts.errors import AlertNotFound
-from alerts.model.alerts import Alert, NewAlert
+from alerts.model.alerts import Alert
+from alerts.model.calls import NewAlert
 from alerts.model.clocks import ANSWER
-from alerts.model.enums import Audience
+from alerts.model.enums import Audience, CancelClaim
 from alerts.model.tables import keys
 from alerts.model.timeline import Note, Position
-from alerts.operations.changes import Change, keep_clocks, require_content, take_for_agency, take_for_caller
+from alerts.operations.callers import erase_content, settle_pins
+from alerts.operations.changes import Change, require_content, take_for_agency, take_for_caller
+from alerts.operations.incidents import settle
 from alerts.operations.units import free_units
+from alerts.pins import Match
 from alerts.store import alerts as store
+from alerts.store.callers import find_caller
 from chassis.clock import new_uuid
 from chassis.timers import Timer
 
@@ -41,19 +47,23 @@ def raise_alert(
 
 def confirm_receipt(session: Session, change: Change) -> Alert:
     alert, replayed = take_for_agency(session, change)
-    if not replayed and alert.confirm_receipt(change.now):
+    if not replayed and alert.confirm_receipt(change.viewer, change.now):
         events.alert_delivered(session, alert, change.operator)
     return alert
 
 
 def acknowledge_alert(session: Session, change: Change) -> Alert:
     alert, replayed = take_for_agency(session, change)
+    if alert.merged_into and not replayed:
+        # Who takes one of an emergency takes all of it; the incident is locked with the alert.
+        acknowledge_alert(session, replace(change, name=alert.merged_into, request_id=""))
+        return alert
     again, former = alert.acknowledge_time is not None, alert.agency
     if not replayed and alert.acknowledge(change.operator, change.viewer, change.now):
         events.alert_acknowledged(session, alert, change.operator, again=again)
         if alert.agency != former:
             events.alert_handed_over(session, alert, change.operator)
-        keep_clocks(session, alert, change.router)
+        settle(session, alert, change.router, change.now)
     return alert
 
 
@@ -62,16 +72,17 @@ def release_alert(session: Session, change: Change) -> Alert:
     if not replayed:
         alert.release(change.viewer, change.now)
         events.alert_released(session, alert, change.operator)
-        keep_clocks(session, alert, change.router)
+        settle(session, alert, change.router, change.now)
     return alert
 
 
 def resolve_alert(session: Session, change: Change, outcome: int) -> Alert:
     alert, replayed = take_for_agency(session, change)
+    at_work = alert.at_work
     if not replayed and alert.resolve(outcome, change.viewer, change.now):
-        free_units(session, alert)
+        end_alert(session, alert, at_work)
         events.alert_resolved(session, alert, change.operator)
-        keep_clocks(session, alert, change.router)
+        settle(session, alert, change.router, change.now)
     return alert
 
 
@@ -81,7 +92,7 @@ def add_note(session: Session, change: Change, text: str, audience: Audience) ->
     if not replayed:
         note = Note(id=new_uuid(), alert=alert.name, text=text)
         store.add_note(session, note)
-        alert.noted(change.now)
+        alert.touch(change.now, shown=False)
         events.note_added(session, alert, change.operator, max(audience, alert.caller_audience), note.id)
     return alert
 
@@ -90,15 +101,52 @@ def track_alert(session: Session, change: Change, positions: Sequence[Position])
     alert, replayed = take_for_caller(session, change)
     if not replayed:
         alert.require_trackable(change.now)
-        passed = [alert.track(each, change.now) for each in positions]
-        store.add_positions(session, [each for each in passed if each])
-        alert.tracked(change.now)
+        # Of an alert that was erased none is kept, and the caller's side is not told whether it is.
+        if not (alert.erase_time and alert.close_time):
+            passed = [alert.track(each, change.now) for each in positions]
+            store.add_positions(session, [each for each in passed if each])
+        alert.touch(change.now, shown=True)
         events.alert_tracked(session, alert)
     return alert
 
 
-def cancel_alert(session: Session, change: Change) -> Alert:
+def cancel_alert(session: Session, change: Change, match: Match, *, tried: bool) -> Alert:
+    """`match` is which of the caller's PINs came along, `tried` whether any did. What the caller's side is told, and how long it
+    takes, is the same for all of them.
+    """
     alert, replayed = take_for_caller(session, change)
-    if not replayed and alert.cancel(change.now):
-        events.alert_cancelled(session, alert)
+    if replayed:
+        return alert
+    claim = _judge_claim(session, alert, match, change.now, tried=tried)
+    first = alert.cancel_time is None
+    closed, at_work = alert.close_time, alert.at_work
+    if alert.cancel(change.now, claim):
+        if first:
+            events.alert_cancelled(session, alert)
+        else:
+            events.cancel_claimed(session, alert)
+        if closed and not alert.close_time:
+            events.alert_reopened(session, alert)
+        end_alert(session, alert, at_work)
+        settle(session, alert, change.router, change.now)
     return alert
+
+
+def end_alert(session: Session, alert: Alert, at_work: Collection[str]) -> None:
+    """What else ends with an alert, where it has ended; `at_work` are the units that were."""
+    if alert.close_time:
+        free_units(session, alert, at_work)
+        settle_pins(session, alert.user)
+        erase_content(session, alert)
+
+
+def _judge_claim(session: Session, alert: Alert, match: Match, now: datetime, *, tried: bool) -> CancelClaim:
+    """The duress PIN counts always, the other one unless too many were wrong."""
+    caller = find_caller(session, alert.user, for_update=True) if tried and alert.user else None
+    if caller is None:
+        return CancelClaim.UNVERIFIED
+    limited = caller.is_limited(now)
+    caller.tried(now, right=match is not Match.NONE and not limited)
+    if match is Match.DURESS:
+        return CancelClaim.DURESS
+    return CancelClaim.VERIFIED if match is Match.PIN and not limited else CancelClaim.UNVERIFIED

@@ -7,7 +7,7 @@ from alerts.model.alerts import Alert
 from alerts.model.clocks import ANSWER, LIMIT, ROLL_CALL
 from alerts.model.enums import Escalation
 from alerts.model.warnings import PublicWarning
-from alerts.operations.changes import keep_clocks
+from alerts.operations.incidents import settle
 from alerts.routing import Router
 from alerts.store import alerts as store
 from alerts.store import warnings as warning_store
@@ -38,12 +38,12 @@ def _run_out(session: Session, timer: Timer, alert: Alert, router: Router) -> No
     elif timer.kind == ROLL_CALL:
         assignment, missed = alert.call_roll(int(timer.subject), now())
         events.roll_called(session, alert, assignment, missed=missed)
-    keep_clocks(session, alert, router)
+    settle(session, alert, router, now())
 
 
 def _escalate(session: Session, alert: Alert, agency: str, router: Router) -> None:
     known = {each.agency for each in alert.responses}
-    called = alert.escalate(agency, router.find_above(agency), now())
+    called = alert.escalate(agency, router.find_above(agency, alert.conflict_agency), now())
     if called is None:
         return
     events.alert_escalated(session, alert, agency, called)

@@ -2,7 +2,7 @@
 
 import base64
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,46 +10,52 @@ import grpc
 from sqlalchemy.orm import Session
 
 from alerts import sos
-from alerts.errors import UnitNotFound
+from alerts.errors import AlertNotFound, PinsTooAlike, ReasonRequired, SignInRequired, WrongPin
 from alerts.model.alerts import Alert
-from alerts.model.enums import Audience, State, Status, View
+from alerts.model.callers import are_too_alike
+from alerts.model.enums import Audience, Status, View
 from alerts.model.recommending import recommend_units
 from alerts.model.tables import keys, log
+from alerts.model.viewers import Viewer
 from alerts.operations import alerts as operations
-from alerts.operations import contacts, dispatch
-from alerts.operations.changes import Change, require_content, require_view
-from alerts.operations.units import require_unit
+from alerts.operations import callers, contacts, dispatch
+from alerts.operations.changes import Change, require_answering, require_content, require_view
+from alerts.operations.reading import is_recorded, record_reading
+from alerts.pins import Match, hash_pins, match_pin
 from alerts.routing import Router
 from alerts.servicer.viewing import find_operator, find_viewer, hash_token
+from alerts.servicer.watching import Watching, has_ended
 from alerts.store import alerts as store
 from alerts.store import units as unit_store
+from alerts.store.callers import find_caller, list_alerts_of_caller
 from alerts.wire import alerts as wire
 from alerts.wire import units as unit_wire
 from alerts.wire.alerts import Shown
-from chassis import telemetry
 from chassis.clock import new_uuid, now
 from chassis.database import Database
 from chassis.errors import InvalidRequest
 from chassis.identity import caller
 from chassis.paging import Page
-from chassis.tail import Change as LogChange
-from chassis.watch import Found, Step, Watches
+from chassis.watch import Watches
 from siaga.alerts.v1 import alert_pb2, alert_service_pb2_grpc
 from siaga.alerts.v1 import alert_service_pb2 as pb
 
 _RECOMMENDED = 10
-_CLOSED = pb.WatchAlertsResponse.End.ALERT_CLOSED
+_FRESH_SECONDS = 300
+_MAX_EXPORTED = 10_000
 
 
 class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
     def __init__(self, database: Database, watches: Watches[Shown], router: Router) -> None:
-        self._database, self._watches, self._router = database, watches, router
+        self._database, self._router = database, router
+        self._watching = Watching(database, watches)
 
     async def RaiseAlert(self, request: pb.RaiseAlertRequest, context: grpc.aio.ServicerContext) -> pb.RaiseAlertResponse:
         by = caller.get()
         ignored = sos.salvage(request, by)
         place = request.target.point if request.target.HasField("point") else request.location.point
-        route = self._router.route(place.latitude, place.longitude) if place.HasField("latitude") else self._router.route(None, None)
+        located = place.HasField("latitude")
+        route = self._router.route(place.latitude if located else None, place.longitude if located else None, avoid=request.conflict_agency)
         scope = f"token\0{request.alert_token}" if request.alert_token else f"user\0{by.user}"
         # Without a token or a user nobody can be told from anybody else who has the request id.
         request_id = request.request_id.lower() if request.alert_token or by.user else ""
@@ -73,7 +79,15 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
 
     async def GetAlert(self, request: pb.GetAlertRequest, context: grpc.aio.ServicerContext) -> alert_pb2.Alert:
         viewer = find_viewer(context)
-        return await self._database.read(lambda session: wire.to_message(*require_view(viewer, store.find_alert(session, request.name))))
+        alert, view = await self._database.read(lambda session: require_view(viewer, store.find_alert(session, request.name)))
+        await self._record_reading(viewer, alert, view, request.reason)
+        return wire.to_message(alert, view)
+
+    async def GetAlertView(self, request: pb.GetAlertViewRequest, context: grpc.aio.ServicerContext) -> pb.AlertView:
+        alert = await self._database.read(lambda session: store.find_alert(session, request.name))
+        if alert is None or alert.erase_time or has_ended(alert, View.CALLER):
+            raise AlertNotFound
+        return wire.to_view(alert)
 
     async def ListAlerts(self, request: pb.ListAlertsRequest, context: grpc.aio.ServicerContext) -> pb.ListAlertsResponse:
         viewer = find_viewer(context)
@@ -83,6 +97,7 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
             kinds=list(request.kind),
             areas=self._router.areas_within(request.area) if request.area else None,
             agency=request.agency,
+            incident=request.incident,
             created_after=wire.to_time(request, "created_after"),
             created_before=wire.to_time(request, "created_before"),
             updated_after=wire.to_time(request, "updated_after"),
@@ -93,61 +108,24 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
         else:
             question = partial(store.list_alerts_of_user, user=viewer.user, filters=filters, before=page.after, limit=page.size + 1)
         alerts, next_page_token = page.cut(await self._database.read(question), lambda alert: alert.name)
-        return pb.ListAlertsResponse(
-            alerts=[wire.to_message(*require_view(viewer, each)) for each in alerts], next_page_token=next_page_token
-        )
+        shown = [(each, viewer.view_unasked(each)) for each in alerts]
+        await self._record_readings(viewer, [each for each, view in shown if is_recorded(each, view)])
+        return pb.ListAlertsResponse(alerts=[wire.to_message(each, view) for each, view in shown if view], next_page_token=next_page_token)
 
     async def TrackAlert(self, request: pb.TrackAlertRequest, context: grpc.aio.ServicerContext) -> alert_pb2.Alert:
         positions = wire.to_positions(request, now())
         return await self._change(partial(operations.track_alert, positions=positions), self._ask(request, context))
 
-    async def WatchAlert(  # pyright: ignore[reportIncompatibleMethodOverride]  # bytes, serialized once for all watchers
+    def WatchAlert(  # pyright: ignore[reportIncompatibleMethodOverride]  # bytes, serialized once for all watchers
         self, request: pb.WatchAlertRequest, context: grpc.aio.ServicerContext
     ) -> AsyncIterator[bytes]:
-        viewer = find_viewer(context)
-        alert, view = await self._database.read(lambda session: require_view(viewer, store.find_alert(session, request.name)))
-        audience = view.audience
-        steps = self._watches.follow(
-            f"WatchAlert {request.name} {audience}",
-            request.cursor,
-            lambda session: [Shown(each) for each in store.find_alerts(session, {request.name})],
-            lambda change: change.event.resource == request.name and change.event.audience <= audience,
-            caller.get().expire_time,
-        )
-        # Whoever comes back with a cursor is first told what they missed, however the alert has ended meanwhile.
-        told = request.cursor in {"", "now"}
-        async for cursor, step in steps:
-            if isinstance(step, Found | LogChange):
-                alert = step.subject.alert
-            for message in self._tell(cursor, step, viewer.view(alert) or view):
-                yield message
-            if _is_last(step, view) if isinstance(step, Found | LogChange) else told and _has_ended(alert, view):
-                yield wire.to_end(cursor, _CLOSED)
-                return
-            told = True
+        return self._watching.watch_alert(request.name, request.cursor, find_viewer(context), caller.get().expire_time)
 
-    async def WatchAlerts(  # pyright: ignore[reportIncompatibleMethodOverride]  # as WatchAlert
+    def WatchAlerts(  # pyright: ignore[reportIncompatibleMethodOverride]  # as WatchAlert
         self, request: pb.WatchAlertsRequest, context: grpc.aio.ServicerContext
     ) -> AsyncIterator[bytes]:
-        viewer = find_viewer(context)
-        agency, drills = viewer.agency, request.include_drills
-        steps = self._watches.follow(
-            f"WatchAlerts {agency} {drills}",
-            request.cursor,
-            lambda session: [Shown(each) for each in store.find_open_alerts(session, agency, drills=drills)],
-            lambda change: (
-                (drills or not change.subject.alert.drill) and any(each.agency == agency for each in change.subject.alert.responses)
-            ),
-            caller.get().expire_time,
-        )
-        async for cursor, step in steps:
-            shown = isinstance(step, Found | LogChange)
-            view = viewer.view(step.subject.alert) or View.REDACTED if shown else View.AGENCY
-            for message in self._tell(cursor, step, view):
-                yield message
-            # Also after what is added to a closed one, or a list from which it was taken would have it again.
-            if isinstance(step, LogChange) and step.subject.alert.close_time:
-                yield wire.to_left(cursor, step.event.resource)
+        expire_time = caller.get().expire_time
+        return self._watching.watch_alerts(request.cursor, find_viewer(context), expire_time, drills=request.include_drills)
 
     async def ConfirmReceipt(self, request: pb.ConfirmReceiptRequest, context: grpc.aio.ServicerContext) -> alert_pb2.Alert:
         return await self._change(operations.confirm_receipt, self._answer(request, context))
@@ -162,7 +140,51 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
         return await self._change(partial(operations.resolve_alert, outcome=request.outcome), self._answer(request, context))
 
     async def CancelAlert(self, request: pb.CancelAlertRequest, context: grpc.aio.ServicerContext) -> alert_pb2.Alert:
-        return await self._change(operations.cancel_alert, self._ask(request, context))
+        change, match = self._ask(request, context), Match.NONE
+        if request.pin:
+            hashes = await self._database.read(lambda session: _find_hashes(session, change))
+            match = await match_pin(request.pin, *hashes)
+        return await self._change(partial(operations.cancel_alert, match=match, tried=bool(request.pin)), change)
+
+    async def SetPins(self, request: pb.SetPinsRequest, context: grpc.aio.ServicerContext) -> pb.SetPinsResponse:
+        by, time = caller.get(), now()
+        if are_too_alike(request.pin, request.duress_pin):
+            raise PinsTooAlike(fields=[("duressPin", "differs from the PIN in fewer than two places")])
+        believed = False
+        if request.old_pin:
+            kept = await self._database.read(lambda session: find_caller(session, by.user))
+            match = await match_pin(request.old_pin, *((kept.pin_hash, kept.duress_hash) if kept else ("", "")))
+            believed = match is Match.DURESS
+            try_old_pin = partial(callers.try_old_pin, user=by.user, now=time, right=match is not Match.NONE)
+            if not await self._database.write(try_old_pin) and not believed:
+                raise WrongPin
+        elif time.timestamp() - by.sign_in_time > _FRESH_SECONDS:
+            raise SignInRequired
+        pin_hash, duress_hash = await hash_pins(request.pin, request.duress_pin)
+        hashes = None if believed else (pin_hash, duress_hash)
+        await self._database.write(partial(callers.set_pins, user=by.user, request_id=request.request_id, request=request, hashes=hashes))
+        return pb.SetPinsResponse()
+
+    async def EraseAlert(self, request: pb.EraseAlertRequest, context: grpc.aio.ServicerContext) -> alert_pb2.Alert:
+        change = self._ask(request, context)
+        # Not by what the caller may see after it: who raised it has gone with the rest.
+        return wire.to_message(await self._database.write(partial(callers.erase_alert, change=change)), View.CALLER)
+
+    async def ExportMyAlerts(self, request: pb.ExportMyAlertsRequest, context: grpc.aio.ServicerContext) -> pb.ExportMyAlertsResponse:
+        user = caller.get().user
+        page = Page(request, user)
+
+        def read(session: Session) -> pb.ExportMyAlertsResponse:
+            found = list_alerts_of_caller(session, user, page.after, page.size + 1)
+            alerts, next_page_token = page.cut(found, lambda alert: alert.name)
+            return pb.ExportMyAlertsResponse(alerts=[_export(session, each) for each in alerts], next_page_token=next_page_token)
+
+        return await self._database.read(read)
+
+    async def EraseMyAlerts(self, request: pb.EraseMyAlertsRequest, context: grpc.aio.ServicerContext) -> pb.EraseMyAlertsResponse:
+        user = caller.get().user
+        await self._database.write(partial(callers.erase_all, user=user, request_id=request.request_id, request=request, now=now()))
+        return pb.EraseMyAlertsResponse()
 
     async def AddNote(self, request: pb.AddNoteRequest, context: grpc.aio.ServicerContext) -> alert_pb2.Alert:
         audience = Audience(request.audience or Audience.AGENCY)
@@ -181,15 +203,18 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
         return await self._change(operation, self._answer(request, context))
 
     async def SendMessage(self, request: pb.SendMessageRequest, context: grpc.aio.ServicerContext) -> pb.AlertMessage:
-        change = self._answer(request, context) if find_viewer(context).agency else self._ask(request, context)
+        viewer = find_viewer(context)
+        change = self._answer(request, context) if viewer.agency or viewer.crew_of else self._ask(request, context)
         message, view = await self._database.write(partial(contacts.send_message, change=change, text=request.text))
         return wire.to_text(message, view)
 
     async def ListMessages(self, request: pb.ListMessagesRequest, context: grpc.aio.ServicerContext) -> pb.ListMessagesResponse:
         viewer, page = find_viewer(context), Page(request)
 
+        alert, view = await self._database.read(lambda session: require_content(viewer, store.find_alert(session, request.name)))
+        await self._record_reading(viewer, alert, view, request.reason)
+
         def read(session: Session) -> pb.ListMessagesResponse:
-            _, view = require_content(viewer, store.find_alert(session, request.name))
             found = store.list_messages(session, request.name, page.after, page.size + 1)
             messages, next_page_token = page.cut(found, lambda message: message.id)
             return pb.ListMessagesResponse(messages=[wire.to_text(each, view) for each in messages], next_page_token=next_page_token)
@@ -215,7 +240,8 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
         viewer = find_viewer(context)
 
         def read(session: Session) -> pb.RecommendUnitsResponse:
-            alert, _ = require_content(viewer, store.find_alert(session, request.name))
+            alert = require_answering(viewer, store.find_alert(session, request.name))
+            require_content(viewer, alert)
             units = unit_store.find_units_of(session, viewer.agency)
             found, missing = recommend_units(alert, units, self._router.find_policy(viewer.agency), now())
             return unit_wire.to_recommendations(found[: request.max_units or _RECOMMENDED], missing)
@@ -227,49 +253,31 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
         return await self._change(operation, self._answer(request, context))
 
     async def UpdateAssignment(self, request: pb.UpdateAssignmentRequest, context: grpc.aio.ServicerContext) -> alert_pb2.Alert:
-        operation = partial(dispatch.update_assignment, unit=request.unit, status=Status(request.status), reason=request.reason)
-        return await self._change(operation, self._answer(request, context))
+        operation = partial(
+            dispatch.update_assignment,
+            change=self._answer(request, context),
+            unit=request.unit,
+            status=Status(request.status),
+            reason=request.reason,
+        )
+        return wire.to_message(*await self._database.write(operation))
 
-    async def WatchAssignments(  # pyright: ignore[reportIncompatibleMethodOverride]  # as WatchAlert
+    def WatchAssignments(  # pyright: ignore[reportIncompatibleMethodOverride]  # as WatchAlert
         self, request: pb.WatchAssignmentsRequest, context: grpc.aio.ServicerContext
     ) -> AsyncIterator[bytes]:
-        viewer, name = find_viewer(context), request.unit
-        unit = await self._database.read(lambda session: require_unit(viewer, unit_store.find_unit(session, name)))
-        if unit.agency != viewer.agency and viewer.user not in unit.crew:
-            raise UnitNotFound
-        steps = self._watches.follow(
-            f"WatchAssignments {name}",
-            request.cursor,
-            lambda session: [Shown(each) for each in store.find_alerts_of_unit(session, name)],
-            lambda change: change.event.audience <= Audience.RESPONDER and change.subject.alert.find_assignment(name) is not None,
-            caller.get().expire_time,
-        )
-        shown = set[str]()
-        async for cursor, step in steps:
-            if not isinstance(step, Found | LogChange):
-                for message in self._tell(cursor, step, View.CREW):
-                    yield message
-                continue
-            alert = step.subject.alert
-            assignment = alert.find_assignment(name)
-            if assignment is not None and assignment.is_active:
-                shown.add(alert.name)
-                for message in self._tell(cursor, step, View.CREW):
-                    yield message
-            elif alert.name in shown or request.cursor not in {"", "now"}:
-                shown.discard(alert.name)
-                yield wire.to_left(cursor, alert.name)
+        return self._watching.watch_assignments(request.unit, request.cursor, find_viewer(context), caller.get().expire_time)
 
     async def ListAlertEvents(self, request: pb.ListAlertEventsRequest, context: grpc.aio.ServicerContext) -> pb.ListAlertEventsResponse:
         viewer = find_viewer(context)
+        alert, view = await self._database.read(lambda session: require_content(viewer, store.find_alert(session, request.name)))
+        await self._record_reading(viewer, alert, view, request.reason)
 
         def read(session: Session) -> pb.ListAlertEventsResponse:
-            _, view = require_content(viewer, store.find_alert(session, request.name))
             audience = view.audience
             page = Page(request, f"{audience}")
             rows = log.timeline(session, request.name, audience, page.after_number(), page.size + 1)
             events, next_page_token = page.cut(rows, lambda event: str(event.id))
-            notes = store.find_notes(session, {event.attributes["note"] for event in events if "note" in event.attributes})
+            notes = store.find_notes(session, {event.attributes["note"] for event in events if event.attributes.get("note")})
             return pb.ListAlertEventsResponse(events=[wire.to_entry(each, view, notes) for each in events], next_page_token=next_page_token)
 
         return await self._database.read(read)
@@ -278,6 +286,17 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
         alert = await self._database.write(lambda session: operation(session, change))
         return wire.to_message(*require_view(change.viewer, alert))
 
+    async def _record_reading(self, viewer: Viewer, alert: Alert, view: View, reason: str) -> None:
+        """Before it is shown. Raises ReasonRequired."""
+        if is_recorded(alert, view):
+            if alert.close_time and not reason:
+                raise ReasonRequired
+            await self._database.write(partial(record_reading, read=[alert.name], reader=viewer.user, reason=reason))
+
+    async def _record_readings(self, viewer: Viewer, alerts: Sequence[Alert]) -> None:
+        if alerts:
+            await self._database.write(partial(record_reading, read=[each.name for each in alerts], reader=viewer.user, reason=""))
+
     def _ask(self, request: Any, context: grpc.aio.ServicerContext, operator: str = "", name: str = "") -> Change:  # noqa: ANN401  # requests share no type
         return Change(name or request.name, request.request_id, request, find_viewer(context), operator, now(), self._router)
 
@@ -285,27 +304,24 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
         """A change by the agency's side. Raises OperatorRequired."""
         return self._ask(request, context, find_operator(request.operator), name)
 
-    def _tell(self, cursor: str, step: Step[Shown], view: View) -> list[bytes]:
-        """The messages of a step; one that a sampled write caused is the last span of that write's trace."""
-        if isinstance(step, LogChange) and step.traceparent:
-            with telemetry.event_span(f"watch {step.event.type}", step.traceparent):
-                return wire.to_steps(cursor, step, view)
-        return wire.to_steps(cursor, step, view)
+
+def _find_hashes(session: Session, change: Change) -> tuple[str, str]:
+    """Of the PINs of whoever raised the alert, where its caller's side asks; nobody else's are tried."""
+    alert = store.find_alert(session, change.name)
+    known = alert.user if alert and change.viewer.is_caller(alert) else ""
+    kept = find_caller(session, known) if known else None
+    return (kept.pin_hash, kept.duress_hash) if kept else ("", "")
 
 
-def load_shown(session: Session, names: set[str]) -> dict[str, Shown]:
-    """For the tail: what the events' alerts are now, by name."""
-    return {alert.name: Shown(alert) for alert in store.find_alerts(session, names)}
-
-
-def _is_last(step: Found[Shown] | LogChange[Shown], view: View) -> bool:
-    closing = {"AlertResolved", "AlertCancelled"} if view is View.CALLER else {"AlertResolved"}
-    return isinstance(step, LogChange) and step.event.type in closing
-
-
-def _has_ended(alert: Alert, view: View) -> bool:
-    """Whether nothing more will be shown: for the caller's side with its own cancel or the agency's close."""
-    return alert.caller_state in {State.RESOLVED, State.CANCELLED} if view is View.CALLER else alert.close_time is not None
+def _export(session: Session, alert: Alert) -> pb.ExportMyAlertsResponse.Record:
+    found = log.timeline(session, alert.name, Audience.CALLER, 0, _MAX_EXPORTED)
+    notes = store.find_notes(session, {event.attributes["note"] for event in found if event.attributes.get("note")})
+    return pb.ExportMyAlertsResponse.Record(
+        alert=wire.to_message(alert, View.CALLER),
+        events=[wire.to_entry(each, View.CALLER, notes) for each in found],
+        messages=[wire.to_text(each, View.CALLER) for each in store.list_messages(session, alert.name, "", _MAX_EXPORTED)],
+        locations=[wire.to_location(each) for each in store.list_positions(session, alert.name)],
+    )
 
 
 def _make_token(scope: str, request_id: str) -> str:

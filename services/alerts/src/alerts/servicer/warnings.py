@@ -186,8 +186,3 @@ class WarningServicer(warning_service_pb2_grpc.WarningServiceServicer):
             return None
         latitude, longitude = request.point.latitude, request.point.longitude
         return store.Place(latitude, longitude, self._router.regions.find_at(latitude, longitude))
-
-
-def load_warnings(session: Session, names: set[str]) -> dict[str, ShownWarning]:
-    """For the tail: what the events' warnings are now, by name."""
-    return {warning.name: ShownWarning(warning) for warning in store.find_warnings(session, names)}

@@ -27,7 +27,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Of a list; without states what is in force. `reader` is the agency whose own unpublished ones are found, too."""
+    """Of a list; without states what is in force. `reader` is the agency whose own ones are found before they are sent."""
 
     reader: str
     states: Collection[int]
@@ -125,7 +125,7 @@ def _is_in(filters: Filters, now: datetime) -> ColumnElement[bool]:
     if WarningState.EXPIRED in filters.states:
         wanted = or_(wanted, and_(PublicWarning.state.in_(_OPEN), PublicWarning.expire_time <= now))
     known = PublicWarning.number > 0
-    if filters.reader:
+    if filters.reader and WarningState.PENDING in filters.states:
         known = or_(known, PublicWarning.agency == filters.reader)
     return and_(wanted, known)
 

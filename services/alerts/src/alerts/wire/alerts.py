@@ -3,15 +3,17 @@
 # A message takes a datetime for a Timestamp and a number for an enum; the stubs do not say so.
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
+import h3
 from google.protobuf.message import Message
 
 from alerts.model.alerts import Alert
-from alerts.model.enums import ContactPreference, Escalation, Kind, ResponseState, State, View
+from alerts.model.enums import ContactPreference, Escalation, Grouping, Kind, ResponseState, State, Status, View
+from alerts.model.incidents import CELL_RESOLUTION, list_doubts
 from alerts.model.timeline import Message as Text
 from alerts.model.timeline import Position
 from alerts.routing import Route
@@ -56,16 +58,45 @@ def to_message(alert: Alert, view: View) -> alert_pb2.Alert:
         subject=alert.subject,
         channel=alert.channel,
         contact_preference=shown("contact_preference"),
-        note=alert.note,
         silent=alert.silent,
         restricted=shown("restricted"),
         drill=alert.drill,
         area=shown("area"),
         routing=shown("routing"),
         agency=shown("agency"),
-        external_ids=alert.external_ids,
         create_time=alert.create_time,
     )
+    if view is not View.CALLER or not alert.erase_time:
+        _add_call(message, alert, shown)
+    if view is View.CALLER:
+        _add_progress_for_caller(message, alert)
+    else:
+        _add_progress_for_agency(message, alert)
+    return message
+
+
+def to_view(alert: Alert) -> alert_service_pb2.AlertView:
+    """For those whom the caller chose: from what the caller's side is shown."""
+    shown = to_message(alert, View.CALLER)
+    view = alert_service_pb2.AlertView(
+        name=shown.name,
+        kind=shown.kind,
+        state=shown.state,
+        display_name=shown.caller.display_name,
+        drill=shown.drill,
+        silent=shown.silent,
+        create_time=shown.create_time,
+    )
+    for field in ("location", "target", "acknowledge_time", "dispatch_time", "arrive_time"):
+        if shown.HasField(field):
+            getattr(view, field).CopyFrom(getattr(shown, field))
+    return view
+
+
+def _add_call(message: alert_pb2.Alert, alert: Alert, shown: Callable[[str], Any]) -> None:
+    """What the caller said."""
+    message.note = alert.note
+    message.external_ids.update(alert.external_ids)
     caller = message.caller
     caller.user, caller.verified = alert.user, bool(alert.user)
     caller.display_name, caller.callback_phone = shown("display_name"), shown("callback_phone")
@@ -81,23 +112,27 @@ def to_message(alert: Alert, view: View) -> alert_pb2.Alert:
         message.target.point.latitude, message.target.point.longitude = shown("target_latitude"), shown("target_longitude")
     if shown("target_address"):
         message.target.address_text = shown("target_address")
-    if view is View.CALLER:
-        _add_progress_for_caller(message, alert)
-    else:
-        _add_progress_for_agency(message, alert)
-    return message
 
 
 def to_entry(event: Event, view: View, notes: Mapping[str, str]) -> events_pb2.AlertEvent:
-    """An entry of the timeline; `notes` are the texts by id."""
-    return events_pb2.AlertEvent(
+    """An entry of the timeline; `notes` are the texts by id. The caller's side is told neither who did it nor the details."""
+    said = event.attributes
+    entry = events_pb2.AlertEvent(
         name=f"{event.resource}/events/{event.id}",
         type=event.type,
         audience=event.audience,
-        actor="" if view is View.CALLER else event.actor,
-        text=notes.get(event.attributes.get("note", ""), ""),
+        text=notes.get(said.get("note", ""), ""),
         create_time=event.create_time,
     )
+    if view is not View.CALLER:
+        entry.actor = event.actor
+        entry.agency, entry.assignee = said.get("agency", ""), said.get("assignee", "")
+        entry.units.extend(said.get("units", ()))
+        if "status" in said:
+            entry.status = Status[said["status"]]
+        if "means" in said:
+            entry.contact.means, entry.contact.result = said["means"], said["result"]
+    return entry
 
 
 def to_text(message: Text, view: View) -> alert_service_pb2.AlertMessage:
@@ -190,7 +225,9 @@ def to_columns(
         "target_address": target.address_text,
         "note": request.note,
         "silent": silent,
-        "restricted": silent or request.kind == Kind.VIOLENCE,
+        "restricted": silent or request.kind == Kind.VIOLENCE or bool(request.conflict_agency),
+        "conflict_agency": request.conflict_agency,
+        "erase_time": None,
         "drill": request.drill,
         "area": route.area,
         "routing": route.routing,
@@ -198,6 +235,13 @@ def to_columns(
         "cancel_claim": 0,
         "outcome": 0,
         "escalation_level": 0,
+        "incident": "",
+        "merged_into": "",
+        "cell": h3.latlng_to_cell(*_find_place(request), CELL_RESOLUTION) if located or targeted else "",
+        "followed_state": 0,
+        "grouping": Grouping.WAITING,
+        "doubts": [],
+        "history": None,
         "external_ids": dict(request.external_ids),
         "token_hash": token_hash,
         "create_time": now,
@@ -239,7 +283,7 @@ def _redacted(alert: Alert) -> alert_pb2.Alert:
     message = alert_pb2.Alert(
         name=alert.name,
         state=alert.state,
-        restricted=True,
+        restricted=alert.restricted,
         drill=alert.drill,
         area=alert.area,
         agency=alert.agency,
@@ -272,6 +316,11 @@ def _add_progress_for_agency(message: alert_pb2.Alert, alert: Alert) -> None:
     message.update_time.FromDatetime(alert.update_time)
     message.outcome = alert.outcome
     message.cancel_claim = alert.cancel_claim
+    message.conflict_agency, message.incident, message.merged_into = alert.conflict_agency, alert.incident, alert.merged_into
+    message.doubts.extend(list_doubts(alert))
+    if alert.history:
+        history = message.caller_history
+        history.alerts, history.pranks, history.false_alarms = (alert.history[each] for each in ("alerts", "pranks", "false_alarms"))
     _add_times(message, alert, _PROGRESS)
     message.escalation_level = alert.escalation_level
     # The lead's first, then in the order in which they were asked.
@@ -335,3 +384,16 @@ def to_changes(request: alert_service_pb2.UpdateAlertRequest) -> dict[str, Any]:
             _, _, field = path.rpartition(".")
             columns[field] = getattr(said.caller if path.startswith("caller.") else said, field)
     return columns
+
+
+def _find_place(request: alert_service_pb2.RaiseAlertRequest) -> tuple[float, float]:
+    point = request.target.point if request.target.HasField("point") else request.location.point
+    return point.latitude, point.longitude
+
+
+def to_location(position: Position) -> alert_pb2.Alert.Location:
+    location = alert_pb2.Alert.Location(source=position.source, fix_time=position.fix_time)
+    location.point.latitude, location.point.longitude = position.latitude, position.longitude
+    if position.accuracy_meters is not None:
+        location.accuracy_meters = position.accuracy_meters
+    return location

@@ -1,0 +1,175 @@
+"""What the watches of alerts show, to whom, and when they end."""
+
+from collections.abc import AsyncIterator
+from functools import partial
+
+from alerts.errors import UnitNotFound
+from alerts.model.alerts import Alert
+from alerts.model.enums import Audience, State, View
+from alerts.model.viewers import Viewer
+from alerts.operations.changes import require_view
+from alerts.operations.reading import is_recorded, record_reading
+from alerts.operations.units import require_unit
+from alerts.store import alerts as store
+from alerts.store import units as unit_store
+from alerts.wire import alerts as wire
+from alerts.wire.alerts import Shown
+from chassis import telemetry
+from chassis.database import Database
+from chassis.tail import Change
+from chassis.watch import Found, Step, Watches
+from siaga.alerts.v1 import alert_service_pb2 as pb
+
+_CLOSED = pb.WatchAlertsResponse.End.ALERT_CLOSED
+# With these an agency's part in an alert ends that goes on without it.
+_LEAVING = frozenset({"AgencyRejected", "AlertHandedOver"})
+
+
+class Watching:
+    """The messages of each watch, serialized once for all who watch."""
+
+    def __init__(self, database: Database, watches: Watches[Shown]) -> None:
+        self._database, self._watches = database, watches
+
+    async def watch_alert(self, name: str, cursor: str, viewer: Viewer, expire_time: float) -> AsyncIterator[bytes]:
+        alert, view = await self._database.read(lambda session: require_view(viewer, store.find_alert(session, name)))
+        audience = view.audience
+        steps = self._watches.follow(
+            f"WatchAlert {name} {audience}",
+            cursor,
+            lambda session: [Shown(each) for each in store.find_alerts(session, {name})],
+            lambda change: change.event.resource == name and change.event.audience <= audience and _is_news(change),
+            expire_time,
+        )
+        # Whoever comes back with a cursor is first told what they missed, however the alert has ended meanwhile.
+        told = cursor in {"", "now"}
+        reading = _Reading(self._database, viewer)
+        async for place, step in steps:
+            if isinstance(step, Found | Change):
+                alert = step.subject.alert
+                seen = viewer.view_unasked(alert)
+                if seen is None or seen.audience < audience:
+                    # A crew's work has ended.
+                    yield wire.to_end(place, _CLOSED)
+                    return
+                shown = seen
+                await reading.record(alert, shown)
+            else:
+                shown = view
+            for message in _tell(place, step, shown):
+                yield message
+            if _is_last(step, view) if isinstance(step, Found | Change) else told and has_ended(alert, view):
+                yield wire.to_end(place, _CLOSED)
+                return
+            told = True
+
+    async def watch_alerts(self, cursor: str, viewer: Viewer, expire_time: float, *, drills: bool) -> AsyncIterator[bytes]:
+        agency = viewer.agency
+        steps = self._watches.follow(
+            f"WatchAlerts {agency} {drills}",
+            cursor,
+            lambda session: [Shown(each) for each in store.find_open_alerts(session, agency, drills=drills)],
+            lambda change: (drills or not change.subject.alert.drill) and _concerns(change, agency) and _is_news(change),
+            expire_time,
+        )
+        reading = _Reading(self._database, viewer)
+        async for place, step in steps:
+            if not isinstance(step, Found | Change):
+                for message in _tell(place, step, View.AGENCY):
+                    yield message
+                continue
+            alert = step.subject.alert
+            view = viewer.view_unasked(alert) or View.REDACTED
+            await reading.record(alert, view)
+            for message in _tell(place, step, view):
+                yield message
+            # Also after what is added to a closed one, or a list from which it was taken would have it again.
+            if isinstance(step, Change) and not alert.is_open_to(agency):
+                yield wire.to_left(place, alert.name)
+
+    async def watch_assignments(self, unit: str, cursor: str, viewer: Viewer, expire_time: float) -> AsyncIterator[bytes]:
+        found = await self._database.read(lambda session: require_unit(viewer, unit_store.find_unit(session, unit)))
+        if found.agency != viewer.agency and viewer.user not in found.crew:
+            raise UnitNotFound
+        steps = self._watches.follow(
+            f"WatchAssignments {unit}",
+            cursor,
+            lambda session: [Shown(each) for each in store.find_alerts_of_unit(session, unit)],
+            lambda change: change.event.audience <= Audience.RESPONDER and change.subject.alert.find_assignment(unit) is not None,
+            expire_time,
+        )
+        reading = _Reading(self._database, viewer)
+        # Whoever resumes may have been shown any of them.
+        shown = set[str]()
+        resumed = bool(cursor)
+        async for place, step in steps:
+            if not isinstance(step, Found | Change):
+                for message in _tell(place, step, View.CREW):
+                    yield message
+                continue
+            alert = step.subject.alert
+            assignment = alert.find_assignment(unit)
+            if assignment is None:
+                continue
+            commands, view = viewer.commands(assignment), viewer.view(alert)
+            if assignment.is_active and commands and view:
+                shown.add(alert.name)
+                await reading.record(alert, view)
+                for message in _tell(place, step, view):
+                    yield message
+            elif alert.name in shown or (resumed and commands):
+                shown.discard(alert.name)
+                yield wire.to_left(place, alert.name)
+            if assignment.is_active and not commands:
+                # Another crew has relieved this one.
+                raise UnitNotFound
+
+
+class _Reading:
+    """Leaves a trace of each restricted alert that one watch shows, once."""
+
+    def __init__(self, database: Database, viewer: Viewer) -> None:
+        self._database, self._viewer = database, viewer
+        self._recorded = set[str]()
+
+    async def record(self, alert: Alert, view: View) -> None:
+        if is_recorded(alert, view) and alert.name not in self._recorded:
+            self._recorded.add(alert.name)
+            await self._database.write(partial(record_reading, read=[alert.name], reader=self._viewer.user, reason=""))
+
+
+def has_ended(alert: Alert, view: View) -> bool:
+    """Whether nothing more will be shown: for the caller's side with its own cancel or the agency's close."""
+    return alert.caller_state in {State.RESOLVED, State.CANCELLED} if view is View.CALLER else alert.close_time is not None
+
+
+def _tell(place: str, step: Step[Shown], view: View) -> list[bytes]:
+    """The messages of a step; one that a sampled write caused is the last span of that write's trace."""
+    if isinstance(step, Change) and step.traceparent:
+        with telemetry.event_span(f"watch {step.event.type}", step.traceparent):
+            return wire.to_steps(place, step, view)
+    return wire.to_steps(place, step, view)
+
+
+def _has_part(alert: Alert, agency: str) -> bool:
+    part = alert.parts.find(agency)
+    return part is not None and part.is_live
+
+
+def _concerns(change: Change[Shown], agency: str) -> bool:
+    """Whether the agency has a part in the alert, or this is how it lost it."""
+    alert = change.subject.alert
+    return _has_part(alert, agency) or (change.event.type in _LEAVING and alert.parts.find(agency) is not None)
+
+
+def _is_news(change: Change[Shown]) -> bool:
+    """That somebody read an alert is for the timeline alone, or each reading would be read."""
+    return change.event.type != "AlertRead"
+
+
+def _is_last(step: Found[Shown] | Change[Shown], view: View) -> bool:
+    if not isinstance(step, Change):
+        return False
+    if view is View.CALLER:
+        return step.event.type in {"AlertResolved", "AlertCancelled"}
+    return step.event.type in {"AlertResolved", "AlertCancelled", "CancelClaimed"} and step.subject.alert.close_time is not None

@@ -1,0 +1,37 @@
+"""The questions about callers."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, selectinload
+
+from alerts.model.alerts import Alert
+from alerts.model.callers import Caller
+
+_WITH_PARTS = (selectinload(Alert.responses), selectinload(Alert.assignments))
+
+
+def find_caller(session: Session, user: str, *, for_update: bool = False) -> Caller | None:
+    return session.get(Caller, user, with_for_update=for_update, populate_existing=for_update)
+
+
+def add_caller(session: Session, caller: Caller) -> None:
+    session.add(caller)
+
+
+def has_open_alert(session: Session, user: str) -> bool:
+    """One that its agency still works on, whatever the caller's side is shown."""
+    return session.scalar(select(Alert.name).where(Alert.user == user, Alert.close_time.is_(None)).limit(1)) is not None
+
+
+def list_alerts_of_caller(session: Session, user: str, after: str, limit: int) -> Sequence[Alert]:
+    """The oldest first, without silent ones."""
+    question = select(Alert).where(Alert.user == user, Alert.silent.is_(False), Alert.name > after)
+    return session.scalars(question.order_by(Alert.name).limit(limit).options(*_WITH_PARTS)).all()
+
+
+def lock_alerts_of_caller(session: Session, user: str) -> Sequence[Alert]:
+    """In one order, so that nobody waits for somebody who waits."""
+    mine = (Alert.user == user, Alert.silent.is_(False))
+    session.execute(select(Alert.name).where(*mine).order_by(Alert.name).with_for_update())
+    return session.scalars(select(Alert).where(*mine).options(*_WITH_PARTS)).all()
