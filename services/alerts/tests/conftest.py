@@ -17,6 +17,7 @@ from chassis.testing import AUDIENCE, ISSUER, Issuer, create_database, execute, 
 sys.path.append(str(Path(__file__).parent))
 
 from people import People, run_service
+from warned import Readers, make_snapshot
 
 
 @pytest.fixture(scope="session")
@@ -69,3 +70,11 @@ async def people(channel: grpc.aio.Channel, issuer: Issuer) -> People:
     # An SOS never waits for the issuer's keys: until the service has them, its caller is nobody.
     await people.dewi("ListAlerts")
     return people
+
+
+@pytest.fixture
+async def readers(settings: Settings, issuer: Issuer) -> AsyncIterator[Readers]:
+    """Of warnings, whose service knows the areas of a directory."""
+    settings.snapshot_file.write_bytes(make_snapshot().SerializeToString())
+    async with run_service(settings) as channel:
+        yield Readers(channel, issuer)

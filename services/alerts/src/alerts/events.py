@@ -7,10 +7,11 @@ import h3
 from sqlalchemy.orm import Session
 
 from alerts.model.alerts import Alert
-from alerts.model.enums import Audience, Escalation, Kind, RollCall, State, Status
+from alerts.model.enums import Audience, Escalation, Kind, MessageType, RollCall, State, Status
 from alerts.model.incidents import Incident
 from alerts.model.tables import log
 from alerts.model.units import SHOWN_TO_CALLER, Assignment
+from alerts.model.warnings import PublicWarning
 
 # Cells of about 5 km², so that nobody can be found by one.
 _CELL_RESOLUTION = 7
@@ -177,3 +178,22 @@ def alert_followed(session: Session, alert: Alert, state: State, operator: str) 
 def incident_changed(session: Session, incident: Incident, event: str) -> None:
     """`IncidentFormed`, `IncidentChanged` or `IncidentClosed`."""
     log.append(session, event, incident.name, Audience.AGENCY)
+
+
+def warning_proposed(session: Session, warning: PublicWarning, operator: str) -> None:
+    """The warning, or an update of it, awaits a second person."""
+    log.append(session, "WarningProposed", warning.name, Audience.AGENCY, operator)
+
+
+def warning_withdrawn(session: Session, warning: PublicWarning, operator: str) -> None:
+    """What awaited a second person is never sent."""
+    log.append(session, "WarningWithdrawn", warning.name, Audience.AGENCY, operator)
+
+
+def warning_sent(session: Session, warning: PublicWarning, operator: str) -> None:
+    kind = {MessageType.ALERT: "WarningIssued", MessageType.UPDATE: "WarningUpdated", MessageType.CANCEL: "WarningCancelled"}
+    log.append(session, kind[MessageType(warning.type)], warning.name, Audience.PUBLIC, operator, number=warning.number)
+
+
+def warning_expired(session: Session, warning: PublicWarning) -> None:
+    log.append(session, "WarningExpired", warning.name, Audience.PUBLIC, number=warning.number)

@@ -36,3 +36,5 @@ class Settings(BaseSettings):
     max_watches: int = Field(default=5000, ge=1)
     # Whether webhooks may be called over `http` and at addresses of private networks: for receivers on the premises.
     webhooks_allow_private: bool = False
+    # What public warnings are sent from: a name of the deployment's in the DNS, `siaga.example` for `jakarta-112@siaga.example`.
+    sender_domain: str = Field(default="siaga.localhost", pattern=r"^([a-zA-Z0-9-]+\.)+[a-zA-Z0-9]+$")

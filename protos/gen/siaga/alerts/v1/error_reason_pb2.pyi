@@ -84,6 +84,22 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """No such delivery of this webhook."""
     TOO_MANY_WEBHOOKS: _ErrorReason.ValueType  # 45
     """The agency has as many webhooks as one may have. `metadata["max"]` is the number."""
+    WARNING_NOT_FOUND: _ErrorReason.ValueType  # 60
+    """No such warning, or not one that this caller may know of, or no message of this number."""
+    NOT_ISSUER: _ErrorReason.ValueType  # 61
+    """Only the agency that issued the warning may do this."""
+    WARNING_CLOSED: _ErrorReason.ValueType  # 62
+    """The warning was cancelled or has expired: issue a new one."""
+    WARNING_CHANGED: _ErrorReason.ValueType  # 63
+    """The warning has changed since its `etag` was read."""
+    NOT_PENDING: _ErrorReason.ValueType  # 64
+    """Nothing awaits approval."""
+    SECOND_PERSON_REQUIRED: _ErrorReason.ValueType  # 65
+    """Whoever wrote it cannot approve it: another supervisor of the agency must."""
+    WARNING_FULL: _ErrorReason.ValueType  # 66
+    """The warning has 200 messages, and the next one can only cancel it: issue a new one."""
+    AREA_NOT_FOUND: _ErrorReason.ValueType  # 67
+    """The directory knows no such area. `metadata["area"]` is the area."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Reasons of errors that only alerts returns, beside those of `siaga.errors.v1.ErrorReason`."""
@@ -150,4 +166,20 @@ DELIVERY_NOT_FOUND: ErrorReason.ValueType  # 44
 """No such delivery of this webhook."""
 TOO_MANY_WEBHOOKS: ErrorReason.ValueType  # 45
 """The agency has as many webhooks as one may have. `metadata["max"]` is the number."""
+WARNING_NOT_FOUND: ErrorReason.ValueType  # 60
+"""No such warning, or not one that this caller may know of, or no message of this number."""
+NOT_ISSUER: ErrorReason.ValueType  # 61
+"""Only the agency that issued the warning may do this."""
+WARNING_CLOSED: ErrorReason.ValueType  # 62
+"""The warning was cancelled or has expired: issue a new one."""
+WARNING_CHANGED: ErrorReason.ValueType  # 63
+"""The warning has changed since its `etag` was read."""
+NOT_PENDING: ErrorReason.ValueType  # 64
+"""Nothing awaits approval."""
+SECOND_PERSON_REQUIRED: ErrorReason.ValueType  # 65
+"""Whoever wrote it cannot approve it: another supervisor of the agency must."""
+WARNING_FULL: ErrorReason.ValueType  # 66
+"""The warning has 200 messages, and the next one can only cancel it: issue a new one."""
+AREA_NOT_FOUND: ErrorReason.ValueType  # 67
+"""The directory knows no such area. `metadata["area"]` is the area."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

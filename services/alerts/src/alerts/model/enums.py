@@ -123,6 +123,8 @@ class Sender(IntEnum):
 class Audience(IntEnum):
     """Each sees its own events and those of the ones before it."""
 
+    # Everybody.
+    PUBLIC = 0
     CALLER = 1
     CONTACT = 2
     RESPONDER = 3
@@ -141,3 +143,29 @@ class View(Enum):
     @property
     def audience(self) -> Audience:
         return {View.CALLER: Audience.CALLER, View.CREW: Audience.RESPONDER}.get(self, Audience.AGENCY)
+
+
+class WarningState(IntEnum):
+    """What has become of a public warning."""
+
+    PENDING = 1
+    ISSUED = 2
+    UPDATED = 3
+    CANCELLED = 4
+    EXPIRED = 5
+
+
+class WarningStatus(IntEnum):
+    """Whom a public warning is for."""
+
+    ACTUAL = 1
+    EXERCISE = 2
+    TEST = 3
+
+
+class MessageType(IntEnum):
+    """What a message of a public warning does."""
+
+    ALERT = 1
+    UPDATE = 2
+    CANCEL = 3

@@ -1,4 +1,4 @@
-"""What happens when a clock of an alert has run out."""
+"""What happens when a clock of an alert has run out, or the time of a warning."""
 
 import logging
 from collections.abc import Callable
@@ -14,6 +14,7 @@ from alerts.model.enums import Escalation, RollCall
 from alerts.operations.changes import keep_clocks
 from alerts.routing import Router
 from alerts.store import alerts as store
+from alerts.store import warnings as warning_store
 from chassis.clock import now
 from chassis.timers import ResourceBusy, Timer
 
@@ -21,8 +22,10 @@ _log = logging.getLogger(__name__)
 _escalations = metrics.get_meter("alerts").create_counter("siaga.alerts.escalations", "{escalation}", "Whom silence has called, by step")
 
 
-def lock_alert(session: Session, name: str) -> bool:
-    """Raises ResourceBusy."""
+def lock_subject(session: Session, name: str) -> bool:
+    """An alert or a warning. Raises ResourceBusy."""
+    if name.startswith("warnings/"):
+        return warning_store.find_warning(session, name, for_update=True) is not None
     if store.try_to_lock_alert(session, name):
         return True
     if store.find_alert(session, name):
@@ -31,7 +34,14 @@ def lock_alert(session: Session, name: str) -> bool:
 
 
 def run_out(session: Session, timer: Timer, router: Router) -> Callable[[], None] | None:
-    """The alert is locked. A timer only wakes: what is due follows from the alert and from its agencies' policies of today."""
+    """The subject is locked. Of an alert a timer only wakes: what is due follows from the alert and from its agencies' policies
+    of today.
+    """
+    if timer.resource.startswith("warnings/"):
+        warning = warning_store.find_warning(session, timer.resource)
+        assert warning is not None
+        events.warning_expired(session, warning)
+        return None
     alert = store.find_alert(session, timer.resource)
     assert alert is not None
     due = [each[:2] for each in find_clocks(alert, router.find_policy) if each.due_time <= now()]
