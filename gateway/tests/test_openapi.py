@@ -37,7 +37,7 @@ def test_every_binding_is_an_operation(document: Any) -> None:
     bindings = [binding for rpc in Contract().rpcs for binding in rpc.bindings]
     operations = [(path, method) for path, methods in document["paths"].items() for method in methods]
     assert len(operations) == len(bindings)
-    assert {binding.body for binding in bindings} == {"", "*", "agency", "area", "facility", "hotline"}
+    assert {binding.body for binding in bindings} == {"", "*", "agency", "alert", "area", "facility", "hotline", "unit"}
     assert ("/v1/alerts:raise", "post") in operations
     assert ("/v1/alerts/{alert}:track", "post") in operations
     assert ("/v1/contacts:nearby", "get") in operations

@@ -178,6 +178,8 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
         return await self._change(partial(dispatch.assign_alert, assignee=request.assignee), change)
 
     async def UpdateAlert(self, request: pb.UpdateAlertRequest, context: grpc.aio.ServicerContext) -> alert_pb2.Alert:
+        if not request.alert.name:
+            raise InvalidRequest(fields=[("alert.name", "is required")])
         operation = partial(dispatch.update_alert, values=wire.to_changes(request), etag=request.alert.etag)
         return await self._change(operation, self._answer(request, context, request.alert.name))
 
