@@ -17,6 +17,7 @@ from alerts.model.timeline import Position
 from alerts.routing import Route
 from chassis.errors import InvalidRequest
 from chassis.events import Event
+from chassis.masks import json_name
 from chassis.tail import Change, EndReason, Heartbeat
 from chassis.watch import Found, SnapshotEnd, Step
 from siaga.alerts.v1 import alert_pb2, alert_service_pb2, events_pb2, unit_pb2
@@ -331,7 +332,7 @@ def to_changes(request: alert_service_pb2.UpdateAlertRequest) -> dict[str, Any]:
     present |= {"caller.display_name": said.caller.display_name, "caller.callback_phone": said.caller.callback_phone}
     paths = list(request.update_mask.paths)
     if wrong := sorted(set(paths) - {*_CHANGEABLE, "*"}):
-        raise InvalidRequest(fields=[("updateMask", f"{path[:100]} cannot be changed") for path in wrong])
+        raise InvalidRequest(fields=[("updateMask", f"{json_name(path)[:100]} cannot be changed") for path in wrong])
     if "*" in paths:
         paths = list(_CHANGEABLE)
     for path in paths or [name for name in _CHANGEABLE if present[name]]:
