@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 ROOM = "agencies/jakarta-112"
 POLICE = "agencies/jakarta-police"
+FIRE_BRIGADE = "agencies/jakarta-fire"
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,9 @@ PERSONS = {
         Person("citizen-3", "Citra", ("citizen",), "one more citizen"),
         Person("dispatcher-112", "Dewi", ("citizen", "dispatcher"), "answers alerts in Jakarta's 112 room", ROOM),
         Person("supervisor-112", "Eko", ("citizen", "supervisor"), "leads Jakarta's 112 room", ROOM),
+        Person("crew-ambulance", "Joko", ("citizen", "responder"), "goes to the scene with a unit of Jakarta's 112 room", ROOM),
         Person("dispatcher-police", "Fajar", ("citizen", "dispatcher"), "answers alerts in the police's room", POLICE),
+        Person("dispatcher-fire", "Kartika", ("citizen", "dispatcher"), "answers alerts in the fire brigade's room", FIRE_BRIGADE),
         Person("agency-112", "System of Jakarta's 112 room", ("agency",), "a machine: the 112 room's own system", ROOM, client=True),
         Person("official-gambir", "Gita", ("citizen", "official"), "reads statistics of Gambir", areas=("areas/31.71.01",)),
         Person("official-dki", "Hadi", ("citizen", "official"), "reads statistics of the whole province", areas=("areas/31",)),

@@ -188,8 +188,8 @@ class AlertServiceStub:
     moment. By the one who holds the agency's part, or a supervisor. A unit that is at work for this alert already is
     not sent again.
 
-    Errors, with the unit in `metadata["unit"]`: `UNIT_NOT_FOUND`, `UNIT_OFF_DUTY`, `UNIT_BUSY`, `UNIT_POSITION_OLD`;
-    `ALERT_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+    Errors: `ALERT_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`; with the unit in
+    `metadata["unit"]` `UNIT_NOT_FOUND`, `UNIT_OFF_DUTY`, `UNIT_BUSY`, `UNIT_POSITION_OLD`.
     """
     UpdateAssignment: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.UpdateAssignmentRequest, _alert_pb2.Alert]
     """Says how far a unit has come. By its crew, or whoever answers for its agency. The same status again changes
@@ -398,8 +398,8 @@ class AlertServiceAsyncStub(AlertServiceStub):
     moment. By the one who holds the agency's part, or a supervisor. A unit that is at work for this alert already is
     not sent again.
 
-    Errors, with the unit in `metadata["unit"]`: `UNIT_NOT_FOUND`, `UNIT_OFF_DUTY`, `UNIT_BUSY`, `UNIT_POSITION_OLD`;
-    `ALERT_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+    Errors: `ALERT_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`; with the unit in
+    `metadata["unit"]` `UNIT_NOT_FOUND`, `UNIT_OFF_DUTY`, `UNIT_BUSY`, `UNIT_POSITION_OLD`.
     """
     UpdateAssignment: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.UpdateAssignmentRequest, _alert_pb2.Alert]  # type: ignore[assignment]
     """Says how far a unit has come. By its crew, or whoever answers for its agency. The same status again changes
@@ -743,8 +743,8 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         moment. By the one who holds the agency's part, or a supervisor. A unit that is at work for this alert already is
         not sent again.
 
-        Errors, with the unit in `metadata["unit"]`: `UNIT_NOT_FOUND`, `UNIT_OFF_DUTY`, `UNIT_BUSY`, `UNIT_POSITION_OLD`;
-        `ALERT_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+        Errors: `ALERT_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`; with the unit in
+        `metadata["unit"]` `UNIT_NOT_FOUND`, `UNIT_OFF_DUTY`, `UNIT_BUSY`, `UNIT_POSITION_OLD`.
         """
 
     @_abc_1.abstractmethod

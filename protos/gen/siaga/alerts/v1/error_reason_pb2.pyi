@@ -31,7 +31,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     NOT_ACKNOWLEDGED: _ErrorReason.ValueType  # 3
     """Nobody has taken the alert yet: acknowledge it first."""
     NOT_CLAIMANT: _ErrorReason.ValueType  # 4
-    """Only the one who holds the alert, or a supervisor of the agency, may do this."""
+    """Only the one who holds the alert, or a supervisor, may do this, and none of an agency that has refused it or given it away."""
     ALERT_CLOSED: _ErrorReason.ValueType  # 5
     """The alert is closed and takes no more of this."""
     OPERATOR_REQUIRED: _ErrorReason.ValueType  # 6
@@ -47,7 +47,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     UNIT_NOT_FOUND: _ErrorReason.ValueType  # 11
     """No such unit of this agency. Where several were named, `metadata["unit"]` is the one."""
     UNIT_EXISTS: _ErrorReason.ValueType  # 12
-    """There is a unit of this name. `metadata["name"]` is it."""
+    """There is a unit of this name, of whichever agency. `metadata["name"]` is it."""
     UNIT_CHANGED: _ErrorReason.ValueType  # 13
     """The unit has changed since its `etag` was read."""
     UNIT_BUSY: _ErrorReason.ValueType  # 14
@@ -113,7 +113,7 @@ ALREADY_ACKNOWLEDGED: ErrorReason.ValueType  # 2
 NOT_ACKNOWLEDGED: ErrorReason.ValueType  # 3
 """Nobody has taken the alert yet: acknowledge it first."""
 NOT_CLAIMANT: ErrorReason.ValueType  # 4
-"""Only the one who holds the alert, or a supervisor of the agency, may do this."""
+"""Only the one who holds the alert, or a supervisor, may do this, and none of an agency that has refused it or given it away."""
 ALERT_CLOSED: ErrorReason.ValueType  # 5
 """The alert is closed and takes no more of this."""
 OPERATOR_REQUIRED: ErrorReason.ValueType  # 6
@@ -129,7 +129,7 @@ CALLER_NOT_CONTACTABLE: ErrorReason.ValueType  # 10
 UNIT_NOT_FOUND: ErrorReason.ValueType  # 11
 """No such unit of this agency. Where several were named, `metadata["unit"]` is the one."""
 UNIT_EXISTS: ErrorReason.ValueType  # 12
-"""There is a unit of this name. `metadata["name"]` is it."""
+"""There is a unit of this name, of whichever agency. `metadata["name"]` is it."""
 UNIT_CHANGED: ErrorReason.ValueType  # 13
 """The unit has changed since its `etag` was read."""
 UNIT_BUSY: ErrorReason.ValueType  # 14

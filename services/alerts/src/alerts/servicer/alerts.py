@@ -31,6 +31,7 @@ from alerts.store.callers import find_caller, list_alerts_of_caller
 from alerts.wire import alerts as wire
 from alerts.wire import units as unit_wire
 from alerts.wire.alerts import Shown
+from alerts.wire.changes import to_changes
 from chassis.clock import new_uuid, now
 from chassis.database import Database
 from chassis.errors import InvalidRequest
@@ -195,7 +196,9 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
         return await self._change(partial(dispatch.assign_alert, assignee=request.assignee), change)
 
     async def UpdateAlert(self, request: pb.UpdateAlertRequest, context: grpc.aio.ServicerContext) -> alert_pb2.Alert:
-        operation = partial(dispatch.update_alert, values=wire.to_changes(request), etag=request.alert.etag)
+        if not request.alert.name:
+            raise InvalidRequest(fields=[("alert.name", "is required")])
+        operation = partial(dispatch.update_alert, values=to_changes(request), etag=request.alert.etag)
         return await self._change(operation, self._answer(request, context, request.alert.name))
 
     async def RecordContact(self, request: pb.RecordContactRequest, context: grpc.aio.ServicerContext) -> alert_pb2.Alert:
