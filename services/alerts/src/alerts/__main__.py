@@ -10,6 +10,7 @@ from alerts.model.tables import keys, log, timers
 from alerts.operations import clocks
 from alerts.routing import Router
 from alerts.servicer.alerts import AlertServicer, load_shown
+from alerts.servicer.texts import TextServicer
 from alerts.servicer.units import UnitServicer
 from alerts.settings import Settings
 from chassis import migrations, telemetry
@@ -19,11 +20,13 @@ from chassis.server import Server, Servicer
 from chassis.settings import read_secret, read_settings
 from chassis.tail import Tail
 from chassis.watch import Watches
-from siaga.alerts.v1 import alert_service_pb2, unit_service_pb2
+from siaga.alerts.v1 import alert_service_pb2, text_service_pb2, unit_service_pb2
 from siaga.alerts.v1.alert_service_pb2_grpc import add_AlertServiceServicer_to_server
+from siaga.alerts.v1.text_service_pb2_grpc import add_TextServiceServicer_to_server
 from siaga.alerts.v1.unit_service_pb2_grpc import add_UnitServiceServicer_to_server
 
 _ALERTS = alert_service_pb2.DESCRIPTOR.services_by_name
+_TEXTS = text_service_pb2.DESCRIPTOR.services_by_name
 _UNITS = unit_service_pb2.DESCRIPTOR.services_by_name
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
 
@@ -34,13 +37,15 @@ async def serve(settings: Settings) -> None:
         await database.write(partial(keys.unlock, secret=read_secret(settings.secret_file)))
         tail = Tail(database, log, bell, load_shown)
         router = Router(settings.directory, settings.snapshot_file, settings.default_agency)
-        alerts = AlertServicer(database, Watches(database, log, tail), router)
+        alerts = AlertServicer(database, Watches(database, log, tail), router, settings.country)
+        texts = TextServicer(database, router, settings.country)
         servicers = [
             Servicer(_ALERTS["AlertService"], add_AlertServiceServicer_to_server, alerts),
             Servicer(_UNITS["UnitService"], add_UnitServiceServicer_to_server, UnitServicer(database)),
+            Servicer(_TEXTS["TextService"], add_TextServiceServicer_to_server, texts),
         ]
         run_timers = partial(timers.run, database, clocks.lock_alert, partial(clocks.run_out, router=router))
-        background = [bell.run, tail.run, router.run, run_timers, partial(keys.keep_swept, database)]
+        background = [bell.run, tail.run, router.run, run_timers, partial(keys.keep_swept, database), texts.keep_swept]
         await Server(settings.listen, settings.platform, database, servicers, background, tail.stop, settings.max_watches).run()
 
 
