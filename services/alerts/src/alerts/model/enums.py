@@ -24,6 +24,18 @@ class State(IntEnum):
     CANCELLED = 6
 
 
+class Channel(IntEnum):
+    SMS = 2
+    VOICE = 3
+
+
+class Source(IntEnum):
+    """Where a position comes from that is not a caller's own app's."""
+
+    AML = 3
+    SMS = 4
+
+
 class ContactPreference(IntEnum):
     DO_NOT_CONTACT = 3
 

@@ -13,6 +13,7 @@ from alerts.model.enums import ResponseState
 from alerts.model.incidents import Incident, list_doubts
 from alerts.model.responses import Response
 from alerts.model.tables import timers
+from alerts.model.texts import NumberAlert
 from alerts.model.timeline import Message, Note, Position
 from alerts.model.units import Unit
 from alerts.model.viewers import Viewer
@@ -168,7 +169,7 @@ def list_messages(session: Session, alert: str, after: str, limit: int) -> Seque
 
 def remove_content(session: Session, alert: str) -> None:
     """What was kept beside an alert."""
-    for table in (Position, Note, Message):
+    for table in (Position, Note, Message, NumberAlert):
         session.execute(delete(table).where(table.alert == alert))
 
 
