@@ -198,6 +198,9 @@ def test_the_durations_of_calls_and_the_lag_of_the_loop_are_measured(collector: 
             if name == "rpc.server.call.duration":
                 assert set(attributes) <= {"rpc.method", "rpc.grpc.status_code"}
                 assert attributes["rpc.method"] in {rpc.path for rpc in RPCS.values() if rpc.upstream == service}
+            elif name == "siaga.timer.lateness":
+                assert attributes.keys() == {"kind"}
+                assert attributes["kind"] in {"answer", "limit", "roll_call"}
             else:
                 assert attributes == {}
 
