@@ -16,7 +16,9 @@ from chassis.testing import AUDIENCE, ISSUER, Issuer, create_database, execute, 
 # What the tests of this folder share stands beside them in modules.
 sys.path.append(str(Path(__file__).parent))
 
+from cities import write_snapshot
 from people import People, run_service
+from responders import Responders
 
 
 @pytest.fixture(scope="session")
@@ -69,3 +71,13 @@ async def people(channel: grpc.aio.Channel, issuer: Issuer) -> People:
     # An SOS never waits for the issuer's keys: until the service has them, its caller is nobody.
     await people.dewi("ListAlerts")
     return people
+
+
+@pytest.fixture
+async def responders(settings: Settings, issuer: Issuer) -> AsyncIterator[Responders]:
+    """With a directory that knows their agencies."""
+    write_snapshot(settings.snapshot_file)
+    async with run_service(settings) as channel:
+        responders = Responders(channel, issuer)
+        await responders.dewi("ListAlerts")
+        yield responders

@@ -148,8 +148,10 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
         async for cursor, step in steps:
             shown = isinstance(step, Found | LogChange)
             view = viewer.view(step.subject.alert) or View.REDACTED if shown else View.AGENCY
-            for message in self._tell(cursor, step, view):
-                yield message
+            # What the agency has refused or given away is none of its business any more.
+            if not shown or step.subject.alert.concerns(agency):
+                for message in self._tell(cursor, step, view):
+                    yield message
             # Also after what is added to a closed one, or a list from which it was taken would have it again.
             if isinstance(step, LogChange) and not step.subject.alert.is_open_to(agency):
                 yield wire.to_left(cursor, step.event.resource)
