@@ -88,7 +88,7 @@ class TestAssigning:
         await responders.sari("AssignAlert", name=name, assignee="rina")
         entries = [(each.type, each.actor, each.assignee) for each in (await timeline(responders.rina, name))[2:]]
         assert entries == [
-            ("AlertAcknowledged", "budi", ""),
+            ("AlertAcknowledged", "sari", ""),
             ("AlertAssigned", "sari", "budi"),
             ("AlertAssigned", "sari", "rina"),
         ]
