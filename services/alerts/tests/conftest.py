@@ -16,7 +16,9 @@ from chassis.testing import AUDIENCE, ISSUER, Issuer, create_database, execute, 
 # What the tests of this folder share stands beside them in modules.
 sys.path.append(str(Path(__file__).parent))
 
+from cities import write_snapshot
 from people import People, run_service
+from responders import Responders
 from warned import Readers, make_snapshot
 
 
@@ -78,3 +80,13 @@ async def readers(settings: Settings, issuer: Issuer) -> AsyncIterator[Readers]:
     settings.snapshot_file.write_bytes(make_snapshot().SerializeToString())
     async with run_service(settings) as channel:
         yield Readers(channel, issuer)
+
+
+@pytest.fixture
+async def responders(settings: Settings, issuer: Issuer) -> AsyncIterator[Responders]:
+    """With a directory that knows their agencies."""
+    write_snapshot(settings.snapshot_file)
+    async with run_service(settings) as channel:
+        responders = Responders(channel, issuer)
+        await responders.dewi("ListAlerts")
+        yield responders

@@ -74,7 +74,8 @@ class AlertServiceStub:
     Errors: `ALERT_NOT_FOUND`, `INVALID_CURSOR`, `CURSOR_EXPIRED`, `OVERLOADED`.
     """
     WatchAlerts: _grpc.UnaryStreamMultiCallable[_alert_service_pb2.WatchAlertsRequest, _alert_service_pb2.WatchAlertsResponse]
-    """Follows an agency's alerts: first those that are open, then `snapshot_end`, then every change.
+    """Follows an agency's alerts: first those that are open, then `snapshot_end`, then every change. An alert has `left`
+    when it is closed, and when the agency refuses it or gives it away.
 
     Errors: `INVALID_CURSOR`, `CURSOR_EXPIRED`, `OVERLOADED`.
     """
@@ -200,8 +201,9 @@ class AlertServiceStub:
     """
     WatchAssignments: _grpc.UnaryStreamMultiCallable[_alert_service_pb2.WatchAssignmentsRequest, _alert_service_pb2.WatchAlertsResponse]
     """Follows what a unit is sent to: first the alert that it is at work for, then `snapshot_end`, then every change; an
-    alert has `left` when the unit's work for it has ended. For its crew, and whoever answers for its agency; the watch of
-    somebody who is relieved ends with `UNIT_NOT_FOUND`.
+    alert has `left` when the unit's work for it has ended. Every event carries the alert as it is now, so that one from
+    just before the unit was sent may bring it. For its crew, and whoever answers for its agency; the watch of somebody
+    who is relieved ends with `UNIT_NOT_FOUND`.
 
     Errors: `UNIT_NOT_FOUND`, `INVALID_CURSOR`, `CURSOR_EXPIRED`, `OVERLOADED`.
     """
@@ -284,7 +286,8 @@ class AlertServiceAsyncStub(AlertServiceStub):
     Errors: `ALERT_NOT_FOUND`, `INVALID_CURSOR`, `CURSOR_EXPIRED`, `OVERLOADED`.
     """
     WatchAlerts: _aio.UnaryStreamMultiCallable[_alert_service_pb2.WatchAlertsRequest, _alert_service_pb2.WatchAlertsResponse]  # type: ignore[assignment]
-    """Follows an agency's alerts: first those that are open, then `snapshot_end`, then every change.
+    """Follows an agency's alerts: first those that are open, then `snapshot_end`, then every change. An alert has `left`
+    when it is closed, and when the agency refuses it or gives it away.
 
     Errors: `INVALID_CURSOR`, `CURSOR_EXPIRED`, `OVERLOADED`.
     """
@@ -410,8 +413,9 @@ class AlertServiceAsyncStub(AlertServiceStub):
     """
     WatchAssignments: _aio.UnaryStreamMultiCallable[_alert_service_pb2.WatchAssignmentsRequest, _alert_service_pb2.WatchAlertsResponse]  # type: ignore[assignment]
     """Follows what a unit is sent to: first the alert that it is at work for, then `snapshot_end`, then every change; an
-    alert has `left` when the unit's work for it has ended. For its crew, and whoever answers for its agency; the watch of
-    somebody who is relieved ends with `UNIT_NOT_FOUND`.
+    alert has `left` when the unit's work for it has ended. Every event carries the alert as it is now, so that one from
+    just before the unit was sent may bring it. For its crew, and whoever answers for its agency; the watch of somebody
+    who is relieved ends with `UNIT_NOT_FOUND`.
 
     Errors: `UNIT_NOT_FOUND`, `INVALID_CURSOR`, `CURSOR_EXPIRED`, `OVERLOADED`.
     """
@@ -527,7 +531,8 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _alert_service_pb2.WatchAlertsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_alert_service_pb2.WatchAlertsResponse], _abc.AsyncIterator[_alert_service_pb2.WatchAlertsResponse]]:
-        """Follows an agency's alerts: first those that are open, then `snapshot_end`, then every change.
+        """Follows an agency's alerts: first those that are open, then `snapshot_end`, then every change. An alert has `left`
+        when it is closed, and when the agency refuses it or gives it away.
 
         Errors: `INVALID_CURSOR`, `CURSOR_EXPIRED`, `OVERLOADED`.
         """
@@ -767,8 +772,9 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_alert_service_pb2.WatchAlertsResponse], _abc.AsyncIterator[_alert_service_pb2.WatchAlertsResponse]]:
         """Follows what a unit is sent to: first the alert that it is at work for, then `snapshot_end`, then every change; an
-        alert has `left` when the unit's work for it has ended. For its crew, and whoever answers for its agency; the watch of
-        somebody who is relieved ends with `UNIT_NOT_FOUND`.
+        alert has `left` when the unit's work for it has ended. Every event carries the alert as it is now, so that one from
+        just before the unit was sent may bring it. For its crew, and whoever answers for its agency; the watch of somebody
+        who is relieved ends with `UNIT_NOT_FOUND`.
 
         Errors: `UNIT_NOT_FOUND`, `INVALID_CURSOR`, `CURSOR_EXPIRED`, `OVERLOADED`.
         """

@@ -67,10 +67,14 @@ class Alert(Call, Member, Model):
     def etag(self) -> str:
         return f'"{self.revision}"'
 
+    def concerns(self, agency: str) -> bool:
+        """Whether the agency has, or had to the end, a part in it."""
+        part = self.parts.find(agency)
+        return part is not None and part.is_live
+
     def is_open_to(self, agency: str) -> bool:
         """Whether the agency has something to do in it."""
-        part = self.parts.find(agency)
-        return not self.close_time and part is not None and part.is_live
+        return not self.close_time and self.concerns(agency)
 
     @property
     def at_work(self) -> set[str]:
