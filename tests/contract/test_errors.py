@@ -24,6 +24,7 @@ REQUESTS = {
 BINDINGS = {f"{key} {binding.method}": (rpc, binding) for key, rpc in RPCS.items() for binding in rpc.bindings}
 NAMED = {label: found for label, found in BINDINGS.items() if find_name(found[1])}
 ABSENT = {"alerts": AN_ABSENT_UUID, "areas": "99.99", "agencies": "nobody", "hotlines": "nobody", "facilities": "nobody"}
+ABSENT["webhooks"] = AN_ABSENT_UUID
 of_every_binding = pytest.mark.parametrize("label", BINDINGS)
 of_every_name = pytest.mark.parametrize("label", NAMED)
 

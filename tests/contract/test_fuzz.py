@@ -12,6 +12,7 @@ import pytest
 
 from contract.mutants import Mutants
 from contract.rpcs import RPCS, SERVICES, Answer, Rpc, Services, new_id, read_error, write_metadata
+from contract.webhooks import NOWHERE, find_webhook
 from harness import RunningPlatform
 from security.tokens import Signer
 from siaga.directory.v1 import agency_pb2, area_pb2
@@ -53,12 +54,13 @@ def send(services: Services, rpc: Rpc, body: bytes, token: str, alert_token: str
     return Answer()
 
 
-def values_for(rpc: Rpc, services: Services, dispatcher: str) -> dict[str, list[Any]]:
+def values_for(rpc: Rpc, services: Services, dispatcher: str, supervisor: str) -> dict[str, list[Any]]:
     """What lets a request come further than the first check."""
     raised = services.call("alerts.RaiseAlert", {"kind": "MEDICAL"}, token=dispatcher).message
     page = services.call("directory.ListAreas", {"pageSize": 1}).message
     # An administrator among the people changes these, and nothing that routes an alert.
     names = {"areas": "areas/31.01", "agencies": "agencies/jakarta-fire", "hotlines": "hotlines/113", "facilities": "facilities/fuzzed"}
+    names["webhooks"] = find_webhook(services, supervisor)
     collection = next((word for word in names if rpc.bindings and word in rpc.bindings[0].path), "")
     cursor = services.call("alerts.WatchAlerts", token=dispatcher).messages[-1].cursor
     return {
@@ -88,6 +90,8 @@ def values_for(rpc: Rpc, services: Services, dispatcher: str) -> dict[str, list[
         "opening_hours": ["24/7", "Mo-Fr 08:00-16:00; PH off"],
         "languages": ["id", "en"],
         "format": [1, 2, 3],
+        "url": [NOWHERE],
+        "events": ["MaydayRaised"],
     }
 
 
@@ -95,7 +99,7 @@ def values_for(rpc: Rpc, services: Services, dispatcher: str) -> dict[str, list[
 @pytest.mark.parametrize("key", RPCS)
 def test_no_request_brings_a_service_to_a_fault_of_its_own(target: Services, people: list[str], key: str) -> None:
     rpc = RPCS[key]
-    values = values_for(rpc, target, people[1])
+    values = values_for(rpc, target, people[1], people[2])
     mutants = Mutants(rpc.request, values, key)
     said: Counter[str] = Counter()
     # Of an RPC that is an administrator's, everybody else learns one thing alone.

@@ -143,7 +143,7 @@ def test_every_rpc_is_in_the_matrix_and_no_other() -> None:
 
 @pytest.mark.parametrize("key", MATRIX["rpcs"])
 def test_every_state_is_in_the_matrix_where_an_alert_has_one(key: str) -> None:
-    of_an_alert = key.startswith("alerts.") and not key.endswith(".RaiseAlert")
+    of_an_alert = key.startswith("alerts.") and not key.endswith(".RaiseAlert") and RPCS[key].service.name != "WebhookService"
     assert set(MATRIX["rpcs"][key]) == ({"request", "states"} if of_an_alert else {"request", "anywhere"})
     assert set(MATRIX["rpcs"][key].get("states", STATES)) == set(STATES)
 
