@@ -17,7 +17,7 @@ WORDS = {"$alert": f"alerts/{AN_ABSENT_UUID}", "$unit": "units/nobody", "$operat
 REQUESTS = {key: matrix.fill(request, WORDS) for key, request in matrix.REQUESTS.items()}
 BINDINGS = {f"{key} {binding.method}": (rpc, binding) for key, rpc in RPCS.items() for binding in rpc.bindings}
 NAMED = {label: found for label, found in BINDINGS.items() if find_name(found[1])}
-ABSENT = {"alerts": AN_ABSENT_UUID, "areas": "99.99"}
+ABSENT = {"alerts": AN_ABSENT_UUID, "areas": "99.99", "webhooks": AN_ABSENT_UUID, "incidents": AN_ABSENT_UUID, "warnings": AN_ABSENT_UUID}
 of_every_binding = pytest.mark.parametrize("label", BINDINGS)
 of_every_name = pytest.mark.parametrize("label", NAMED)
 

@@ -12,6 +12,7 @@ import pytest
 
 from contract.mutants import Mutants
 from contract.rpcs import RPCS, SERVICES, Answer, Rpc, Services, new_id, read_error, write_metadata
+from contract.webhooks import NOWHERE, find_webhook
 from harness import RunningPlatform
 from security.tokens import ROOM, Signer
 from siaga.directory.v1 import agency_pb2, area_pb2
@@ -68,7 +69,7 @@ def values_for(rpc: Rpc, services: Services, supervisor: str) -> dict[str, list[
     page = services.call("directory.ListAreas", {"pageSize": 1}).message
     # An administrator among the people changes these, and nothing that routes an alert.
     names = {"areas": "areas/31.01", "agencies": "agencies/jakarta-fire", "hotlines": "hotlines/113", "facilities": "facilities/fuzzed"}
-    names |= {"units": units[1]}
+    names |= {"units": units[1], "webhooks": find_webhook(services, supervisor)}
     collection = next((word for word in names if rpc.bindings and word in rpc.bindings[0].path), "")
     watches: dict[str, dict[str, str]] = {"WatchAlerts": {}, "WatchAlert": {"name": alert}, "WatchAssignments": {"unit": units[0]}}
     cursors = [services.call(f"alerts.{watch}", content, token=supervisor).messages[-1].cursor for watch, content in watches.items()]
@@ -107,6 +108,8 @@ def values_for(rpc: Rpc, services: Services, supervisor: str) -> dict[str, list[
         "opening_hours": ["24/7", "Mo-Fr 08:00-16:00; PH off"],
         "languages": ["id", "en"],
         "format": [1, 2, 3],
+        "url": [NOWHERE],
+        "events": ["MaydayRaised"],
     }
 
 

@@ -10,6 +10,7 @@ from alerts.model.enums import Audience
 from chassis.opaque import wrap
 from chassis.paging import Page
 from contract.rpcs import RPCS, Services, new_id
+from contract.webhooks import make_deliveries
 from security.tokens import POLICE, Signer
 from siaga.directory.v1.agency_pb2 import COMPLAINT_POST
 
@@ -30,6 +31,8 @@ OTHERWISE: dict[str, Content] = {
     "directory.ListCoverage": {"area": "areas/31"},
     "directory.ListDirectoryChanges": {"name": "coverage/31.POLICE"},
 }
+OTHERWISE["alerts.ListWebhooks"] = {"state": ["ENABLED"]}
+OTHERWISE["alerts.ListWebhookDeliveries"] = {"state": ["DELIVERED"]}
 # Those that pages with numbers are made of.
 NUMBERED = [key for key in LISTS if RPCS[key].has("skip")]
 
@@ -38,7 +41,7 @@ class Questions:
     """A question for each list with several answers, and its asking."""
 
     def __init__(self, services: Services, dispatcher: str, supervisor: str, admin: str) -> None:
-        self.services, self.dispatcher, self.admin = services, dispatcher, admin
+        self.services, self.dispatcher, self.supervisor, self.admin = services, dispatcher, supervisor, admin
         alerts = [services.call("alerts.RaiseAlert", {"kind": "FIRE", "requestId": new_id()}).message.alert for _ in range(5)]
         for number in range(3):
             said = {"name": alerts[0].name, "text": f"number {number}"}
@@ -64,8 +67,13 @@ class Questions:
             "directory.ListDirectoryChanges": {"name": agency},
         }
 
+        make_deliveries(services, supervisor, 1)
+        self.content["alerts.ListWebhookDeliveries"] = {"name": make_deliveries(services, supervisor, 5)}
+
     def ask(self, key: str, **more: Any) -> Any:
         token = self.admin if RPCS[key].administers else self.dispatcher
+        if RPCS[key].service.name == "WebhookService":
+            token = self.supervisor
         return self.services.call(key, {**self.content.get(key, {}), **more}, token=token)
 
     def walk(self, key: str, size: int, **more: Any) -> list[list[str]]:

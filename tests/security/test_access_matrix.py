@@ -91,8 +91,8 @@ def test_every_rpc_is_in_the_matrix_and_no_other() -> None:
 def test_every_state_is_in_the_matrix_where_an_alert_or_a_unit_has_one(key: str) -> None:
     rpc = RPCS[key]
     of_a_unit = rpc.service.name == "UnitService" or (rpc.has("unit") and not rpc.has("name"))
-    fresh = rpc.descriptor.name in {"RaiseAlert", "CreateUnit"}
-    assert ABOUT[key] == (ANYWHERE if rpc.upstream != "alerts" or fresh else UNIT_STATES if of_a_unit else ALERT_STATES)
+    fresh = rpc.descriptor.name in {"RaiseAlert", "CreateUnit"} or rpc.service.name not in {"AlertService", "UnitService"}
+    assert ABOUT[key] == (ANYWHERE if fresh else UNIT_STATES if of_a_unit else ALERT_STATES)
     assert set(BLOCKS[key]) == set(STATES[ABOUT[key]])
 
 

@@ -17,6 +17,7 @@ import redis
 from chassis.testing import wait_until
 from contract.rpcs import Services, new_id, read_until_caught_up
 from contract.streams import over_http
+from contract.webhooks import run_taking
 from harness import RunningPlatform
 from security.tokens import ROOM, Signer
 from telemetry.canaries import Canary, plant, plant_number, plant_position, read_files, search
@@ -114,6 +115,7 @@ class Planting:
         self.plant_in_dispatch(by_system)
         self.plant_in_directory()
         self.refuse_all(name)
+        self.plant_in_webhook()
 
     def plant_in_dispatch(self, by_system: dict[str, str]) -> None:
         """What those who answer say to each other and to the caller, and where their units are."""
@@ -216,6 +218,28 @@ class Planting:
             content = {"text": self.canary("a note that the database refuses")}
             self.refuse("a broken database", "POST", f"/v1/{name}:addNote", json=content, headers=bearer)
         require_internal_error(self.errors["the error of a broken database"])
+
+    def plant_in_webhook(self) -> None:
+        """Its secrets, and what a receiver's URL holds: some have a token of their own there."""
+        by_system = {"authorization": "Bearer " + self.signer.sign("canary-system", "agency", agency=ROOM)}
+        with run_taking() as url:
+            content = {"url": f"{url}{self.secret('the path of a webhook')}", "description": self.canary("the description of a webhook")}
+            made = self.post("/v1/webhooks", content, **by_system)
+            rotated = self.post(f"/v1/{made['name']}:rotateSecret", {}, **by_system)
+            for name, text in (("the secret of a webhook", made["secret"]), ("the new secret of a webhook", rotated["secret"])):
+                self.canaries[name] = Canary(name, text, text.removeprefix("whsec_").rstrip("="))
+            self.post("/v1/alerts:raise", {"kind": "FIRE"})
+            self.post(f"/v1/{made['name']}:sendTestEvent", {}, **by_system)
+            wait_until(lambda: self.count_attempts(made["name"], by_system) >= 3, 15, "its deliveries are taken")
+        # Now nobody takes them.
+        self.post(f"/v1/{made['name']}:sendTestEvent", {}, **by_system)
+        wait_until(lambda: self.count_attempts(made["name"], by_system) >= 4, 15, "one is not")
+        refused = {"url": f"http://{self.secret('a name that leads nowhere')}.test/"}
+        self.refuse("a webhook without an address", "POST", "/v1/webhooks", json=refused, headers=by_system)
+
+    def count_attempts(self, webhook: str, by_system: dict[str, str]) -> int:
+        found = httpx.get(f"{self.platform.url}/v1/{webhook}/deliveries", headers=by_system).json()["deliveries"]
+        return sum(len(each.get("attempts", ())) for each in found)
 
 
 def require_internal_error(error: bytes) -> None:

@@ -196,7 +196,8 @@ class TestReplicas:
         other = settings.model_copy(update={"listen": f"127.0.0.1:{free_port()}"})
         async with run_service(settings) as channel, run_service(other) as other_channel:
             replicas = [await sign_in(each, issuer) for each in (channel, other_channel)]
-            webhook = await replicas[0].machine("CreateWebhook", url=receiver.url)
+            wanted = ["AlertRaised", "AlertRouted", "AlertAcknowledged"]
+            webhook = await replicas[0].machine("CreateWebhook", url=receiver.url, events=wanted)
             for number in range(20):
                 name, _ = await replicas[number % 2].raise_alert()
                 await replicas[(number + 1) % 2].people.rina("AcknowledgeAlert", name=name)

@@ -126,6 +126,8 @@ class TestKeeping:
             if not (token := page.next_page_token):
                 break
         assert found == sorted(made)
+        await agencies.sari("UpdateWebhook", webhook={"name": made[2], "state": "DISABLED"})
+        assert [each.name for each in (await agencies.sari("ListWebhooks", state=["DISABLED"])).webhooks] == [made[2]]
         first = await agencies.sari("ListWebhooks", pageSize=2)
         refused = await refusal_of(agencies.bandung("ListWebhooks", pageSize=2, pageToken=first.next_page_token))
         assert refused.reason == "INVALID_PAGE_TOKEN"

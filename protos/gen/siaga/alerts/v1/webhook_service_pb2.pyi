@@ -85,25 +85,31 @@ Global___GetWebhookRequest: _TypeAlias = GetWebhookRequest  # noqa: Y015
 
 @_typing.final
 class ListWebhooksRequest(_message.Message):
-    """Asks for a page of webhooks."""
+    """Asks for a page of webhooks. Of the filter's values any will do."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """At most this many, 1 to 1,000. Absent: 50."""
     page_token: _builtins.str
-    """`next_page_token` of the page before. Absent: the first page."""
+    """`next_page_token` of the page before, with the same filter. Absent: the first page."""
+    @_builtins.property
+    def state(self) -> _containers.RepeatedScalarFieldContainer[_webhook_pb2.Webhook.State.ValueType]:
+        """In one of these states."""
+
     def __init__(
         self,
         *,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        state: _abc.Iterable[_webhook_pb2.Webhook.State.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -43,7 +43,7 @@ class WebhookServicer(webhook_service_pb2_grpc.WebhookServiceServicer):
     async def ListWebhooks(self, request: pb.ListWebhooksRequest, context: grpc.aio.ServicerContext) -> pb.ListWebhooksResponse:
         agency = find_viewer(context).agency
         page = Page(request, agency)
-        question = partial(store.list_webhooks, agency=agency, after=page.after, limit=page.size + 1)
+        question = partial(store.list_webhooks, agency=agency, states=list(request.state), after=page.after, limit=page.size + 1)
         webhooks, next_page_token = page.cut(await self._database.read(question), lambda webhook: webhook.name)
         return pb.ListWebhooksResponse(webhooks=map(wire.to_message, webhooks), next_page_token=next_page_token)
 

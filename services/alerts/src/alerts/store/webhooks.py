@@ -29,9 +29,11 @@ def count_webhooks(session: Session, agency: str) -> int:
     return session.scalars(select(func.count()).where(Webhook.agency == agency, Webhook.delete_time.is_(None))).one()
 
 
-def list_webhooks(session: Session, agency: str, after: str, limit: int) -> Sequence[Webhook]:
+def list_webhooks(session: Session, agency: str, states: Collection[int], after: str, limit: int) -> Sequence[Webhook]:
     """The oldest first."""
     question = select(Webhook).where(Webhook.agency == agency, Webhook.delete_time.is_(None), Webhook.name > after)
+    if states:
+        question = question.where(Webhook.state.in_(states))
     return session.scalars(question.order_by(Webhook.name).limit(limit)).all()
 
 
