@@ -21,9 +21,12 @@ REQUESTS = {
     key: rpc["request"]
     for key, rpc in yaml.safe_load((Path(__file__).parents[1] / "security/access_matrix.yaml").read_text())["rpcs"].items()
 }
+WARNINGS = Path(__file__).parents[1] / "security/access_matrix/warnings.yaml"
+REQUESTS |= {key: rpc["request"] for key, rpc in yaml.safe_load(WARNINGS.read_text()).items()}
 BINDINGS = {f"{key} {binding.method}": (rpc, binding) for key, rpc in RPCS.items() for binding in rpc.bindings}
 NAMED = {label: found for label, found in BINDINGS.items() if find_name(found[1])}
 ABSENT = {"alerts": AN_ABSENT_UUID, "areas": "99.99", "agencies": "nobody", "hotlines": "nobody", "facilities": "nobody"}
+ABSENT |= {"warnings": AN_ABSENT_UUID}
 of_every_binding = pytest.mark.parametrize("label", BINDINGS)
 of_every_name = pytest.mark.parametrize("label", NAMED)
 

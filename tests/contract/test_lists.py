@@ -10,6 +10,7 @@ from alerts.model.enums import Audience
 from chassis.opaque import wrap
 from chassis.paging import Page
 from contract.rpcs import RPCS, Services, new_id
+from contract.warned import issue
 from siaga.directory.v1.agency_pb2 import COMPLAINT_POST
 
 Content = dict[str, Any]
@@ -26,7 +27,9 @@ OTHERWISE: dict[str, Content] = {
     "directory.ListFacilities": {"categories": ["POLICE"]},
     "directory.ListCoverage": {"area": "areas/31"},
     "directory.ListDirectoryChanges": {"name": "coverage/31.POLICE"},
+    "alerts.ListWarnings": {"includeExercises": True},
 }
+WARNED = "areas/31.01.01"
 # Those that pages with numbers are made of.
 NUMBERED = [key for key in LISTS if RPCS[key].has("skip")]
 
@@ -52,7 +55,11 @@ class Questions:
             "directory.SearchNearby": HERE,
             "directory.ListFacilities": {"agency": agency},
             "directory.ListDirectoryChanges": {"name": agency},
+            # Of an island that no other test warns of.
+            "alerts.ListWarnings": {"area": WARNED},
         }
+        for _ in range(3):
+            issue(services, supervisor, area={"areas": [WARNED]})
 
     def ask(self, key: str, **more: Any) -> Any:
         token = self.admin if RPCS[key].administers else self.dispatcher

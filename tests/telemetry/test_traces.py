@@ -30,6 +30,8 @@ REQUESTS: dict[str, Any] = {
     key: rpc["request"]
     for key, rpc in yaml.safe_load((Path(__file__).parents[1] / "security/access_matrix.yaml").read_text())["rpcs"].items()
 }
+WARNINGS = Path(__file__).parents[1] / "security/access_matrix/warnings.yaml"
+REQUESTS |= {key: rpc["request"] for key, rpc in yaml.safe_load(WARNINGS.read_text()).items()}
 BY_THE_CALLER = {"alerts.TrackAlert", "alerts.CancelAlert", "alerts.RaiseAlert"}
 # Envoy sends its spans every 5 s.
 ARRIVE_SECONDS = 15
