@@ -12,6 +12,7 @@ import pytest
 
 from contract.mutants import Mutants
 from contract.rpcs import RPCS, SERVICES, Answer, Rpc, Services, new_id, read_error, write_metadata
+from contract.warned import DISTRICT, info
 from contract.webhooks import NOWHERE, find_webhook
 from harness import RunningPlatform
 from security.tokens import ROOM, Signer
@@ -110,6 +111,28 @@ def values_for(rpc: Rpc, services: Services, supervisor: str) -> dict[str, list[
         "format": [1, 2, 3],
         "url": [NOWHERE],
         "events": ["MaydayRaised"],
+        **(values_for_warnings(services, supervisor) if rpc.service.name == "WarningService" else {}),
+    }
+
+
+def values_for_warnings(services: Services, supervisor: str) -> dict[str, list[Any]]:
+    issued = services.call("alerts.IssueWarning", {"status": "TEST", "info": info()}, token=supervisor).message
+    return {
+        "name": [issued.name],
+        "message": [0, 1],
+        "number": [1],
+        "areas": [DISTRICT],
+        "etag": ["", issued.etag],
+        "paths": ["info", "info.urgency", "info.area", "*"],
+        # Of onset and expiry, which must be in their order.
+        "seconds": [issued.info.expire_time.seconds + number for number in range(8)],
+        **{field: [1, 2] for field in ("status", "urgency", "severity", "certainty", "response_types")},
+        **{field: ["Banjir"] for field in ("event", "headline", "description", "instruction", "area_description", "operator", "contact")},
+        **{field: ["there must be one"] for field in ("info", "indonesian", "expire_time", "warning")},
+        "nanos": [0],
+        "radius_meters": [100.0],
+        "web": ["https://siaga.example"],
+        "cursor": ["", "now", services.call("alerts.WatchWarnings").messages[-1].cursor],
     }
 
 
@@ -122,6 +145,8 @@ def test_no_request_brings_a_service_to_a_fault_of_its_own(target: Services, peo
     said: Counter[str] = Counter()
     # Of an RPC that is an administrator's, everybody else learns one thing alone.
     callers = [*people, *people[-1:] * 4] if rpc.administers else people
+    if rpc.service.name == "WarningService":
+        callers = [*people, *people[2:3] * 5]
     for token in itertools.islice(itertools.cycle(callers), REQUESTS):
         body = mutants.make()
         answer = send(target, rpc, body, token, values["alert_token"][0])

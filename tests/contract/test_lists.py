@@ -10,6 +10,7 @@ from alerts.model.enums import Audience
 from chassis.opaque import wrap
 from chassis.paging import Page
 from contract.rpcs import RPCS, Services, new_id
+from contract.warned import issue
 from contract.webhooks import make_deliveries
 from security.tokens import POLICE, Signer
 from siaga.directory.v1.agency_pb2 import COMPLAINT_POST
@@ -30,9 +31,11 @@ OTHERWISE: dict[str, Content] = {
     "directory.ListFacilities": {"categories": ["POLICE"]},
     "directory.ListCoverage": {"area": "areas/31"},
     "directory.ListDirectoryChanges": {"name": "coverage/31.POLICE"},
+    "alerts.ListWarnings": {"includeExercises": True},
 }
 OTHERWISE["alerts.ListWebhooks"] = {"state": ["ENABLED"]}
 OTHERWISE["alerts.ListWebhookDeliveries"] = {"state": ["DELIVERED"]}
+WARNED = "areas/31.01.01"
 # Those that pages with numbers are made of.
 NUMBERED = [key for key in LISTS if RPCS[key].has("skip")]
 
@@ -65,7 +68,11 @@ class Questions:
             "directory.SearchNearby": HERE,
             "directory.ListFacilities": {"agency": agency},
             "directory.ListDirectoryChanges": {"name": agency},
+            # Of an island that no other test warns of.
+            "alerts.ListWarnings": {"area": WARNED},
         }
+        for _ in range(3):
+            issue(services, supervisor, area={"areas": [WARNED]})
 
         make_deliveries(services, supervisor, 1)
         self.content["alerts.ListWebhookDeliveries"] = {"name": make_deliveries(services, supervisor, 5)}
