@@ -20,6 +20,7 @@ PERSONS = [
     "citizen-3",
     "dispatcher-112",
     "supervisor-112",
+    "supervisor-112-night",
     "dispatcher-police",
     "agency-112",
     "official-gambir",

@@ -26,6 +26,7 @@ PERSONS = {
         Person("citizen-3", "Citra", ("citizen",), "one more citizen"),
         Person("dispatcher-112", "Dewi", ("citizen", "dispatcher"), "answers alerts in Jakarta's 112 room", ROOM),
         Person("supervisor-112", "Eko", ("citizen", "supervisor"), "leads Jakarta's 112 room", ROOM),
+        Person("supervisor-112-night", "Joko", ("citizen", "supervisor"), "leads it at night: the second person for a wide warning", ROOM),
         Person("dispatcher-police", "Fajar", ("citizen", "dispatcher"), "answers alerts in the police's room", POLICE),
         Person("agency-112", "System of Jakarta's 112 room", ("agency",), "a machine: the 112 room's own system", ROOM),
         Person("official-gambir", "Gita", ("citizen", "official"), "reads statistics of Gambir", areas=("areas/31.71.01",)),
