@@ -20,6 +20,7 @@ PERSONS = [
     "citizen-3",
     "dispatcher-112",
     "supervisor-112",
+    "supervisor-112-night",
     "crew-ambulance",
     "dispatcher-police",
     "dispatcher-fire",
