@@ -74,7 +74,7 @@ class TextServicer(text_service_pb2_grpc.TextServiceServicer):
         phone = find_dialled(request.sender, self._country)
         describe = partial(wire.to_columns, note=content, phone=phone, token_hash=hash_token(secrets.token_urlsafe()), now=time)
         operation = partial(operations.receive_text, text=text, router=self._router, describe=describe)
-        return _count(await self._database.write(operation, urgent=True))
+        return _count(await self._database.write(operation))
 
     async def _receive_aml(self, request: pb.ReceiveTextRequest | pb.ReceiveAmlRequest, reading: aml.Reading) -> Receipt:
         time = now()
@@ -87,7 +87,7 @@ class TextServicer(text_service_pb2_grpc.TextServiceServicer):
         seen = wire.to_sighting(reading.fix, Source.AML, wire.read_received_time(request, time), time)
         key = self._name_message("aml", sender, request.message_id)
         operation = partial(operations.receive_aml, number=number, key=key, seen=seen, now=time, router=self._router)
-        return _count(await self._database.write(operation, urgent=True))
+        return _count(await self._database.write(operation))
 
     def _name_message(self, kind: str, sender: str, message_id: str) -> str:
         """Among all messages; empty for one without an id. Ids count as they are: two may differ in their case alone."""

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session, selectinload
 
 from alerts.model.alerts import Alert
 from alerts.model.texts import KEPT, Number, NumberAlert
+from alerts.store.alerts import lock_alert
 
 _INSERT = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 _NOWHERE = {"latitude": None, "longitude": None, "accuracy_meters": None, "fix_time": None, "source": 0}
@@ -44,8 +45,11 @@ def lock_open_alerts(session: Session, number: bytes) -> Sequence[Alert]:
     """Those that an agency still works on, the oldest first."""
     of_number = select(NumberAlert.alert).where(NumberAlert.hash == number)
     is_open = (Alert.name.in_(of_number), Alert.close_time.is_(None))
-    names = session.scalars(select(Alert.name).where(*is_open).order_by(Alert.name).with_for_update()).all()
-    question = select(Alert).where(Alert.name.in_(names)).order_by(Alert.name)
+    names = session.scalars(select(Alert.name).where(*is_open).order_by(Alert.name)).all()
+    for name in names:
+        lock_alert(session, name)
+    # Those that were closed before they could be locked are none.
+    question = select(Alert).where(Alert.name.in_(names), Alert.close_time.is_(None)).order_by(Alert.name)
     parts = (selectinload(Alert.responses), selectinload(Alert.assignments))
     return session.scalars(question.options(*parts), execution_options={"populate_existing": True}).all() if names else []
 

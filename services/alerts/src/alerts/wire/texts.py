@@ -26,12 +26,9 @@ def to_columns(
         caller=alert_pb2.Alert.Caller(callback_phone=phone),
         contact_preference=alert_pb2.Alert.TEXT,
         note=note,
+        location=wire.to_location(seen.to_position(name, now)) if seen else None,
     )
-    alert, response = wire.to_columns(request, name, "", "", token_hash, route, now)
-    if seen:
-        alert |= {"latitude": seen.latitude, "longitude": seen.longitude, "accuracy_meters": seen.accuracy_meters}
-        alert |= {"fix_time": seen.fix_time, "location_source": seen.source}
-    return alert, response
+    return wire.to_columns(request, name, "", "", token_hash, route, now)
 
 
 def read_received_time(request: ReceiveTextRequest | ReceiveAmlRequest, now: datetime) -> datetime:
