@@ -15,6 +15,7 @@ from alerts.servicer.incidents import IncidentServicer
 from alerts.servicer.loading import load_subjects
 from alerts.servicer.units import UnitServicer
 from alerts.settings import Settings
+from alerts.sweeping import keep_drills_swept
 from alerts.wire.alerts import Shown
 from alerts.wire.incidents import ShownIncident
 from chassis import migrations, telemetry
@@ -49,7 +50,8 @@ async def serve(settings: Settings) -> None:
             Servicer(_UNITS["UnitService"], add_UnitServiceServicer_to_server, UnitServicer(database)),
         ]
         run_timers = partial(timers.run, database, clocks.lock_alert, partial(clocks.run_out, router=router))
-        background = [bell.run, tail.run, router.run, run_timers, Grouper(database, router).run, partial(keys.keep_swept, database)]
+        sweeps = [partial(keys.keep_swept, database), partial(keep_drills_swept, database)]
+        background = [bell.run, tail.run, router.run, run_timers, Grouper(database, router).run, *sweeps]
         await Server(settings.listen, settings.platform, database, servicers, background, tail.stop, settings.max_watches).run()
 
 

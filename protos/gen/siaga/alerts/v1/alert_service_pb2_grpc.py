@@ -438,7 +438,7 @@ class AlertServiceServicer:
         not sent again.
 
         Errors, with the unit in `metadata["unit"]`: `UNIT_NOT_FOUND`, `UNIT_OFF_DUTY`, `UNIT_BUSY`, `UNIT_POSITION_OLD`;
-        `ALERT_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+        `DRILL_MISMATCH`; `ALERT_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -189,7 +189,7 @@ class AlertServiceStub:
     not sent again.
 
     Errors, with the unit in `metadata["unit"]`: `UNIT_NOT_FOUND`, `UNIT_OFF_DUTY`, `UNIT_BUSY`, `UNIT_POSITION_OLD`;
-    `ALERT_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+    `DRILL_MISMATCH`; `ALERT_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
     """
     UpdateAssignment: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.UpdateAssignmentRequest, _alert_pb2.Alert]
     """Says how far a unit has come. By its crew, or whoever answers for its agency. The same status again changes
@@ -399,7 +399,7 @@ class AlertServiceAsyncStub(AlertServiceStub):
     not sent again.
 
     Errors, with the unit in `metadata["unit"]`: `UNIT_NOT_FOUND`, `UNIT_OFF_DUTY`, `UNIT_BUSY`, `UNIT_POSITION_OLD`;
-    `ALERT_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+    `DRILL_MISMATCH`; `ALERT_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
     """
     UpdateAssignment: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.UpdateAssignmentRequest, _alert_pb2.Alert]  # type: ignore[assignment]
     """Says how far a unit has come. By its crew, or whoever answers for its agency. The same status again changes
@@ -744,7 +744,7 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         not sent again.
 
         Errors, with the unit in `metadata["unit"]`: `UNIT_NOT_FOUND`, `UNIT_OFF_DUTY`, `UNIT_BUSY`, `UNIT_POSITION_OLD`;
-        `ALERT_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+        `DRILL_MISMATCH`; `ALERT_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
         """
 
     @_abc_1.abstractmethod

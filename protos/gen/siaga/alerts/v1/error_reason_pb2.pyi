@@ -72,6 +72,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """This agency must not know of the alert."""
     INCIDENT_NOT_FOUND: _ErrorReason.ValueType  # 24
     """No such incident, or not one of this agency's; the two look the same."""
+    DRILL_MISMATCH: _ErrorReason.ValueType  # 80
+    """An exercise and an emergency do not go together: exercise units are sent to drills, and no others are; a drill is
+    merged with drills. `metadata["unit"]` or `metadata["alert"]` is the one that does not fit.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Reasons of errors that only alerts returns, beside those of `siaga.errors.v1.ErrorReason`."""
@@ -126,4 +130,8 @@ AGENCY_IN_CONFLICT: ErrorReason.ValueType  # 23
 """This agency must not know of the alert."""
 INCIDENT_NOT_FOUND: ErrorReason.ValueType  # 24
 """No such incident, or not one of this agency's; the two look the same."""
+DRILL_MISMATCH: ErrorReason.ValueType  # 80
+"""An exercise and an emergency do not go together: exercise units are sent to drills, and no others are; a drill is
+merged with drills. `metadata["unit"]` or `metadata["alert"]` is the one that does not fit.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

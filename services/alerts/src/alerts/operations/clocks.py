@@ -32,7 +32,9 @@ def run_out(session: Session, timer: Timer, alert: Alert, router: Router) -> Non
 
 def _escalate(session: Session, alert: Alert, agency: str, router: Router) -> None:
     known = {each.agency for each in alert.responses}
-    called = alert.escalate(agency, router.find_above(agency, alert.conflict_agency), now())
+    # An exercise of one agency calls nobody of another.
+    above = "" if alert.drill_agency else router.find_above(agency, alert.conflict_agency)
+    called = alert.escalate(agency, above, now())
     if called is None:
         return
     events.alert_escalated(session, alert, agency, called)
