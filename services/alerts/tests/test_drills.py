@@ -52,12 +52,12 @@ async def until(check: Callable[[], Awaitable[Any]]) -> Any:
 
 async def call_unit(party: Party, rpc: str, **fields: Any) -> Any:
     request = getattr(unit_service_pb2, f"{rpc}Request")(**fields)
-    return await getattr(UnitServiceStub(party._channel), rpc)(request, metadata=party._metadata(), timeout=SECONDS)
+    return await getattr(UnitServiceStub(party._channel), rpc)(request, metadata=party.metadata(), timeout=SECONDS)
 
 
 async def call_incident(party: Party, rpc: str, **fields: Any) -> Any:
     request = getattr(incident_service_pb2, f"{rpc}Request")(**fields)
-    return await getattr(IncidentServiceStub(party._channel), rpc)(request, metadata=party._metadata(), timeout=SECONDS)
+    return await getattr(IncidentServiceStub(party._channel), rpc)(request, metadata=party.metadata(), timeout=SECONDS)
 
 
 async def raise_drill(by: Party, **fields: Any) -> Any:
@@ -116,7 +116,7 @@ class TestNobodyElseSeesIt:
     async def test_neither_lists_nor_watches_show_a_drill_unless_asked(self, people: People) -> None:
         watching = await people.rina.watch("WatchAlerts").begin()
         incidents: Any = IncidentServiceStub(people.channel)
-        watch = incidents.WatchIncidents(incident_service_pb2.WatchIncidentsRequest(), metadata=people.rina._metadata())
+        watch = incidents.WatchIncidents(incident_service_pb2.WatchIncidentsRequest(), metadata=people.rina.metadata())
         following = await Watching(watch).begin()
         place = {"kind": "FIRE", "location": {"point": MONAS}}
         names = [(await raise_drill(people.rina, **place)).alert.name for _ in range(2)]
