@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 ROOM = "agencies/jakarta-112"
 POLICE = "agencies/jakarta-police"
+TEST_CONSOLE = "agencies/sentinel"
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ PERSONS = {
         Person("supervisor-112", "Eko", ("citizen", "supervisor"), "leads Jakarta's 112 room", ROOM),
         Person("dispatcher-police", "Fajar", ("citizen", "dispatcher"), "answers alerts in the police's room", POLICE),
         Person("agency-112", "System of Jakarta's 112 room", ("agency",), "a machine: the 112 room's own system", ROOM),
+        Person("sentinel", "Sentinel", ("agency",), "a machine: raises drills at the test console, and alarms", TEST_CONSOLE),
         Person("official-gambir", "Gita", ("citizen", "official"), "reads statistics of Gambir", areas=("areas/31.71.01",)),
         Person("official-dki", "Hadi", ("citizen", "official"), "reads statistics of the whole province", areas=("areas/31",)),
         Person("admin", "Indra", ("citizen", "admin"), "administers the platform's own data"),
