@@ -79,6 +79,8 @@ def choose_environment() -> dict[str, str]:
         "SIAGA_JWKS_URL": os.environ.get("SIAGA_JWKS_URL", f"http://127.0.0.1:{adapters}/dev/jwks"),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
+    chosen["SENTINEL_URL"] = os.environ.get("SENTINEL_URL", f"http://localhost:{port}")
+    chosen["SENTINEL_TOKEN_URL"] = os.environ.get("SENTINEL_TOKEN_URL", f"http://127.0.0.1:{adapters}/dev/token")
     if "REDIS_URL" not in os.environ:
         chosen["VALKEY_PORT"] = os.environ.get("VALKEY_PORT", "9105")
         chosen["REDIS_URL"] = f"redis://127.0.0.1:{chosen['VALKEY_PORT']}"

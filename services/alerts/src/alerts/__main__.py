@@ -21,6 +21,7 @@ from alerts.servicer.units import UnitServicer
 from alerts.servicer.warnings import WarningServicer
 from alerts.servicer.webhooks import WebhookServicer
 from alerts.settings import Settings
+from alerts.sweeping import keep_drills_swept
 from alerts.wire.alerts import Shown
 from alerts.wire.incidents import ShownIncident
 from alerts.wire.warnings import ShownWarning
@@ -78,8 +79,9 @@ async def serve(settings: Settings) -> None:
             Servicer(_WEBHOOKS["WebhookService"], add_WebhookServiceServicer_to_server, WebhookServicer(database, targets)),
         ]
         run_timers = partial(timers.run, database, clocks.lock_subject, partial(clocks.run_out, router=router))
-        grouper, sweep = Grouper(database, router), partial(keys.keep_swept, database)
-        background = [bell.run, tail.run, router.run, run_timers, grouper.run, courier.run, sweep, texts.keep_swept]
+        grouper = Grouper(database, router)
+        sweeps = [partial(keys.keep_swept, database), partial(keep_drills_swept, database), texts.keep_swept]
+        background = [bell.run, tail.run, router.run, run_timers, grouper.run, courier.run, *sweeps]
         await Server(settings.listen, settings.platform, database, servicers, background, tail.stop, settings.max_watches).run()
 
 

@@ -102,6 +102,13 @@ class UnitPositionOld(Problem):
     text = "The unit may be elsewhere by now: send it with `acceptOldPositions`, or another one."
 
 
+class DrillMismatch(Problem):
+    """`unit` or `alert` is the one that does not fit."""
+
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.DRILL_MISMATCH)
+    text = "An exercise and an emergency do not go together."
+
+
 class NotCrew(Problem):
     reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.NOT_CREW)
     text = "Only the unit's crew, or whoever answers for its agency, may do this."

@@ -100,6 +100,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The warning has 200 messages, and the next one can only cancel it: issue a new one."""
     AREA_NOT_FOUND: _ErrorReason.ValueType  # 67
     """The directory knows no such area. `metadata["area"]` is the area."""
+    DRILL_MISMATCH: _ErrorReason.ValueType  # 80
+    """An exercise and an emergency do not go together: exercise units are sent to drills, and no others are; a drill is
+    merged with drills. `metadata["unit"]` or `metadata["alert"]` is the one that does not fit.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Reasons of errors that only alerts returns, beside those of `siaga.errors.v1.ErrorReason`."""
@@ -182,4 +186,8 @@ WARNING_FULL: ErrorReason.ValueType  # 66
 """The warning has 200 messages, and the next one can only cancel it: issue a new one."""
 AREA_NOT_FOUND: ErrorReason.ValueType  # 67
 """The directory knows no such area. `metadata["area"]` is the area."""
+DRILL_MISMATCH: ErrorReason.ValueType  # 80
+"""An exercise and an emergency do not go together: exercise units are sent to drills, and no others are; a drill is
+merged with drills. `metadata["unit"]` or `metadata["alert"]` is the one that does not fit.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -132,7 +132,7 @@ class IncidentServiceServicer:
         way.
 
         Errors: `INCIDENT_NOT_FOUND`, and those of DispatchAlert: `UNIT_NOT_FOUND`, `UNIT_OFF_DUTY`, `UNIT_BUSY`,
-        `UNIT_POSITION_OLD`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+        `UNIT_POSITION_OLD`, `DRILL_MISMATCH`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -159,7 +159,7 @@ class IncidentServiceServicer:
     def MergeAlerts(self, request, context):
         """Puts alerts together: into the incident that the first of them that has one belongs to, else into a new one.
 
-        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `DRILL_MISMATCH`, `OPERATOR_REQUIRED`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

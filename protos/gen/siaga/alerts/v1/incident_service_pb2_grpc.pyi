@@ -63,7 +63,7 @@ class IncidentServiceStub:
     way.
 
     Errors: `INCIDENT_NOT_FOUND`, and those of DispatchAlert: `UNIT_NOT_FOUND`, `UNIT_OFF_DUTY`, `UNIT_BUSY`,
-    `UNIT_POSITION_OLD`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+    `UNIT_POSITION_OLD`, `DRILL_MISMATCH`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
     """
     MessageIncident: _grpc.UnaryUnaryMultiCallable[_incident_service_pb2.MessageIncidentRequest, _incident_service_pb2.MessageIncidentResponse]
     """Writes to every caller of the incident whose alert follows its lead, the lead's included, and who may be contacted.
@@ -78,7 +78,7 @@ class IncidentServiceStub:
     MergeAlerts: _grpc.UnaryUnaryMultiCallable[_incident_service_pb2.MergeAlertsRequest, _incident_pb2.Incident]
     """Puts alerts together: into the incident that the first of them that has one belongs to, else into a new one.
 
-    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `DRILL_MISMATCH`, `OPERATOR_REQUIRED`.
     """
     UnmergeAlert: _grpc.UnaryUnaryMultiCallable[_incident_service_pb2.UnmergeAlertRequest, _incident_pb2.Incident]
     """Takes an alert out of its incident; its own clocks begin. It is not put back by itself.
@@ -120,7 +120,7 @@ class IncidentServiceAsyncStub(IncidentServiceStub):
     way.
 
     Errors: `INCIDENT_NOT_FOUND`, and those of DispatchAlert: `UNIT_NOT_FOUND`, `UNIT_OFF_DUTY`, `UNIT_BUSY`,
-    `UNIT_POSITION_OLD`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+    `UNIT_POSITION_OLD`, `DRILL_MISMATCH`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
     """
     MessageIncident: _aio.UnaryUnaryMultiCallable[_incident_service_pb2.MessageIncidentRequest, _incident_service_pb2.MessageIncidentResponse]  # type: ignore[assignment]
     """Writes to every caller of the incident whose alert follows its lead, the lead's included, and who may be contacted.
@@ -135,7 +135,7 @@ class IncidentServiceAsyncStub(IncidentServiceStub):
     MergeAlerts: _aio.UnaryUnaryMultiCallable[_incident_service_pb2.MergeAlertsRequest, _incident_pb2.Incident]  # type: ignore[assignment]
     """Puts alerts together: into the incident that the first of them that has one belongs to, else into a new one.
 
-    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `DRILL_MISMATCH`, `OPERATOR_REQUIRED`.
     """
     UnmergeAlert: _aio.UnaryUnaryMultiCallable[_incident_service_pb2.UnmergeAlertRequest, _incident_pb2.Incident]  # type: ignore[assignment]
     """Takes an alert out of its incident; its own clocks begin. It is not put back by itself.
@@ -204,7 +204,7 @@ class IncidentServiceServicer(metaclass=_abc_1.ABCMeta):
         way.
 
         Errors: `INCIDENT_NOT_FOUND`, and those of DispatchAlert: `UNIT_NOT_FOUND`, `UNIT_OFF_DUTY`, `UNIT_BUSY`,
-        `UNIT_POSITION_OLD`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+        `UNIT_POSITION_OLD`, `DRILL_MISMATCH`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
         """
 
     @_abc_1.abstractmethod
@@ -237,7 +237,7 @@ class IncidentServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_incident_pb2.Incident, _abc.Awaitable[_incident_pb2.Incident]]:
         """Puts alerts together: into the incident that the first of them that has one belongs to, else into a new one.
 
-        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `DRILL_MISMATCH`, `OPERATOR_REQUIRED`.
         """
 
     @_abc_1.abstractmethod

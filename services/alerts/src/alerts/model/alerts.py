@@ -57,6 +57,8 @@ class Alert(Call, Member, Model):
         Index("ix_alerts_cell", "cell", sqlite_where=text(_STANDS), postgresql_where=text(_STANDS)),
         Index("ix_alerts_waiting", "name", sqlite_where=text("grouping = 0"), postgresql_where=text("grouping = 0")),
         Index("ix_alerts_open", "name", sqlite_where=text("close_time IS NULL"), postgresql_where=text("close_time IS NULL")),
+        # Few among many, and the oldest of them are removed.
+        Index("ix_alerts_drills", "update_time", sqlite_where=text("drill IS 1"), postgresql_where=text("drill IS true")),
     )
 
     @property
@@ -180,12 +182,12 @@ class Alert(Call, Member, Model):
 
     def reroute(self, area: str, routing: Routing, agency: str, now: datetime) -> bool:
         """Another agency is responsible: it leads at once where nobody holds the alert, else it is asked to. False where the
-        same one is.
+        same one is, and always for an exercise of one agency alone.
         """
         now, lead = self._order(now), self.parts.lead
         self.change("area", area)
         self.change("routing", int(routing))
-        if agency == lead.agency:
+        if agency == lead.agency or self.drill_agency:
             asked = False
         elif lead.claimant:
             asked = self.parts.request(agency, lead.agency, "", now, hand_over=True)
@@ -198,14 +200,14 @@ class Alert(Call, Member, Model):
 
     def dispatch(self, units: Sequence[Unit], by: "Viewer", now: datetime, max_age: timedelta | None) -> list[Assignment]:
         """Those newly sent: all that are not at work for it already, or none. Their positions are no older than `max_age`, if any.
-        Raises UnitOffDuty, UnitBusy, UnitPositionOld, NotAcknowledged, NotClaimant and AlertClosed.
+        Raises DrillMismatch, UnitOffDuty, UnitBusy, UnitPositionOld, NotAcknowledged, NotClaimant and AlertClosed.
         """
         self.require_open()
         own = self.parts.require_holder(by)
         at_work = self.at_work
         fresh = [unit for unit in units if unit.name not in at_work]
         for unit in fresh:
-            unit.require_ready(now, max_age)
+            unit.require_ready(now, max_age, drill=self.drill)
         if not fresh:
             return []
         now = self._order(now)

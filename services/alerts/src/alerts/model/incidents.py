@@ -47,6 +47,7 @@ class Incident(Model):
     kind: Mapped[int] = mapped_column(SmallInteger)
     area: Mapped[str]
     agency: Mapped[str]
+    drill: Mapped[bool] = mapped_column(default=False)
     lead: Mapped[str]
     operator: Mapped[str]
     latitude: Mapped[float | None]

@@ -7,7 +7,7 @@ import h3
 from sqlalchemy import ForeignKey, Index, SmallInteger
 from sqlalchemy.orm import Mapped, mapped_column
 
-from alerts.errors import InvalidTransition, UnitBusy, UnitChanged, UnitOffDuty, UnitPositionOld
+from alerts.errors import DrillMismatch, InvalidTransition, UnitBusy, UnitChanged, UnitOffDuty, UnitPositionOld
 from alerts.model.enums import Duty, RollCall, Status
 from alerts.model.tables import Model
 
@@ -43,6 +43,8 @@ class Unit(Model):
     duty_time: Mapped[datetime | None]
     # What it is at work for; empty when it is free.
     alert: Mapped[str] = mapped_column(default="")
+    # Sent to exercises, and to nothing else.
+    drill: Mapped[bool] = mapped_column(default=False)
     latitude: Mapped[float | None]
     longitude: Mapped[float | None]
     accuracy_meters: Mapped[float | None]
@@ -65,8 +67,10 @@ class Unit(Model):
         if self.alert:
             raise UnitBusy(unit=self.name)
 
-    def require_ready(self, now: datetime, max_age: timedelta | None) -> None:
-        """Raises UnitOffDuty, UnitBusy and UnitPositionOld; a unit that never said where it is has no old position."""
+    def require_ready(self, now: datetime, max_age: timedelta | None, *, drill: bool) -> None:
+        """Raises DrillMismatch, UnitOffDuty, UnitBusy and UnitPositionOld; a unit that never said where it is has no old position."""
+        if self.drill != drill:
+            raise DrillMismatch(unit=self.name)
         if self.duty != Duty.ON_DUTY:
             raise UnitOffDuty(unit=self.name)
         self.require_free()

@@ -74,7 +74,7 @@ def resolve_incident(session: Session, change: Change, outcome: int) -> Incident
 
 
 def merge_alerts(session: Session, change: Change, names: Sequence[str]) -> Incident:
-    """Raises AlertNotFound, NotClaimant and AlertClosed for one of them."""
+    """Raises AlertNotFound, NotClaimant, AlertClosed and DrillMismatch for one of them."""
     if earlier := _claim(session, change):
         return _find(session, earlier, change.viewer)
     store.lock_grouping(session)

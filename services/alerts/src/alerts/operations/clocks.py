@@ -63,7 +63,8 @@ def _act(session: Session, timer: Timer, alert: Alert, router: Router) -> Callab
 
 
 def _escalate(session: Session, alert: Alert, agency: str, router: Router) -> Callable[[], None]:
-    above = router.find_above(agency, alert.conflict_agency)
+    # An exercise of one agency calls nobody of another.
+    above = "" if alert.drill_agency else router.find_above(agency, alert.conflict_agency)
     called, asked = alert.escalate(agency, above, now())
     events.alert_escalated(session, alert, agency, called)
     if asked:

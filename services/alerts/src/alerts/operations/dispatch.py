@@ -89,7 +89,7 @@ def reject_request(session: Session, change: Change, reason: str) -> Alert:
 
 
 def dispatch_alert(session: Session, change: Change, names: Sequence[str], *, accept_old_positions: bool) -> Alert:
-    """All of the units or none. Raises UnitNotFound, UnitOffDuty, UnitBusy and UnitPositionOld."""
+    """All of the units or none. Raises UnitNotFound, DrillMismatch, UnitOffDuty, UnitBusy and UnitPositionOld."""
     alert, replayed = take_for_agency(session, change)
     if not replayed:
         units = unit_store.lock_units(session, names)

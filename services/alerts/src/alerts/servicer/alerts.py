@@ -3,6 +3,7 @@
 import base64
 import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -56,10 +57,12 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
 
     async def RaiseAlert(self, request: pb.RaiseAlertRequest, context: grpc.aio.ServicerContext) -> pb.RaiseAlertResponse:
         by = caller.get()
-        ignored = sos.salvage(request, by)
+        ignored = sos.salvage(request, by, self._router.knows)
         place = request.target.point if request.target.HasField("point") else request.location.point
         located = place.HasField("latitude")
         route = self._router.route(place.latitude if located else None, place.longitude if located else None, avoid=request.conflict_agency)
+        if request.drill_agency:
+            route = replace(route, agency=request.drill_agency)
         scope = f"token\0{request.alert_token}" if request.alert_token else f"user\0{by.user}"
         # Without a token or a user nobody can be told from anybody else who has the request id.
         request_id = request.request_id.lower() if request.alert_token or by.user else ""

@@ -229,6 +229,7 @@ def to_columns(
         "conflict_agency": request.conflict_agency,
         "erase_time": None,
         "drill": request.drill,
+        "drill_agency": request.drill_agency,
         "area": route.area,
         "routing": route.routing,
         "agency": route.agency,
