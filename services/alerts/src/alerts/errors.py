@@ -132,3 +132,13 @@ class ReasonRequired(Problem):
 class AgencyInConflict(Problem):
     reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.AGENCY_IN_CONFLICT)
     text = "This agency must not know of the alert."
+
+
+class StatisticsOutOfScope(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.STATISTICS_OUT_OF_SCOPE)
+    text = "You may see the statistics of your own areas or of your own agency."
+
+
+class StatisticsNotReady(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.STATISTICS_NOT_READY)
+    text = "The alerts are being counted for the first time: try again shortly."

@@ -70,6 +70,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """A restricted alert that is closed is read for a reason: say it in `reason`."""
     AGENCY_IN_CONFLICT: _ErrorReason.ValueType  # 23
     """This agency must not know of the alert."""
+    STATISTICS_OUT_OF_SCOPE: _ErrorReason.ValueType  # 90
+    """The caller may not see the statistics of this area or this agency."""
+    STATISTICS_NOT_READY: _ErrorReason.ValueType  # 91
+    """The alerts have not been counted yet since the service was installed or upgraded: wait as long as RetryInfo says."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Reasons of errors that only alerts returns, beside those of `siaga.errors.v1.ErrorReason`."""
@@ -122,4 +126,8 @@ REASON_REQUIRED: ErrorReason.ValueType  # 22
 """A restricted alert that is closed is read for a reason: say it in `reason`."""
 AGENCY_IN_CONFLICT: ErrorReason.ValueType  # 23
 """This agency must not know of the alert."""
+STATISTICS_OUT_OF_SCOPE: ErrorReason.ValueType  # 90
+"""The caller may not see the statistics of this area or this agency."""
+STATISTICS_NOT_READY: ErrorReason.ValueType  # 91
+"""The alerts have not been counted yet since the service was installed or upgraded: wait as long as RetryInfo says."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
