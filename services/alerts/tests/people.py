@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import grpc
 import pytest
+from google.protobuf import message_factory
 from google.protobuf.json_format import ParseDict
 from google.rpc import error_details_pb2, status_pb2
 
@@ -21,6 +22,7 @@ ROOM = "agencies/jakarta-112"
 OTHER_ROOM = "agencies/bandung-112"
 MONAS = {"latitude": -6.1754, "longitude": 106.8272}
 SECONDS = 10.0
+_SERVICE = alert_service_pb2.DESCRIPTOR.services_by_name["AlertService"]
 
 
 def new_id() -> str:
@@ -138,7 +140,8 @@ class People:
 
 
 def to_request(rpc: str, **fields: Any) -> Any:
-    return ParseDict(fields, getattr(alert_service_pb2, f"{rpc}Request")())
+    described = _SERVICE.methods_by_name[rpc].input_type
+    return ParseDict(fields, message_factory.GetMessageClass(described)())
 
 
 async def refusal_of(call: Awaitable[object]) -> Refusal:

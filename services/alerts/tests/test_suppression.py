@@ -1,14 +1,13 @@
 """Whoever knows all that is told of a table computes none of the numbers that are hidden."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pytest
+from attacking import Attacker
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from scipy.optimize import Bounds, LinearConstraint, milp
 
 from alerts.model import suppression
 from alerts.model.suppression import MIN_CASES, MIN_RESTRICTED_CASES, Mask, Numbers, hide_cells, hide_numbers
@@ -27,65 +26,6 @@ def with_totals(cells: Numbers) -> Numbers:
     return np.vstack((rows, rows.sum(axis=0)))
 
 
-class Attacker:
-    """Knows what is told, that totals are totals, and that a hidden number is at least 1 unless its row's total is hidden, too,
-    because it is small.
-    """
-
-    def __init__(self, table: Numbers, hidden: Mask, silent: Mask) -> None:
-        self.table, self.hidden = table, hidden
-        rows, columns = table.shape
-        places = np.full(table.shape, -1)
-        places[hidden] = np.arange(hidden.sum())
-        equations, right = list[Any](), list[float]()
-        for line in (*places.tolist(), *places.T.tolist()):
-            pass
-        for number in range(rows + columns):
-            cells = [(number, column) for column in range(columns)] if number < rows else [(row, number - rows) for row in range(rows)]
-            equation, known = np.zeros(hidden.sum()), 0
-            for index, cell in enumerate(cells):
-                sign = -1 if index == len(cells) - 1 else 1
-                if hidden[cell]:
-                    equation[places[cell]] = sign
-                else:
-                    known += sign * table[cell]
-            equations.append(equation)
-            right.append(-known)
-        self.equations, self.right = np.array(equations), np.array(right)
-        least = np.ones(table.shape)
-        least[silent, :-1] = 0
-        self.least = least[hidden]
-
-    def solve_linearly(self) -> list[tuple[int, int]]:
-        """The hidden numbers that follow from the equations alone: whose own equation adds nothing to their rank."""
-        rank = np.linalg.matrix_rank(self.equations) if len(self.least) else 0
-        found: list[tuple[int, int]] = []
-        for index, cell in enumerate(np.argwhere(self.hidden)):
-            alone = np.zeros(len(self.least))
-            alone[index] = 1
-            if np.linalg.matrix_rank(np.vstack((self.equations, alone))) == rank:
-                found.append(tuple(cell))
-        return found
-
-    def solve_in_whole_numbers(self) -> list[tuple[int, int]]:
-        """Those that have one value in every table of whole numbers that looks the same."""
-        found: list[tuple[int, int]] = []
-        for index, cell in enumerate(np.argwhere(self.hidden)):
-            ends: list[float] = []
-            for sign in (1, -1):
-                aim = np.zeros(len(self.least))
-                aim[index] = sign
-                bounds = Bounds(self.least, np.full(len(self.least), 1e5))
-                result = milp(
-                    aim, integrality=np.ones(len(aim)), bounds=bounds, constraints=LinearConstraint(self.equations, self.right, self.right)
-                )
-                assert result.success, "the table itself is a solution"
-                ends.append(round(sign * result.fun))
-            if ends[0] == ends[1]:
-                found.append(tuple(cell))
-        return found
-
-
 def attack(cells: Numbers, limits: Sequence[int], hidden: Mask) -> Attacker:
     table = with_totals(cells)
     small = (table > 0) & (table < np.asarray(limits)[:, None])
@@ -94,7 +34,7 @@ def attack(cells: Numbers, limits: Sequence[int], hidden: Mask) -> Attacker:
 
 
 @given(cells=tables(), restricted=st.integers(-1, 6))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_no_hidden_number_can_be_computed(cells: Numbers, restricted: int) -> None:
     limits = [MIN_RESTRICTED_CASES if row == restricted else MIN_CASES for row in range(len(cells))] + [MIN_CASES]
     attacker = attack(cells, limits, hide_cells(cells, limits))
@@ -103,7 +43,7 @@ def test_no_hidden_number_can_be_computed(cells: Numbers, restricted: int) -> No
 
 
 @given(numbers=arrays.arrays(np.int64, st.integers(1, 12), elements=NUMBERS), also=st.lists(st.integers(0, 11), max_size=2))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_no_hidden_number_of_a_column_can_be_computed(numbers: Numbers, also: list[int]) -> None:
     silent = np.array([row in also for row in range(len(numbers))] + [False])
     limits = [MIN_CASES] * (len(numbers) + 1)
