@@ -46,6 +46,8 @@ class RunningPlatform:
             "GATEWAY_ADMIN_PORT": str(ports["admin"]),
             "GATEWAY_UPSTREAMS": json.dumps(addresses),
             "GATEWAY_DEV_ISSUER": "true",
+            # An agency's system of a test is on this machine.
+            "ALERTS_WEBHOOKS_ALLOW_PRIVATE": "true",
             **settings,
         }
         self.processes: dict[str, subprocess.Popen[bytes]] = {}

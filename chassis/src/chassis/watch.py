@@ -3,7 +3,7 @@
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from sqlalchemy.orm import Session
 
@@ -35,10 +35,10 @@ Step = Found[S] | SnapshotEnd | Change[S] | Heartbeat | EndReason
 
 
 class Watches(Generic[S]):
-    """The watches of one event log."""
+    """The watches of one kind of resource in an event log; the log's tail may load others, too."""
 
-    def __init__(self, database: Database, log: EventLog, tail: Tail[S]) -> None:
-        self._database, self._log, self._tail = database, log, tail
+    def __init__(self, database: Database, log: EventLog, tail: Tail[Any], kind: type[S]) -> None:
+        self._database, self._log, self._tail, self._kind = database, log, tail, kind
 
     async def follow(
         self,
@@ -69,5 +69,7 @@ class Watches(Generic[S]):
             position = int(place)
             await self._database.read(lambda session: self._log.require_kept(session, position))
             yield cursor, Heartbeat()
-        async for reached, step in self._tail.follow(position, wants, expire_time):
+        kind = self._kind
+        of_kind = self._tail.follow(position, lambda change: isinstance(change.subject, kind) and wants(change), expire_time)
+        async for reached, step in of_kind:
             yield wrap(question, str(reached)), step

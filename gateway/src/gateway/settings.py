@@ -1,5 +1,7 @@
 """What the gateway is told from its environment."""
 
+from pathlib import Path
+
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -29,3 +31,5 @@ class Settings(BaseSettings):
     dev_issuer: bool = False
     # What the LoST server calls itself in its answers: a name of the deployment's in the DNS, by which loops are told.
     lost_source: str = Field(default="siaga.localhost", pattern=r"^([a-zA-Z0-9-]+\.)+[a-zA-Z0-9]+$")
+    # A PEM file with a private key and the certificate for it: CAP documents are signed where it is given.
+    cap_key_file: Path | None = None

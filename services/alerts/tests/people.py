@@ -16,13 +16,13 @@ from alerts.__main__ import serve
 from alerts.settings import Settings
 from chassis.errors import STATUS_DETAILS
 from chassis.testing import Issuer, is_listening
-from siaga.alerts.v1 import alert_pb2, alert_service_pb2, alert_service_pb2_grpc
+from siaga.alerts.v1 import alert_pb2, alert_service_pb2, alert_service_pb2_grpc, unit_service_pb2, unit_service_pb2_grpc
 
 ROOM = "agencies/jakarta-112"
 OTHER_ROOM = "agencies/bandung-112"
 MONAS = {"latitude": -6.1754, "longitude": 106.8272}
 SECONDS = 10.0
-_SERVICE = alert_service_pb2.DESCRIPTOR.services_by_name["AlertService"]
+_SERVICES = [service for file in (alert_service_pb2, unit_service_pb2) for service in file.DESCRIPTOR.services_by_name.values()]
 
 
 def new_id() -> str:
@@ -93,25 +93,29 @@ class Party:
 
     def __init__(self, channel: grpc.aio.Channel, bearer: str = "", alert_token: str = "") -> None:
         self._channel, self._bearer, self._alert_token = channel, bearer, alert_token
-        self._stub: Any = alert_service_pb2_grpc.AlertServiceStub(channel)
+        self._alerts: Any = alert_service_pb2_grpc.AlertServiceStub(channel)
+        self._units: Any = unit_service_pb2_grpc.UnitServiceStub(channel)
 
     def holding(self, alert_token: str) -> "Party":
         return Party(self._channel, self._bearer, alert_token)
 
     async def __call__(self, rpc: str, **fields: Any) -> Any:  # each RPC has its own reply
         """`fields` as JSON spells their values."""
-        return await getattr(self._stub, rpc)(to_request(rpc, **fields), timeout=SECONDS, metadata=self._metadata())
+        return await self.send(rpc, to_request(rpc, **fields))
 
     async def send(self, rpc: str, request: Any) -> Any:
-        return await getattr(self._stub, rpc)(request, timeout=SECONDS, metadata=self._metadata())
+        return await self.find(rpc)(request, timeout=SECONDS, metadata=self.metadata())
 
     def watch(self, rpc: str, **fields: Any) -> Watching:
-        return Watching(getattr(self._stub, rpc)(to_request(rpc, **fields), metadata=self._metadata()))
+        return Watching(self.find(rpc)(to_request(rpc, **fields), metadata=self.metadata()))
+
+    def find(self, rpc: str) -> Any:  # of whichever service has it
+        return getattr(self._alerts, rpc, None) or getattr(self._units, rpc)
 
     async def list_names(self, **filters: Any) -> list[str]:
         return [each.name for each in (await self("ListAlerts", **filters)).alerts]
 
-    def _metadata(self) -> list[tuple[str, str]]:
+    def metadata(self) -> list[tuple[str, str]]:
         bearer = [("authorization", f"Bearer {self._bearer}")] if self._bearer else []
         return bearer + ([("siaga-alert-token", self._alert_token)] if self._alert_token else [])
 
@@ -140,8 +144,8 @@ class People:
 
 
 def to_request(rpc: str, **fields: Any) -> Any:
-    described = _SERVICE.methods_by_name[rpc].input_type
-    return ParseDict(fields, message_factory.GetMessageClass(described)())
+    service = next(each for each in _SERVICES if rpc in each.methods_by_name)
+    return ParseDict(fields, message_factory.GetMessageClass(service.methods_by_name[rpc].input_type)())
 
 
 async def refusal_of(call: Awaitable[object]) -> Refusal:

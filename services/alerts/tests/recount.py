@@ -48,7 +48,7 @@ def recount(alerts: Iterable[Alert], wanted: Wanted, zone_of: Callable[[str], Zo
     for alert in alerts:
         if alert.drill or not _is_wanted(alert, wanted, alert.create_time.astimezone(zone_of(alert.area))):
             continue
-        if alert.outcome == alert_pb2.Alert.DUPLICATE:
+        if alert.outcome == alert_pb2.Alert.DUPLICATE or (alert.merged_into and not alert.close_time):
             counts["duplicates"] += 1
             continue
         counts["raised"] += 1

@@ -148,8 +148,8 @@ class TestResolving:
 class TestConfirmingReceipt:
     def test_the_first_time_counts(self) -> None:
         alert = make_alert()
-        assert alert.confirm_receipt(after(seconds=2))
-        assert not alert.confirm_receipt(after(seconds=4))
+        assert alert.confirm_receipt(RINA, after(seconds=2))
+        assert not alert.confirm_receipt(RINA, after(seconds=4))
         assert alert.deliver_time == after(seconds=2)
         assert (alert.state, alert.caller_state) == (State.RAISED, State.RAISED)
 

@@ -1,36 +1,35 @@
 """The sums are what anybody would count, whatever happened to the alerts, in which order, and however the counting was interrupted."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager, nullcontext, suppress
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import nullcontext, suppress
+from datetime import UTC, date, timedelta
 from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from counted import World, clear, open_world
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
-from moments import RINA, ROOM, SARI, make_alert
+from moments import RINA, ROOM, SARI
 from recount import Recount, Wanted, find_zone, recount
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from alerts.errors import AlertClosed, AlreadyAcknowledged, InvalidTransition, NotAcknowledged, NotClaimant, UnitNotFound
-from alerts.model import Model
 from alerts.model.alerts import Alert
 from alerts.model.enums import CancelClaim, Duty, Kind, Status
-from alerts.model.histograms import HOURS, Count, Numbers, Sums, Time, sum_by_hour, sum_groups
-from alerts.model.statistics import EVERY_KIND, Counting, Sum
+from alerts.model.histograms import HOURS, Count, Sums, Time
+from alerts.model.incidents import rest_with
+from alerts.model.statistics import Counting, Sum
 from alerts.model.tables import log
 from alerts.model.units import Unit
 from alerts.operations import statistics as operations
 from alerts.operations.statistics import begin_rebuild, count_some, is_behind
-from alerts.store import alerts as alert_store
 from alerts.store import statistics as store
-from alerts.store.statistics import Period, Question
-from chassis.database import Database, open_database
+from alerts.store.statistics import Period
 from chassis.errors import ServiceUnavailable
 from siaga.alerts.v1.statistics_pb2 import RebuildAlertStatisticsRequest
 
@@ -38,8 +37,6 @@ GAMBIR, SAWAH_BESAR, MAKASSAR, JAYAPURA = "areas/31.71.01.1001", "areas/31.71.02
 PLACES = [GAMBIR, "areas/31.71.01", SAWAH_BESAR, MAKASSAR, JAYAPURA, ""]
 AREAS = ["areas/31", "areas/31.71", "areas/31.71.01", GAMBIR, SAWAH_BESAR, "areas/73", MAKASSAR, "areas/91", JAYAPURA]
 AGENCIES = [ROOM, "agencies/makassar-112"]
-# An hour and a half around midnight in Jakarta, which is another day in Jayapura, at the end of a month.
-MIDNIGHT = datetime(2026, 1, 31, 17, tzinfo=UTC)
 REFUSALS = (AlertClosed, AlreadyAcknowledged, InvalidTransition, NotAcknowledged, NotClaimant, UnitNotFound)
 COUNTS = {
     "open": Count.OPEN,
@@ -63,7 +60,21 @@ class Step(NamedTuple):
     milliseconds: int
 
 
-STEPS = ["deliver", "acknowledge", "dispatch", "advance", "resolve", "cancel", "kind", "move", "release", "erase", "outcome", "count"]
+STEPS = [
+    "deliver",
+    "acknowledge",
+    "dispatch",
+    "advance",
+    "resolve",
+    "cancel",
+    "kind",
+    "move",
+    "release",
+    "erase",
+    "outcome",
+    "merge",
+    "count",
+]
 steps = st.builds(
     Step,
     st.integers(0, 4),
@@ -93,65 +104,10 @@ def happen(alert: Alert, step: Step) -> None:
         "erase": lambda: (alert.erase(now), alert.wipe()),
         # As a merge or a second thought would have it, which no rule of the entity's knows yet.
         "outcome": lambda: setattr(alert, "outcome", step.argument % 7) if alert.close_time else None,
+        "merge": lambda: rest_with(alert, "" if alert.merged_into else "alerts/another", now),
     }
     with suppress(*REFUSALS):
         acts[step.what]()
-
-
-class World:
-    """A database with alerts, and the same alerts counted."""
-
-    def __init__(self, database: Database) -> None:
-        self.database = database
-        self.names: list[str] = []
-
-    async def raise_alert(self, area: str, kind: int, minutes: float, agency: str = ROOM, *, drill: bool = False) -> str:
-        alert = make_alert(area=area, agency=agency, now=MIDNIGHT + timedelta(minutes=minutes), kind=kind, drill=drill)
-        self.names.append(alert.name)
-
-        def operation(session: Session) -> None:
-            session.add(alert)
-            log.append(session, "AlertRaised", alert.name, 1)
-
-        await self.database.write(operation)
-        return alert.name
-
-    async def change(self, name: str, act: Callable[[Alert], object]) -> None:
-        def operation(session: Session) -> None:
-            alert = alert_store.find_alert(session, name, for_update=True)
-            assert alert
-            act(alert)
-            log.append(session, "AlertChanged", alert.name, 1)
-
-        await self.database.write(operation)
-
-    async def count(self, zone_of: Callable[[str], Any] = find_zone) -> None:
-        """Until there is nothing to do."""
-        while await self.database.read(is_behind):
-            await self.database.write(partial(count_some, find_zone=zone_of))
-
-    async def find_all(self) -> Sequence[Alert]:
-        return await self.database.read(lambda session: alert_store.find_alerts(session, self.names))
-
-    async def ask(self, wanted: Wanted, *, by_hours: bool = False) -> Sums:
-        areas = [wanted.area] if wanted.area else ["areas/31", "areas/73", "areas/91", ""]
-        kinds = [EVERY_KIND if wanted.kind is None else wanted.kind]
-        period = Period(date.fromisoformat(wanted.first).toordinal(), date.fromisoformat(wanted.last).toordinal())
-        question = Question(areas, kinds, wanted.agency, period, by_days=False, by_hours=by_hours)
-
-        def read(session: Session) -> Numbers:
-            counting = store.find_current(session)
-            assert counting
-            vectors = [each.vector for each in store.find_sums(session, counting.number, question)]
-            return sum_by_hour(vectors) if by_hours else sum_groups(vectors, [0] * len(vectors), 1)
-
-        return Sums(await self.database.read(read))
-
-
-@asynccontextmanager
-async def open_world(url: str) -> AsyncIterator[World]:
-    async with open_database(url, log.before_commit, lambda: None) as database:
-        yield World(database)
 
 
 @pytest.fixture
@@ -194,14 +150,6 @@ async def assert_counted(world: World) -> None:
         by_hour = await world.ask(wanted, by_hours=True)
         for hour in range(HOURS):
             assert_equal(by_hour, hour, recount(alerts, wanted._replace(hour=hour)))
-
-
-async def clear(world: World) -> None:
-    def operation(session: Session) -> None:
-        for table in reversed(Model.metadata.sorted_tables):
-            session.execute(delete(table))
-
-    await world.database.write(operation)
 
 
 class TestWhateverHappens:

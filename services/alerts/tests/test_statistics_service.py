@@ -1,93 +1,18 @@
 """What officials and supervisors are told of the alerts, and what nobody is."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
-import asyncpg
-import grpc
-import numpy as np
 import pytest
-from attacking import Attacker
-from city import CIDENG, CITY, GAMBIR, GAMBIR_VILLAGE, MAKASSAR, PASAR_BARU, PROVINCE, SAWAH_BESAR, at, make_city
-from people import OTHER_ROOM, ROOM, SECONDS, Party, People, new_id, refusal_of, run_service
+from city import CIDENG, CITY, GAMBIR, GAMBIR_VILLAGE, MAKASSAR, PASAR_BARU, PROVINCE, SAWAH_BESAR, at
+from officials import DAYS, LAST_YEAR, STANDS, TIMES, Officials, by_subject, count
+from people import OTHER_ROOM, ROOM, SECONDS, People, new_id, refusal_of, run_service
 
-from alerts import counting
-from alerts.model.suppression import MIN_CASES, MIN_RESTRICTED_CASES
 from alerts.settings import Settings
 from chassis.testing import Issuer
 from siaga.alerts.v1 import alert_pb2
 from siaga.alerts.v1 import statistics_pb2 as pb
-
-Request = pb.GetAlertStatisticsRequest
-TODAY = datetime.now(ZoneInfo("Asia/Jakarta")).date()
-# Midnight may pass while the tests run.
-DAYS = {"from": TODAY.isoformat(), "to": (TODAY + timedelta(days=1)).isoformat()}
-LAST_YEAR = {"from": "2025-01-01", "to": "2025-12-31"}
-STANDS = ("open", "helped", "false_alarm", "prank", "unreachable", "non_emergency", "cancelled_verified")
-TIMES = ("delivery", "answer", "dispatch", "dispatch_since_raised", "turnout", "arrival")
-
-
-@pytest.fixture(autouse=True)
-def snapshot(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings.snapshot_file.write_bytes(make_city().SerializeToString())
-    monkeypatch.setattr(counting, "_PAUSE_SECONDS", 0.05)
-
-
-class Officials:
-    """Those who ask, and what there is to be told."""
-
-    def __init__(self, people: People) -> None:
-        self.people = people
-        self.gita = people.sign_in("gita", "official", areas=[GAMBIR])
-        self.hadi = people.sign_in("hadi", "official", areas=[PROVINCE])
-
-    async def wait(self) -> None:
-        """Until the alerts were counted for the first time."""
-        async with asyncio.timeout(SECONDS):
-            while True:
-                try:
-                    await self.hadi("GetAlertStatistics", period=DAYS)
-                    return
-                except grpc.aio.AioRpcError as error:
-                    assert error.code() is grpc.StatusCode.UNAVAILABLE  # noqa: PT017  # the other way out
-                    await asyncio.sleep(0.02)
-
-    async def raise_some(self, number: int, area: str, kind: str = "FIRE", outcome: str = "", **fields: Any) -> None:
-        for _ in range(number):
-            name, _ = await self.people.raise_alert(kind=kind, **at(area), **fields)
-            if outcome:
-                by = self.people.citra if area == MAKASSAR else self.people.sari
-                await by("AcknowledgeAlert", name=name)
-                await by("ResolveAlert", name=name, outcome=outcome)
-
-    async def ask(self, by: Party, **fields: Any) -> pb.GetAlertStatisticsResponse:
-        """When everything that has happened until now is counted."""
-        now = datetime.now(UTC)
-        async with asyncio.timeout(SECONDS):
-            while True:
-                found = await by("GetAlertStatistics", **({"period": DAYS} | fields))
-                if found.count_time.ToDatetime(UTC) >= now:
-                    return found
-                await asyncio.sleep(0.02)
-
-
-@pytest.fixture
-async def officials(people: People) -> Officials:
-    officials = Officials(people)
-    await officials.wait()
-    return officials
-
-
-def by_subject(response: pb.GetAlertStatisticsResponse) -> dict[Any, pb.AlertFigures]:
-    return {getattr(row, str(row.WhichOneof("subject"))): row.figures for row in response.rows}
-
-
-def count(figures: pb.AlertFigures, name: str = "raised") -> int | None:
-    """None where it is suppressed."""
-    return getattr(figures, name) if figures.HasField(name) else None
 
 
 class TestScope:
@@ -247,70 +172,6 @@ class TestFigures:
         assert [row.HasField("compared") for row in days.rows] == [True, False]
 
 
-class TestSuppression:
-    async def test_no_suppressed_number_can_be_computed_from_an_answer(self, officials: Officials) -> None:
-        await officials.raise_some(3, GAMBIR_VILLAGE, "VIOLENCE")
-        await officials.raise_some(6, GAMBIR_VILLAGE, "VIOLENCE", "HELPED")
-        await officials.raise_some(2, CIDENG, "MEDICAL", "PRANK")
-        await officials.raise_some(9, CIDENG, "MEDICAL", "HELPED")
-        await officials.raise_some(7, CIDENG, "MEDICAL")
-        await officials.raise_some(8, PASAR_BARU, "FIRE", "HELPED")
-        await officials.raise_some(1, PASAR_BARU, "CRIME", "FALSE_ALARM")
-        suppressed = 0
-        for grouping in ("AREA", "KIND", "HOUR", "DAY"):
-            for area in (CITY, GAMBIR):
-                response = await officials.ask(officials.hadi, groupBy=grouping, area=area)
-                suppressed += attack(response, grouping)
-        assert suppressed > 20
-
-    async def test_fewer_than_five_are_suppressed_and_fewer_than_ten_of_violence(self, officials: Officials) -> None:
-        await officials.raise_some(4, GAMBIR_VILLAGE)
-        await officials.raise_some(9, CIDENG, "VIOLENCE")
-        fire, violence = [await officials.ask(officials.gita, kind=kind) for kind in ("FIRE", "VIOLENCE")]
-        assert (count(fire.total.figures), count(violence.total.figures)) == (None, None)
-        assert (fire.min_cases, fire.min_restricted_cases) == (MIN_CASES, MIN_RESTRICTED_CASES) == (5, 10)
-        assert not fire.total.figures.delivery.HasField("cases")
-        await officials.raise_some(1, GAMBIR_VILLAGE)
-        await officials.raise_some(1, CIDENG, "VIOLENCE")
-        fire, violence = [await officials.ask(officials.gita, kind=kind) for kind in ("FIRE", "VIOLENCE")]
-        assert (count(fire.total.figures), count(violence.total.figures)) == (5, 10)
-
-    async def test_times_of_fewer_than_five_are_suppressed_where_the_alerts_are_told(self, officials: Officials) -> None:
-        await officials.raise_some(4, GAMBIR_VILLAGE, outcome="HELPED")
-        await officials.raise_some(9, GAMBIR_VILLAGE)
-        figures = (await officials.ask(officials.gita)).total.figures
-        assert count(figures) == 13
-        assert figures.answer == pb.AlertTimes()
-
-    async def test_a_change_is_told_where_both_figures_are(self, officials: Officials) -> None:
-        await officials.raise_some(4, GAMBIR_VILLAGE)
-        response = await officials.ask(officials.gita, period=LAST_YEAR, compareTo=DAYS)
-        assert (count(response.total.figures), count(response.total.compared)) == (0, None)
-        assert not response.total.change.HasField("raised")
-
-    async def test_periods_that_share_days_are_not_compared(self, officials: Officials) -> None:
-        longer = {"from": DAYS["from"], "to": (TODAY + timedelta(days=2)).isoformat()}
-        refusal = await refusal_of(officials.gita("GetAlertStatistics", period=DAYS, compareTo=longer))
-        assert (refusal.reason, refusal.fields) == ("INVALID_REQUEST", ["compareTo"])
-
-
-def attack(response: pb.GetAlertStatisticsResponse, grouping: str) -> int:
-    """How many numbers are suppressed, none of which may follow from the others."""
-    figures = [row.figures for row in (*response.rows, response.total)]
-    numbers = [[count(each, name) for name in (*STANDS, "raised")] for each in figures]
-    hidden = np.array([[number is None for number in row] for row in numbers])
-    known = np.array([[number or 0 for number in row] for row in numbers])
-    # Whose total is hidden in a row with nothing told, of them nobody knows that any number is at least 1.
-    silent = hidden[:, -1] & (hidden | (known == 0)).all(axis=1)
-    attacker = Attacker(known, hidden, silent)
-    assert attacker.solve_linearly() == [], grouping
-    for name in TIMES:
-        told = [each for each in figures if getattr(each, name).HasField("cases")]
-        assert len(figures) - len(told) != 1, (grouping, name)
-        assert all(getattr(each, name).cases == 0 or getattr(each, name).cases >= MIN_CASES for each in told)
-    return int(hidden.sum())
-
-
 class TestWhatIsRefused:
     @pytest.mark.parametrize(
         ("fields", "at_fault"),
@@ -335,71 +196,6 @@ class TestWhatIsRefused:
         assert (refusal.code, refusal.reason, refusal.fields) == ("INVALID_ARGUMENT", "INVALID_REQUEST", [at_fault])
 
 
-class TestTable:
-    async def read(self, server: str, content: bytes) -> list[dict[str, str]]:
-        """As PostgreSQL reads CSV, which has a parser of its own."""
-        connection = await asyncpg.connect(server.replace("+asyncpg", ""))
-        try:
-            heads = content.partition(b"\r\n")[0].decode().split(",")
-            columns = ", ".join(f'"{head}" text' for head in heads)
-            await connection.execute(f"CREATE TEMPORARY TABLE statistics (place serial, {columns})")
-
-            async def pieces() -> AsyncIterator[bytes]:
-                yield content
-
-            options = {"format": "csv", "header": "match", "null": "no such word"}
-            await connection.copy_to_table("statistics", source=pieces(), columns=heads, **options)
-            rows = await connection.fetch("SELECT * FROM statistics ORDER BY place")
-            return [{head: row[head] for head in heads} for row in rows]
-        finally:
-            await connection.close()
-
-    async def test_it_says_what_the_answer_says(self, officials: Officials, postgres_server: str) -> None:
-        await officials.raise_some(6, GAMBIR_VILLAGE, outcome="HELPED")
-        await officials.raise_some(11, CIDENG)
-        await officials.raise_some(2, PASAR_BARU)
-        fields = {"groupBy": "AREA", "area": CITY, "compareTo": LAST_YEAR}
-        response = await officials.ask(officials.hadi, **fields)
-        body = await officials.hadi("ExportAlertStatistics", period=DAYS, **fields)
-        assert body.content_type == "text/csv; charset=utf-8"
-        rows = await self.read(postgres_server, body.data)
-        assert len(rows) == len(response.rows) + 1
-        assert [row["area"] for row in rows] == [*(row.area for row in response.rows), "total"]
-        for told, row in zip((*response.rows, response.total), rows, strict=True):
-            for name in ("raised", *STANDS, "duplicates"):
-                assert row[name] == ("suppressed" if count(told.figures, name) is None else str(count(told.figures, name)))
-                assert row[f"compared_{name}"] == "0"
-            for name in TIMES:
-                times = getattr(told.figures, name)
-                hidden = not times.HasField("cases")
-                assert row[f"{name}_cases"] == ("suppressed" if hidden else str(times.cases))
-                assert row[f"{name}_p90_seconds"] == ("suppressed" if hidden else str(times.p90_seconds) if times.cases else "")
-            assert row["change_percent_raised"] == ""
-
-    async def test_names_come_through_whole_and_none_runs_as_a_formula(self, officials: Officials, postgres_server: str) -> None:
-        for area, names in (
-            (GAMBIR, ["Gambir", "Kelurahan Gambir", "'=HYPERLINK(Cideng)", ""]),
-            (SAWAH_BESAR, ["Sawah Besar", 'Pasar "Baru", utara', ""]),
-        ):
-            await officials.ask(officials.hadi)
-            body = await officials.hadi("ExportAlertStatistics", period=DAYS, groupBy="AREA", area=area)
-            assert [row["name"] for row in await self.read(postgres_server, body.data)] == names
-
-    @pytest.mark.parametrize("grouping", ["KIND", "HOUR", "DAY", ""])
-    async def test_its_lines_are_the_rows(self, officials: Officials, postgres_server: str, grouping: str) -> None:
-        await officials.ask(officials.hadi)
-        more = {"groupBy": grouping} if grouping else {}
-        body = await officials.hadi("ExportAlertStatistics", period={"from": "2026-01-01", "to": "2026-01-03"}, **more)
-        rows = await self.read(postgres_server, body.data)
-        expected = {
-            "KIND": ["KIND_UNSPECIFIED", "MEDICAL", "FIRE", "CRIME", "VIOLENCE", "ACCIDENT", "DISASTER", "OTHER"],
-            "HOUR": [str(hour) for hour in range(24)],
-            "DAY": ["2026-01-01", "2026-01-02", "2026-01-03"],
-            "": [],
-        }[grouping]
-        assert [row[grouping.lower() or "of"] for row in rows] == [*expected, "total"]
-
-
 class TestRebuilding:
     async def test_an_administrator_has_it_done_once_for_each_request(self, officials: Officials) -> None:
         await officials.raise_some(6, GAMBIR_VILLAGE)
@@ -417,13 +213,13 @@ class TestRebuilding:
 
 class TestStarting:
     async def test_without_a_directory_nothing_is_counted_yet(self, settings: Settings, issuer: Issuer) -> None:
-        settings.snapshot_file.unlink()
         async with run_service(settings) as channel:
             people = People(channel, issuer)
             await people.dewi("ListAlerts")
             refusal = await refusal_of(people.sari("GetAlertStatistics", period=DAYS))
         assert (refusal.code, refusal.reason, refusal.retry_seconds) == ("UNAVAILABLE", "STATISTICS_NOT_READY", 10)
 
+    @pytest.mark.usefixtures("city_snapshot")
     async def test_a_service_that_ends_and_starts_again_goes_on_where_it_was(self, settings: Settings, issuer: Issuer) -> None:
         for number in range(1, 5):
             # As if it were killed, whatever it was doing.

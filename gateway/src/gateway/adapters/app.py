@@ -1,6 +1,8 @@
 """The adapters behind Envoy: what transcoding cannot express, and every path that nobody else knows."""
 
 import logging
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import cast
 
 import uvicorn
@@ -10,14 +12,17 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from chassis.errors import InternalError, Problem
-from gateway.adapters.directory import Directory
+from gateway.adapters.cap.app import Cap
 from gateway.adapters.hsds.app import Hsds
 from gateway.adapters.issuer import Issuer
 from gateway.adapters.lost.app import Lost
+from gateway.adapters.services import Directory, Service, Warnings
 from gateway.contract import Contract
 from gateway.errors import MethodNotFound, find_http_status, write_json
 from gateway.openapi import write_openapi
 from gateway.settings import Settings
+from siaga.alerts.v1.warning_service_pb2_grpc import WarningServiceStub
+from siaga.directory.v1.directory_service_pb2_grpc import DirectoryServiceStub
 
 log = logging.getLogger("gateway.adapters")
 
@@ -35,14 +40,22 @@ def make_app(settings: Settings) -> Starlette:
     async def get_openapi(_: Request) -> Response:
         return JSONResponse(document)
 
-    directory = Directory(settings)
-    routes = [Route("/openapi.json", get_openapi), *Lost(settings, directory).routes, *Hsds(directory, contract).routes]
+    directory: Directory = Service(settings.upstreams["directory"][0], DirectoryServiceStub)  # pyright: ignore[reportAssignmentType]
+    warnings: Warnings = Service(settings.upstreams["alerts"][0], WarningServiceStub)  # pyright: ignore[reportAssignmentType]
+
+    @asynccontextmanager
+    async def open_services(_: Starlette) -> AsyncGenerator[None, None]:
+        async with directory.open(), warnings.open():
+            yield
+
+    routes = [Route("/openapi.json", get_openapi)]
+    routes += [*Lost(settings, directory).routes, *Hsds(directory, contract).routes, *Cap(settings, warnings).routes]
     if settings.dev_issuer:
         log.warning("THE DEVELOPMENT ISSUER IS ON: whoever asks gets a token for any demo person. Never run it in production.")
         routes += Issuer(settings.platform).routes
     # Starlette knows 404 and 405 by itself; both are "no such path or method" here, as at the edge.
     handlers = {Problem: answer_problem, 404: answer_unknown_path, 405: answer_unknown_path, 500: answer_fault}
-    return Starlette(routes=routes, exception_handlers=handlers, lifespan=lambda _: directory.open())
+    return Starlette(routes=routes, exception_handlers=handlers, lifespan=open_services)
 
 
 async def answer_problem(_: Request, error: Exception) -> Response:

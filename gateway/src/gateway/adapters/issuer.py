@@ -1,6 +1,8 @@
 """The development issuer: signs in demo persons without asking who asks. It is on only where its setting says so."""
 
+import base64
 import hashlib
+import hmac
 import json
 import time
 from dataclasses import asdict
@@ -19,6 +21,7 @@ from starlette.routing import Route
 from chassis.errors import InvalidRequest
 from chassis.settings import Platform
 from gateway.adapters.body import read_body
+from gateway.adapters.client_credentials import ClientRefused, read_client
 from gateway.adapters.persons import PERSONS, Person
 from gateway.errors import UnreadableRequest
 
@@ -38,12 +41,14 @@ class Issuer:
         self.routes = [
             Route("/dev/persons", self.list_persons),
             Route("/dev/token", self.create_token, methods=["POST"]),
+            Route("/dev/oauth/token", self.grant_token, methods=["POST"]),
             Route("/dev/jwks", self.get_jwks),
             Route("/dev/.well-known/openid-configuration", self.get_discovery),
         ]
 
     async def list_persons(self, _: Request) -> Response:
-        return JSONResponse({"persons": [asdict(person) for person in PERSONS.values()]})
+        """With the secret of each client: whoever asks may have a token of anybody here as well."""
+        return JSONResponse({"persons": [asdict(person) | self._find_secret(person) for person in PERSONS.values()]})
 
     async def create_token(self, request: Request) -> Response:
         asked = await read_json(request)
@@ -55,6 +60,19 @@ class Issuer:
             {"accessToken": token, "tokenType": "Bearer", "expiresIn": TOKEN_SECONDS}, headers={"cache-control": "no-store"}
         )
 
+    async def grant_token(self, request: Request) -> Response:
+        """OAuth 2.0 client credentials (RFC 6749, 4.4): what any issuer of a deployment offers to agencies' systems."""
+        headers = {"cache-control": "no-store", "pragma": "no-cache"}
+        try:
+            client = await read_client(request)
+            person = PERSONS.get(client.id)
+            if person is None or not person.client or not hmac.compare_digest(self._make_secret(person).encode(), client.secret.encode()):
+                raise ClientRefused("invalid_client", basic=client.basic)
+        except ClientRefused as refused:
+            return JSONResponse({"error": refused.error}, refused.status, headers | refused.headers)
+        token = self.sign_token(person, int(time.time()))
+        return JSONResponse({"access_token": token, "token_type": "Bearer", "expires_in": TOKEN_SECONDS}, headers=headers)
+
     async def get_jwks(self, _: Request) -> Response:
         return JSONResponse(self._jwks)
 
@@ -64,10 +82,21 @@ class Issuer:
             {
                 "issuer": issuer,
                 "jwks_uri": f"{issuer}/jwks",
-                "token_endpoint": f"{issuer}/token",
+                "token_endpoint": f"{issuer}/oauth/token",
+                "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+                "grant_types_supported": ["client_credentials"],
+                "response_types_supported": [],
                 "id_token_signing_alg_values_supported": ["ES256"],
             }
         )
+
+    def _find_secret(self, person: Person) -> dict[str, str]:
+        return {"secret": self._make_secret(person)} if person.client else {}
+
+    def _make_secret(self, person: Person) -> str:
+        """Of this installation alone, and the same after a restart."""
+        number = self._key.private_numbers().private_value.to_bytes(32)
+        return base64.urlsafe_b64encode(hmac.digest(number, f"client {person.person}".encode(), "sha256")).decode().rstrip("=")
 
     def sign_token(self, person: Person, now: int) -> str:
         claims = {

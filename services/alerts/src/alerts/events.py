@@ -7,9 +7,11 @@ import h3
 from sqlalchemy.orm import Session
 
 from alerts.model.alerts import Alert
-from alerts.model.enums import Audience, Escalation, Kind, State, Status
+from alerts.model.enums import Audience, Escalation, Kind, MessageType, RollCall, State, Status
+from alerts.model.incidents import Incident
 from alerts.model.tables import log
-from alerts.model.units import Assignment
+from alerts.model.units import SHOWN_TO_CALLER, Assignment
+from alerts.model.warnings import PublicWarning
 
 # Cells of about 5 km², so that nobody can be found by one.
 _CELL_RESOLUTION = 7
@@ -92,12 +94,16 @@ def alert_dispatched(session: Session, alert: Alert, operator: str, sent: Sequen
     log.append(session, "AlertDispatched", alert.name, alert.caller_audience, operator, units=[each.unit for each in sent])
 
 
-def assignment_updated(session: Session, alert: Alert, operator: str, assignment: Assignment) -> None:
-    """The caller learns that somebody is on the way or there, and no more of a crew's affairs."""
-    shown = assignment.status in {Status.EN_ROUTE, Status.ON_SCENE}
-    audience = alert.caller_audience if shown else Audience.RESPONDER
+def assignment_updated(session: Session, alert: Alert, operator: str, assignment: Assignment, *, again: bool) -> None:
+    """The same status again answers a call of the roll, which is no news to the caller."""
+    audience = alert.caller_audience if assignment.status in SHOWN_TO_CALLER and not again else Audience.RESPONDER
     status = Status(assignment.status).name
-    log.append(session, "AssignmentUpdated", alert.name, audience, operator, unit=assignment.unit, status=status)
+    log.append(session, "AssignmentUpdated", alert.name, audience, operator, units=[assignment.unit], status=status)
+
+
+def crew_changed(session: Session, alert: Alert, operator: str, assignment: Assignment) -> None:
+    """Other people see the alert from now on."""
+    log.append(session, "CrewChanged", alert.name, Audience.RESPONDER, operator, units=[assignment.unit])
 
 
 def alert_escalated(session: Session, alert: Alert, agency: str, called: Escalation) -> None:
@@ -109,12 +115,12 @@ def alert_overdue(session: Session, alert: Alert) -> None:
     log.append(session, "AlertOverdue", alert.name, Audience.AGENCY, state=State(alert.state).name, step=alert.limit_step)
 
 
-def roll_called(session: Session, alert: Alert, assignment: Assignment, *, missed: bool) -> None:
+def roll_called(session: Session, alert: Alert, assignment: Assignment, call: RollCall) -> None:
     """The crew is asked whether all are well, or has not answered."""
-    kind = "RollCallMissed" if missed else "RollCallDue"
-    log.append(session, kind, alert.name, Audience.RESPONDER, unit=assignment.unit, missed=assignment.missed_roll_calls)
-    if missed and assignment.mayday:
-        log.append(session, "MaydayRaised", alert.name, Audience.RESPONDER, unit=assignment.unit)
+    kind = "RollCallDue" if call is RollCall.DUE else "RollCallMissed"
+    log.append(session, kind, alert.name, Audience.RESPONDER, units=[assignment.unit], missed=assignment.missed_roll_calls)
+    if call is RollCall.MAYDAY:
+        log.append(session, "MaydayRaised", alert.name, Audience.RESPONDER, units=[assignment.unit])
 
 
 def alert_resolved(session: Session, alert: Alert, operator: str) -> None:
@@ -141,3 +147,53 @@ def alert_read(session: Session, alert: str, reader: str, note: str) -> None:
 
 def alert_erased(session: Session, alert: Alert) -> None:
     log.append(session, "AlertErased", alert.name, Audience.CALLER)
+
+
+def alert_assessed(session: Session, alert: Alert) -> None:
+    """There is a reason to doubt it, or a history of its caller."""
+    log.append(session, "AlertAssessed", alert.name, Audience.AGENCY)
+
+
+def alert_merged(session: Session, alert: str, operator: str, incident: str) -> None:
+    log.append(session, "AlertMerged", alert, Audience.AGENCY, operator, incident=incident)
+
+
+def alert_unmerged(session: Session, alert: Alert, operator: str, incident: str) -> None:
+    log.append(session, "AlertUnmerged", alert.name, Audience.AGENCY, operator, incident=incident)
+
+
+def alert_followed(session: Session, alert: Alert, state: State, operator: str) -> None:
+    """What was done for the alert that stands for it: its caller sees each hop."""
+    match state:
+        case State.ACKNOWLEDGED:
+            alert_acknowledged(session, alert, operator, again=False)
+        case State.DISPATCHED:
+            alert_dispatched(session, alert, operator, [])
+        case State.ON_SCENE:
+            log.append(session, "AssignmentUpdated", alert.name, alert.caller_audience, operator, unit="", status=state.name)
+        case _:
+            alert_released(session, alert, operator)
+
+
+def incident_changed(session: Session, incident: Incident, event: str) -> None:
+    """`IncidentFormed`, `IncidentChanged` or `IncidentClosed`."""
+    log.append(session, event, incident.name, Audience.AGENCY)
+
+
+def warning_proposed(session: Session, warning: PublicWarning, operator: str) -> None:
+    """The warning, or an update of it, awaits a second person."""
+    log.append(session, "WarningProposed", warning.name, Audience.AGENCY, operator)
+
+
+def warning_withdrawn(session: Session, warning: PublicWarning, operator: str) -> None:
+    """What awaited a second person is never sent."""
+    log.append(session, "WarningWithdrawn", warning.name, Audience.AGENCY, operator)
+
+
+def warning_sent(session: Session, warning: PublicWarning, operator: str) -> None:
+    kind = {MessageType.ALERT: "WarningIssued", MessageType.UPDATE: "WarningUpdated", MessageType.CANCEL: "WarningCancelled"}
+    log.append(session, kind[MessageType(warning.type)], warning.name, Audience.PUBLIC, operator, number=warning.number)
+
+
+def warning_expired(session: Session, warning: PublicWarning) -> None:
+    log.append(session, "WarningExpired", warning.name, Audience.PUBLIC, number=warning.number)

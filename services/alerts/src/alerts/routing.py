@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import os
-from collections import defaultdict
 from dataclasses import dataclass, replace
 from datetime import UTC, timedelta, tzinfo
 from pathlib import Path
@@ -16,6 +15,7 @@ from shapely import MultiPolygon
 
 from alerts.model.enums import Routing
 from alerts.model.policies import Limit, Policy
+from alerts.model.reach import Region, Regions
 from chassis import telemetry
 from chassis.geo import AreaIndex, Place
 from siaga.directory.v1 import agency_pb2, directory_service_pb2, directory_service_pb2_grpc, snapshot_pb2
@@ -54,7 +54,8 @@ class Router:
         self._default = Route("", default_agency, Routing.DEFAULT)
         self._etag = ""
         self._index = AreaIndex([])
-        self._children: dict[str, list[str]] = {}
+        self._regions = Regions([], self._index)
+        self._agency_names: dict[str, str] = {}
         self._rooms: dict[str, str] = {}
         self._parents: dict[str, str] = {}
         self._policies: dict[str, Policy] = {}
@@ -79,9 +80,21 @@ class Router:
             route = Route(area, agency, Routing.AREA if within else Routing.NEAREST) if agency else replace(self._default, area=area)
         return replace(route, agency=self.find_above(avoid) or route.agency) if route.agency == avoid else route
 
+    def find_room(self, area: str) -> str:
+        """The one that takes every SOS of the area; the default room where no area is known, or it has none."""
+        return self._rooms.get(area) or self._default.agency
+
+    @property
+    def regions(self) -> Regions:
+        return self._regions
+
     def areas_within(self, area: str) -> list[str]:
         """The area and everything within it."""
-        return [area, *(each for child in self._children.get(area, []) for each in self.areas_within(child))]
+        return list(self._regions.find_within(area))
+
+    def name_agency(self, agency: str) -> str:
+        """For people; as it is identified where the directory has no name for it."""
+        return self._agency_names.get(agency) or agency.removeprefix("agencies/")
 
     @property
     def has_snapshot(self) -> bool:
@@ -89,7 +102,7 @@ class Router:
 
     def find_areas_below(self, area: str) -> list[str]:
         """Directly below it; without one, the largest that there are."""
-        return self._children.get(area, [])
+        return self._regions.find_below(area)
 
     def find_display_name(self, area: str) -> str:
         return self._areas[area].display_name if area in self._areas else ""
@@ -144,26 +157,34 @@ class Router:
     def _learn(self, response: directory_service_pb2.GetSnapshotResponse) -> None:
         snapshot = response.snapshot
         rooms = {each.area: each.agency for each in snapshot.coverage if each.category == agency_pb2.EMERGENCY}
-        children: defaultdict[str, list[str]] = defaultdict(list)
+        parents = {each.area.parent for each in snapshot.areas}
         # Parents come before their children, who inherit from them where they have no room of their own.
         for each in snapshot.areas:
-            children[each.area.parent].append(each.area.name)
             if each.area.parent in rooms:
                 rooms.setdefault(each.area.name, rooms[each.area.parent])
         # Whatever has a boundary, and of the rest the smallest areas alone: the larger ones' points say less.
-        index = AreaIndex(_place(each) for each in snapshot.areas if each.boundary or each.area.name not in children)
-        self._parents = {each.name: each.parent for each in snapshot.agencies}
+        index = AreaIndex(_place(each) for each in snapshot.areas if each.boundary or each.area.name not in parents)
+        above = {each.name: each.parent for each in snapshot.agencies}
+        # Every way up ends at the city's room: one that leads nowhere or back is none.
+        self._parents = {name: "" if parent not in above or _leads_back(name, above) else parent for name, parent in above.items()}
         self._policies = {each.name: _read_policy(each.alert_policy) for each in snapshot.agencies if each.HasField("alert_policy")}
         zones = {name: _find_zone(name) for name in {each.area.time_zone for each in snapshot.areas}}
         self._areas = {each.area.name: Known(each.area.display_name, zones[each.area.time_zone]) for each in snapshot.areas}
         self._zone = next((known.zone for area, known in self._areas.items() if rooms.get(area) == self._default.agency), UTC)
-        self._index, self._children, self._rooms, self._etag = index, dict(children), rooms, response.etag
+        self._agency_names = {each.name: each.display_name for each in snapshot.agencies}
+        self._regions = Regions(map(_read_region, snapshot.areas), index)
+        self._index, self._rooms, self._etag = index, rooms, response.etag
 
     def _keep(self, response: directory_service_pb2.GetSnapshotResponse) -> None:
         self._kept.parent.mkdir(parents=True, exist_ok=True)
         new = self._kept.with_suffix(f".{os.getpid()}")
         new.write_bytes(response.SerializeToString())
         new.replace(self._kept)
+
+
+def _read_region(record: snapshot_pb2.Snapshot.AreaRecord) -> Region:
+    area = record.area
+    return Region(area.name, area.parent, area.level, area.time_zone, bounded=bool(record.boundary))
 
 
 def _place(record: snapshot_pb2.Snapshot.AreaRecord) -> Place:
@@ -180,6 +201,14 @@ def _find_zone(name: str) -> tzinfo:
         # The directory knows it; this machine's data may be older.
         _log.warning("the time zone %s is not known here: its days are counted in UTC", name)
         return UTC
+
+
+def _leads_back(agency: str, parents: dict[str, str]) -> bool:
+    above, passed = parents[agency], set[str]()
+    while above and above not in passed:
+        passed.add(above)
+        above = parents.get(above, "")
+    return agency in passed
 
 
 def _read_policy(said: agency_pb2.AlertPolicy) -> Policy:

@@ -299,6 +299,37 @@ class Alert(_message.Message):
     PARENT: Alert.Escalation.ValueType  # 3
     """The agency above it, up to the city's room; at the top, everybody over and over."""
 
+    class _Doubt:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _DoubtEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Alert._Doubt.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        DOUBT_UNSPECIFIED: Alert._Doubt.ValueType  # 0
+        """Never sent."""
+        PRANKS_BEFORE: Alert._Doubt.ValueType  # 1
+        """The account has misled before: two pranks or more within a year."""
+        MANY_OF_ONE_CALLER: Alert._Doubt.ValueType  # 2
+        """The account has raised more than five within ten minutes."""
+        SAME_WORDS: Alert._Doubt.ValueType  # 3
+        """The same words came with more than five others within ten minutes, from elsewhere."""
+        NOTHING_KNOWN: Alert._Doubt.ValueType  # 4
+        """Nobody knows who called, from where, nor how to call back."""
+
+    class Doubt(_Doubt, metaclass=_DoubtEnumTypeWrapper):
+        """What makes an alert doubtful."""
+
+    DOUBT_UNSPECIFIED: Alert.Doubt.ValueType  # 0
+    """Never sent."""
+    PRANKS_BEFORE: Alert.Doubt.ValueType  # 1
+    """The account has misled before: two pranks or more within a year."""
+    MANY_OF_ONE_CALLER: Alert.Doubt.ValueType  # 2
+    """The account has raised more than five within ten minutes."""
+    SAME_WORDS: Alert.Doubt.ValueType  # 3
+    """The same words came with more than five others within ten minutes, from elsewhere."""
+    NOTHING_KNOWN: Alert.Doubt.ValueType  # 4
+    """Nobody knows who called, from where, nor how to call back."""
+
     @_typing.final
     class Caller(_message.Message):
         """Who called."""
@@ -537,11 +568,13 @@ class Alert(_message.Message):
         operator: _builtins.str
         """Who of the agency holds the alert now; empty when nobody does."""
         requester: _builtins.str
-        """The agency that asked for its help, `agencies/{agency}`; empty for the first lead."""
+        """The agency that asked for its help, `agencies/{agency}`; empty for the first lead, and for those who are called
+        because it does not answer.
+        """
         hand_over: _builtins.bool
         """It is asked to lead; until it accepts, the one who asked does."""
         escalation: Global___Alert.Escalation.ValueType
-        """Who is called by now, because nobody has answered. Starts anew with a release."""
+        """Who is called by now, because nobody has answered; absent once somebody has. Starts anew with a release."""
         reason: _builtins.str
         """Why it was asked, or why it refused, in the words of whoever did. At most 500 characters."""
         @_builtins.property
@@ -691,6 +724,34 @@ class Alert(_message.Message):
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
     @_typing.final
+    class CallerHistory(_message.Message):
+        """The earlier alerts of one account, within a year."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        ALERTS_FIELD_NUMBER: _builtins.int
+        PRANKS_FIELD_NUMBER: _builtins.int
+        FALSE_ALARMS_FIELD_NUMBER: _builtins.int
+        alerts: _builtins.int
+        """How many."""
+        pranks: _builtins.int
+        """How many of them were raised to mislead."""
+        false_alarms: _builtins.int
+        """How many of them were raised in good faith, and there was nothing."""
+        def __init__(
+            self,
+            *,
+            alerts: _builtins.int = ...,
+            pranks: _builtins.int = ...,
+            false_alarms: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["alerts", b"alerts", "false_alarms", b"false_alarms", "pranks", b"pranks"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
     class ExternalIdsEntry(_message.Message):
         DESCRIPTOR: _descriptor.Descriptor
 
@@ -744,6 +805,8 @@ class Alert(_message.Message):
     REVISION_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     CONFLICT_AGENCY_FIELD_NUMBER: _builtins.int
+    DOUBTS_FIELD_NUMBER: _builtins.int
+    CALLER_HISTORY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`alerts/{uuid}`, a UUIDv7 made by the service."""
     kind: Global___Alert.Kind.ValueType
@@ -761,14 +824,14 @@ class Alert(_message.Message):
     silent: _builtins.bool
     """Nothing on the caller's side may show that help is coming."""
     restricted: _builtins.bool
-    """Only the claimant and the supervisors of the agency see its content, and each reading is recorded. Set for silent and
-    VIOLENCE alerts and for those with a `conflict_agency`.
+    """Only the claimants, the supervisors and the crews at work for it see its content, and each reading is recorded. Set
+    for silent and VIOLENCE alerts and for those with a `conflict_agency`.
     """
     drill: _builtins.bool
     """An exercise: no emergency."""
     area: _builtins.str
     """The area in which help was needed when the alert was raised, `areas/{area}`; empty when unknown. A position that comes
-    later does not move it.
+    later does not move it; an agency that changes the target does.
     """
     routing: Global___Alert.Routing.ValueType
     """How the agency was found."""
@@ -844,6 +907,16 @@ class Alert(_message.Message):
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When anything that this reader is shown last changed."""
 
+    @_builtins.property
+    def doubts(self) -> _containers.RepeatedScalarFieldContainer[Global___Alert.Doubt.ValueType]:
+        """What makes it doubtful, for whoever has to choose what to answer first. It is ranked down for that and never hidden.
+        Shown to the agency's side alone.
+        """
+
+    @_builtins.property
+    def caller_history(self) -> Global___Alert.CallerHistory:
+        """What became of the earlier alerts of a verified caller. Absent for others. Shown to the agency's side alone."""
+
     def __init__(
         self,
         *,
@@ -881,10 +954,12 @@ class Alert(_message.Message):
         revision: _builtins.int = ...,
         etag: _builtins.str = ...,
         conflict_agency: _builtins.str = ...,
+        doubts: _abc.Iterable[Global___Alert.Doubt.ValueType] | None = ...,
+        caller_history: Global___Alert.CallerHistory | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["acknowledge_time", b"acknowledge_time", "arrive_time", b"arrive_time", "caller", b"caller", "close_time", b"close_time", "create_time", b"create_time", "deliver_time", b"deliver_time", "dispatch_time", b"dispatch_time", "location", b"location", "target", b"target", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acknowledge_time", b"acknowledge_time", "arrive_time", b"arrive_time", "caller", b"caller", "caller_history", b"caller_history", "close_time", b"close_time", "create_time", b"create_time", "deliver_time", b"deliver_time", "dispatch_time", b"dispatch_time", "location", b"location", "target", b"target", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledge_time", b"acknowledge_time", "agency", b"agency", "area", b"area", "arrive_time", b"arrive_time", "assignments", b"assignments", "caller", b"caller", "cancel_claim", b"cancel_claim", "channel", b"channel", "close_time", b"close_time", "conflict_agency", b"conflict_agency", "contact_preference", b"contact_preference", "create_time", b"create_time", "deliver_time", b"deliver_time", "dispatch_time", b"dispatch_time", "drill", b"drill", "escalation_level", b"escalation_level", "etag", b"etag", "external_ids", b"external_ids", "incident", b"incident", "kind", b"kind", "location", b"location", "merged_into", b"merged_into", "name", b"name", "note", b"note", "outcome", b"outcome", "responses", b"responses", "restricted", b"restricted", "revision", b"revision", "routing", b"routing", "silent", b"silent", "state", b"state", "subject", b"subject", "target", b"target", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledge_time", b"acknowledge_time", "agency", b"agency", "area", b"area", "arrive_time", b"arrive_time", "assignments", b"assignments", "caller", b"caller", "caller_history", b"caller_history", "cancel_claim", b"cancel_claim", "channel", b"channel", "close_time", b"close_time", "conflict_agency", b"conflict_agency", "contact_preference", b"contact_preference", "create_time", b"create_time", "deliver_time", b"deliver_time", "dispatch_time", b"dispatch_time", "doubts", b"doubts", "drill", b"drill", "escalation_level", b"escalation_level", "etag", b"etag", "external_ids", b"external_ids", "incident", b"incident", "kind", b"kind", "location", b"location", "merged_into", b"merged_into", "name", b"name", "note", b"note", "outcome", b"outcome", "responses", b"responses", "restricted", b"restricted", "revision", b"revision", "routing", b"routing", "silent", b"silent", "state", b"state", "subject", b"subject", "target", b"target", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -223,6 +223,7 @@ class ListAlertsRequest(_message.Message):
     CREATED_BEFORE_FIELD_NUMBER: _builtins.int
     UPDATED_AFTER_FIELD_NUMBER: _builtins.int
     INCLUDE_DRILLS_FIELD_NUMBER: _builtins.int
+    INCIDENT_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """At most this many, 1 to 1,000. Absent: 50."""
     page_token: _builtins.str
@@ -233,6 +234,8 @@ class ListAlertsRequest(_message.Message):
     """Led by this agency, `agencies/{agency}`."""
     include_drills: _builtins.bool
     """Exercises, too. They are left out otherwise."""
+    incident: _builtins.str
+    """Members of this incident, `incidents/{uuid}`. For the caller's side there are none."""
     @_builtins.property
     def state(self) -> _containers.RepeatedScalarFieldContainer[_alert_pb2.Alert.State.ValueType]:
         """In one of these states, as the reader is shown them."""
@@ -266,10 +269,11 @@ class ListAlertsRequest(_message.Message):
         created_before: _timestamp_pb2.Timestamp | None = ...,
         updated_after: _timestamp_pb2.Timestamp | None = ...,
         include_drills: _builtins.bool = ...,
+        incident: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created_after", b"created_after", "created_before", b"created_before", "updated_after", b"updated_after"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "area", b"area", "created_after", b"created_after", "created_before", b"created_before", "include_drills", b"include_drills", "kind", b"kind", "page_size", b"page_size", "page_token", b"page_token", "state", b"state", "updated_after", b"updated_after"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "area", b"area", "created_after", b"created_after", "created_before", b"created_before", "incident", b"incident", "include_drills", b"include_drills", "kind", b"kind", "page_size", b"page_size", "page_token", b"page_token", "state", b"state", "updated_after", b"updated_after"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -914,68 +918,6 @@ class RecordContactRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    class _Means:
-        ValueType = _typing.NewType("ValueType", _builtins.int)
-        V: _TypeAlias = ValueType  # noqa: Y015
-
-    class _MeansEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[RecordContactRequest._Means.ValueType], _builtins.type):
-        DESCRIPTOR: _descriptor.EnumDescriptor
-        MEANS_UNSPECIFIED: RecordContactRequest._Means.ValueType  # 0
-        """Never sent."""
-        CALL: RecordContactRequest._Means.ValueType  # 1
-        """By telephone."""
-        TEXT: RecordContactRequest._Means.ValueType  # 2
-        """By text."""
-        VISIT: RecordContactRequest._Means.ValueType  # 3
-        """By somebody who went there."""
-
-    class Means(_Means, metaclass=_MeansEnumTypeWrapper):
-        """How the caller was to be reached."""
-
-    MEANS_UNSPECIFIED: RecordContactRequest.Means.ValueType  # 0
-    """Never sent."""
-    CALL: RecordContactRequest.Means.ValueType  # 1
-    """By telephone."""
-    TEXT: RecordContactRequest.Means.ValueType  # 2
-    """By text."""
-    VISIT: RecordContactRequest.Means.ValueType  # 3
-    """By somebody who went there."""
-
-    class _Result:
-        ValueType = _typing.NewType("ValueType", _builtins.int)
-        V: _TypeAlias = ValueType  # noqa: Y015
-
-    class _ResultEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[RecordContactRequest._Result.ValueType], _builtins.type):
-        DESCRIPTOR: _descriptor.EnumDescriptor
-        RESULT_UNSPECIFIED: RecordContactRequest._Result.ValueType  # 0
-        """Never sent."""
-        REACHED: RecordContactRequest._Result.ValueType  # 1
-        """The caller answered."""
-        NO_ANSWER: RecordContactRequest._Result.ValueType  # 2
-        """Nobody answered."""
-        BUSY: RecordContactRequest._Result.ValueType  # 3
-        """The line was busy."""
-        UNAVAILABLE: RecordContactRequest._Result.ValueType  # 4
-        """The number does not exist or is switched off."""
-        OTHER_PERSON: RecordContactRequest._Result.ValueType  # 5
-        """Somebody else answered."""
-
-    class Result(_Result, metaclass=_ResultEnumTypeWrapper):
-        """What came of it."""
-
-    RESULT_UNSPECIFIED: RecordContactRequest.Result.ValueType  # 0
-    """Never sent."""
-    REACHED: RecordContactRequest.Result.ValueType  # 1
-    """The caller answered."""
-    NO_ANSWER: RecordContactRequest.Result.ValueType  # 2
-    """Nobody answered."""
-    BUSY: RecordContactRequest.Result.ValueType  # 3
-    """The line was busy."""
-    UNAVAILABLE: RecordContactRequest.Result.ValueType  # 4
-    """The number does not exist or is switched off."""
-    OTHER_PERSON: RecordContactRequest.Result.ValueType  # 5
-    """Somebody else answered."""
-
     NAME_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     MEANS_FIELD_NUMBER: _builtins.int
@@ -986,9 +928,9 @@ class RecordContactRequest(_message.Message):
     """`alerts/{uuid}`."""
     request_id: _builtins.str
     """A UUID made by the client, the same for every repetition. Absent: a repetition is a new contact."""
-    means: Global___RecordContactRequest.Means.ValueType
+    means: _events_pb2.AlertEvent.Contact.Means.ValueType
     """How."""
-    result: Global___RecordContactRequest.Result.ValueType
+    result: _events_pb2.AlertEvent.Contact.Result.ValueType
     """What came of it."""
     text: _builtins.str
     """What was said. At most 4,000 characters."""
@@ -999,8 +941,8 @@ class RecordContactRequest(_message.Message):
         *,
         name: _builtins.str = ...,
         request_id: _builtins.str = ...,
-        means: Global___RecordContactRequest.Means.ValueType = ...,
-        result: Global___RecordContactRequest.Result.ValueType = ...,
+        means: _events_pb2.AlertEvent.Contact.Means.ValueType = ...,
+        result: _events_pb2.AlertEvent.Contact.Result.ValueType = ...,
         text: _builtins.str = ...,
         operator: _builtins.str = ...,
     ) -> None: ...

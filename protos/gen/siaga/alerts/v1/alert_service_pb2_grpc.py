@@ -272,7 +272,8 @@ class AlertServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchAlerts(self, request, context):
-        """Follows an agency's alerts: first those that are open, then `snapshot_end`, then every change.
+        """Follows an agency's alerts: first those that are open, then `snapshot_end`, then every change. An alert has `left`
+        when it is closed, and when the agency refuses it or gives it away.
 
         Errors: `INVALID_CURSOR`, `CURSOR_EXPIRED`, `OVERLOADED`.
         """
@@ -284,16 +285,18 @@ class AlertServiceServicer:
         """Says that the alert is on an attended screen of the agency (`deliver_time`). It is not an answer yet. The first
         one counts; a later one changes nothing.
 
-        Errors: `ALERT_NOT_FOUND`, `OPERATOR_REQUIRED`.
+        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT` where the agency has refused the alert or given it away, `OPERATOR_REQUIRED`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def AcknowledgeAlert(self, request, context):
-        """Takes the alert. The first one wins; whoever comes later is told who has it.
+        """Takes the alert. The first one wins; whoever comes later is told who has it. What nobody holds, any agency with a
+        part in it may take, and leads from then on.
 
-        Errors: `ALERT_NOT_FOUND`, `ALREADY_ACKNOWLEDGED`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+        Errors: `ALERT_NOT_FOUND`, `ALREADY_ACKNOWLEDGED`, `NOT_CLAIMANT` where the agency has refused the alert or given it
+        away, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -342,7 +345,7 @@ class AlertServiceServicer:
 
     def ListAlertEvents(self, request, context):
         """Lists the timeline of an alert, the oldest entry first, as far as this reader is shown it. A restricted alert's is
-        for its claimant and the agency's supervisors.
+        for its claimant, the agency's supervisors and the crews at work for it.
 
         Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `REASON_REQUIRED`, `INVALID_PAGE_TOKEN`.
         """
@@ -351,9 +354,12 @@ class AlertServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def AssignAlert(self, request, context):
-        """Gives the alert to somebody of the agency, whoever holds it now. By a supervisor.
+        """Gives the agency's part in the alert to somebody of the agency, whoever of it holds that now. What nobody holds, the
+        agency leads from then on. By a supervisor.
 
-        Errors: `ALERT_NOT_FOUND`, `ALERT_CLOSED`.
+        Errors: `ALERT_NOT_FOUND`, `ALREADY_ACKNOWLEDGED` where another agency holds the alert and this one has taken no part
+        in it (an agency that was asked answers by RespondToRequest first), `NOT_CLAIMANT` where it has refused it or given it
+        away, `ALERT_CLOSED`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -361,8 +367,8 @@ class AlertServiceServicer:
 
     def UpdateAlert(self, request, context):
         """Changes what is known of the alert: what help is needed, where, and how to reach the caller. Where that makes
-        another agency responsible, it is routed anew: an alert that nobody holds goes there at once, one that somebody
-        holds is offered for hand-over. By the one who holds it or a supervisor; while nobody does, by anybody of the lead.
+        another agency responsible than before, it is routed anew: an alert that nobody holds goes there at once, one that
+        somebody holds is offered for hand-over. By the one who holds it or a supervisor; while nobody does, by anybody of the lead.
 
         Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `ALERT_CHANGED`, `OPERATOR_REQUIRED`.
         """
@@ -411,9 +417,12 @@ class AlertServiceServicer:
 
     def RespondToRequest(self, request, context):
         """Answers another agency's request: accepts it for the operator, or refuses it with a reason. A refusal goes back to
-        whoever asked and ends nothing. Accepting a hand-over makes the agency the lead.
+        whoever asked and ends nothing; it is taken once the agency has no unit at work for the alert. Accepting a hand-over
+        makes the agency the lead, and whoever else was asked to lead is asked to help. Where the agency helps already, whoever
+        holds its part answers, or a supervisor.
 
-        Errors: `ALERT_NOT_FOUND`, `NOT_REQUESTED`, `ALREADY_ACKNOWLEDGED`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+        Errors: `ALERT_NOT_FOUND`, `NOT_REQUESTED`, `ALREADY_ACKNOWLEDGED`, `NOT_CLAIMANT`, `UNIT_BUSY` with the unit in
+        `metadata["unit"]`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -421,7 +430,8 @@ class AlertServiceServicer:
 
     def HandOverAlert(self, request, context):
         """Asks another agency to lead. The lead stays responsible, its clocks running, until the other one accepts by
-        RespondToRequest; then its own part is released. By the lead's holder or supervisor.
+        RespondToRequest; then its own part is released, unless its units are at work for the alert: it goes on with them
+        as support. By the lead's holder or supervisor.
 
         Errors: `ALERT_NOT_FOUND`, `AGENCY_NOT_FOUND`, `AGENCY_IN_CONFLICT`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`,
         `OPERATOR_REQUIRED`.
@@ -445,8 +455,8 @@ class AlertServiceServicer:
         moment. By the one who holds the agency's part, or a supervisor. A unit that is at work for this alert already is
         not sent again.
 
-        Errors, with the unit in `metadata["unit"]`: `UNIT_NOT_FOUND`, `UNIT_OFF_DUTY`, `UNIT_BUSY`, `UNIT_POSITION_OLD`;
-        `ALERT_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+        Errors: `ALERT_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`; with the unit in
+        `metadata["unit"]` `UNIT_NOT_FOUND`, `UNIT_OFF_DUTY`, `UNIT_BUSY`, `UNIT_POSITION_OLD`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -454,7 +464,8 @@ class AlertServiceServicer:
 
     def UpdateAssignment(self, request, context):
         """Says how far a unit has come. By its crew, or whoever answers for its agency. The same status again changes
-        nothing, except that it answers a call of the roll.
+        nothing, except that it answers a call of the roll. A crew whose work ends with it is shown no more in the reply
+        than that the alert exists.
 
         Errors: `ALERT_NOT_FOUND`, `UNIT_NOT_FOUND`, `INVALID_TRANSITION`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
         """
@@ -464,7 +475,9 @@ class AlertServiceServicer:
 
     def WatchAssignments(self, request, context):
         """Follows what a unit is sent to: first the alert that it is at work for, then `snapshot_end`, then every change; an
-        alert has `left` when the unit's work for it has ended. For its crew, and whoever answers for its agency.
+        alert has `left` when the unit's work for it has ended. Every event carries the alert as it is now, so that one from
+        just before the unit was sent may bring it. For its crew, and whoever answers for its agency; the watch of somebody
+        who is relieved ends with `UNIT_NOT_FOUND`.
 
         Errors: `UNIT_NOT_FOUND`, `INVALID_CURSOR`, `CURSOR_EXPIRED`, `OVERLOADED`.
         """

@@ -76,7 +76,8 @@ class AlertServiceStub:
     Errors: `ALERT_NOT_FOUND`, `INVALID_CURSOR`, `CURSOR_EXPIRED`, `OVERLOADED`.
     """
     WatchAlerts: _grpc.UnaryStreamMultiCallable[_alert_service_pb2.WatchAlertsRequest, _alert_service_pb2.WatchAlertsResponse]
-    """Follows an agency's alerts: first those that are open, then `snapshot_end`, then every change.
+    """Follows an agency's alerts: first those that are open, then `snapshot_end`, then every change. An alert has `left`
+    when it is closed, and when the agency refuses it or gives it away.
 
     Errors: `INVALID_CURSOR`, `CURSOR_EXPIRED`, `OVERLOADED`.
     """
@@ -84,12 +85,14 @@ class AlertServiceStub:
     """Says that the alert is on an attended screen of the agency (`deliver_time`). It is not an answer yet. The first
     one counts; a later one changes nothing.
 
-    Errors: `ALERT_NOT_FOUND`, `OPERATOR_REQUIRED`.
+    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT` where the agency has refused the alert or given it away, `OPERATOR_REQUIRED`.
     """
     AcknowledgeAlert: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.AcknowledgeAlertRequest, _alert_pb2.Alert]
-    """Takes the alert. The first one wins; whoever comes later is told who has it.
+    """Takes the alert. The first one wins; whoever comes later is told who has it. What nobody holds, any agency with a
+    part in it may take, and leads from then on.
 
-    Errors: `ALERT_NOT_FOUND`, `ALREADY_ACKNOWLEDGED`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+    Errors: `ALERT_NOT_FOUND`, `ALREADY_ACKNOWLEDGED`, `NOT_CLAIMANT` where the agency has refused the alert or given it
+    away, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
     """
     ReleaseAlert: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.ReleaseAlertRequest, _alert_pb2.Alert]
     """Gives the alert back to the agency's room. By the one who holds it, or a supervisor; an agency's system holds it for
@@ -118,19 +121,22 @@ class AlertServiceStub:
     """
     ListAlertEvents: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.ListAlertEventsRequest, _alert_service_pb2.ListAlertEventsResponse]
     """Lists the timeline of an alert, the oldest entry first, as far as this reader is shown it. A restricted alert's is
-    for its claimant and the agency's supervisors.
+    for its claimant, the agency's supervisors and the crews at work for it.
 
     Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `REASON_REQUIRED`, `INVALID_PAGE_TOKEN`.
     """
     AssignAlert: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.AssignAlertRequest, _alert_pb2.Alert]
-    """Gives the alert to somebody of the agency, whoever holds it now. By a supervisor.
+    """Gives the agency's part in the alert to somebody of the agency, whoever of it holds that now. What nobody holds, the
+    agency leads from then on. By a supervisor.
 
-    Errors: `ALERT_NOT_FOUND`, `ALERT_CLOSED`.
+    Errors: `ALERT_NOT_FOUND`, `ALREADY_ACKNOWLEDGED` where another agency holds the alert and this one has taken no part
+    in it (an agency that was asked answers by RespondToRequest first), `NOT_CLAIMANT` where it has refused it or given it
+    away, `ALERT_CLOSED`.
     """
     UpdateAlert: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.UpdateAlertRequest, _alert_pb2.Alert]
     """Changes what is known of the alert: what help is needed, where, and how to reach the caller. Where that makes
-    another agency responsible, it is routed anew: an alert that nobody holds goes there at once, one that somebody
-    holds is offered for hand-over. By the one who holds it or a supervisor; while nobody does, by anybody of the lead.
+    another agency responsible than before, it is routed anew: an alert that nobody holds goes there at once, one that
+    somebody holds is offered for hand-over. By the one who holds it or a supervisor; while nobody does, by anybody of the lead.
 
     Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `ALERT_CHANGED`, `OPERATOR_REQUIRED`.
     """
@@ -159,13 +165,17 @@ class AlertServiceStub:
     """
     RespondToRequest: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.RespondToRequestRequest, _alert_pb2.Alert]
     """Answers another agency's request: accepts it for the operator, or refuses it with a reason. A refusal goes back to
-    whoever asked and ends nothing. Accepting a hand-over makes the agency the lead.
+    whoever asked and ends nothing; it is taken once the agency has no unit at work for the alert. Accepting a hand-over
+    makes the agency the lead, and whoever else was asked to lead is asked to help. Where the agency helps already, whoever
+    holds its part answers, or a supervisor.
 
-    Errors: `ALERT_NOT_FOUND`, `NOT_REQUESTED`, `ALREADY_ACKNOWLEDGED`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+    Errors: `ALERT_NOT_FOUND`, `NOT_REQUESTED`, `ALREADY_ACKNOWLEDGED`, `NOT_CLAIMANT`, `UNIT_BUSY` with the unit in
+    `metadata["unit"]`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
     """
     HandOverAlert: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.HandOverAlertRequest, _alert_pb2.Alert]
     """Asks another agency to lead. The lead stays responsible, its clocks running, until the other one accepts by
-    RespondToRequest; then its own part is released. By the lead's holder or supervisor.
+    RespondToRequest; then its own part is released, unless its units are at work for the alert: it goes on with them
+    as support. By the lead's holder or supervisor.
 
     Errors: `ALERT_NOT_FOUND`, `AGENCY_NOT_FOUND`, `AGENCY_IN_CONFLICT`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`,
     `OPERATOR_REQUIRED`.
@@ -181,18 +191,21 @@ class AlertServiceStub:
     moment. By the one who holds the agency's part, or a supervisor. A unit that is at work for this alert already is
     not sent again.
 
-    Errors, with the unit in `metadata["unit"]`: `UNIT_NOT_FOUND`, `UNIT_OFF_DUTY`, `UNIT_BUSY`, `UNIT_POSITION_OLD`;
-    `ALERT_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+    Errors: `ALERT_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`; with the unit in
+    `metadata["unit"]` `UNIT_NOT_FOUND`, `UNIT_OFF_DUTY`, `UNIT_BUSY`, `UNIT_POSITION_OLD`.
     """
     UpdateAssignment: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.UpdateAssignmentRequest, _alert_pb2.Alert]
     """Says how far a unit has come. By its crew, or whoever answers for its agency. The same status again changes
-    nothing, except that it answers a call of the roll.
+    nothing, except that it answers a call of the roll. A crew whose work ends with it is shown no more in the reply
+    than that the alert exists.
 
     Errors: `ALERT_NOT_FOUND`, `UNIT_NOT_FOUND`, `INVALID_TRANSITION`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
     """
     WatchAssignments: _grpc.UnaryStreamMultiCallable[_alert_service_pb2.WatchAssignmentsRequest, _alert_service_pb2.WatchAlertsResponse]
     """Follows what a unit is sent to: first the alert that it is at work for, then `snapshot_end`, then every change; an
-    alert has `left` when the unit's work for it has ended. For its crew, and whoever answers for its agency.
+    alert has `left` when the unit's work for it has ended. Every event carries the alert as it is now, so that one from
+    just before the unit was sent may bring it. For its crew, and whoever answers for its agency; the watch of somebody
+    who is relieved ends with `UNIT_NOT_FOUND`.
 
     Errors: `UNIT_NOT_FOUND`, `INVALID_CURSOR`, `CURSOR_EXPIRED`, `OVERLOADED`.
     """
@@ -295,7 +308,8 @@ class AlertServiceAsyncStub(AlertServiceStub):
     Errors: `ALERT_NOT_FOUND`, `INVALID_CURSOR`, `CURSOR_EXPIRED`, `OVERLOADED`.
     """
     WatchAlerts: _aio.UnaryStreamMultiCallable[_alert_service_pb2.WatchAlertsRequest, _alert_service_pb2.WatchAlertsResponse]  # type: ignore[assignment]
-    """Follows an agency's alerts: first those that are open, then `snapshot_end`, then every change.
+    """Follows an agency's alerts: first those that are open, then `snapshot_end`, then every change. An alert has `left`
+    when it is closed, and when the agency refuses it or gives it away.
 
     Errors: `INVALID_CURSOR`, `CURSOR_EXPIRED`, `OVERLOADED`.
     """
@@ -303,12 +317,14 @@ class AlertServiceAsyncStub(AlertServiceStub):
     """Says that the alert is on an attended screen of the agency (`deliver_time`). It is not an answer yet. The first
     one counts; a later one changes nothing.
 
-    Errors: `ALERT_NOT_FOUND`, `OPERATOR_REQUIRED`.
+    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT` where the agency has refused the alert or given it away, `OPERATOR_REQUIRED`.
     """
     AcknowledgeAlert: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.AcknowledgeAlertRequest, _alert_pb2.Alert]  # type: ignore[assignment]
-    """Takes the alert. The first one wins; whoever comes later is told who has it.
+    """Takes the alert. The first one wins; whoever comes later is told who has it. What nobody holds, any agency with a
+    part in it may take, and leads from then on.
 
-    Errors: `ALERT_NOT_FOUND`, `ALREADY_ACKNOWLEDGED`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+    Errors: `ALERT_NOT_FOUND`, `ALREADY_ACKNOWLEDGED`, `NOT_CLAIMANT` where the agency has refused the alert or given it
+    away, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
     """
     ReleaseAlert: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.ReleaseAlertRequest, _alert_pb2.Alert]  # type: ignore[assignment]
     """Gives the alert back to the agency's room. By the one who holds it, or a supervisor; an agency's system holds it for
@@ -337,19 +353,22 @@ class AlertServiceAsyncStub(AlertServiceStub):
     """
     ListAlertEvents: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.ListAlertEventsRequest, _alert_service_pb2.ListAlertEventsResponse]  # type: ignore[assignment]
     """Lists the timeline of an alert, the oldest entry first, as far as this reader is shown it. A restricted alert's is
-    for its claimant and the agency's supervisors.
+    for its claimant, the agency's supervisors and the crews at work for it.
 
     Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `REASON_REQUIRED`, `INVALID_PAGE_TOKEN`.
     """
     AssignAlert: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.AssignAlertRequest, _alert_pb2.Alert]  # type: ignore[assignment]
-    """Gives the alert to somebody of the agency, whoever holds it now. By a supervisor.
+    """Gives the agency's part in the alert to somebody of the agency, whoever of it holds that now. What nobody holds, the
+    agency leads from then on. By a supervisor.
 
-    Errors: `ALERT_NOT_FOUND`, `ALERT_CLOSED`.
+    Errors: `ALERT_NOT_FOUND`, `ALREADY_ACKNOWLEDGED` where another agency holds the alert and this one has taken no part
+    in it (an agency that was asked answers by RespondToRequest first), `NOT_CLAIMANT` where it has refused it or given it
+    away, `ALERT_CLOSED`.
     """
     UpdateAlert: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.UpdateAlertRequest, _alert_pb2.Alert]  # type: ignore[assignment]
     """Changes what is known of the alert: what help is needed, where, and how to reach the caller. Where that makes
-    another agency responsible, it is routed anew: an alert that nobody holds goes there at once, one that somebody
-    holds is offered for hand-over. By the one who holds it or a supervisor; while nobody does, by anybody of the lead.
+    another agency responsible than before, it is routed anew: an alert that nobody holds goes there at once, one that
+    somebody holds is offered for hand-over. By the one who holds it or a supervisor; while nobody does, by anybody of the lead.
 
     Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `ALERT_CHANGED`, `OPERATOR_REQUIRED`.
     """
@@ -378,13 +397,17 @@ class AlertServiceAsyncStub(AlertServiceStub):
     """
     RespondToRequest: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.RespondToRequestRequest, _alert_pb2.Alert]  # type: ignore[assignment]
     """Answers another agency's request: accepts it for the operator, or refuses it with a reason. A refusal goes back to
-    whoever asked and ends nothing. Accepting a hand-over makes the agency the lead.
+    whoever asked and ends nothing; it is taken once the agency has no unit at work for the alert. Accepting a hand-over
+    makes the agency the lead, and whoever else was asked to lead is asked to help. Where the agency helps already, whoever
+    holds its part answers, or a supervisor.
 
-    Errors: `ALERT_NOT_FOUND`, `NOT_REQUESTED`, `ALREADY_ACKNOWLEDGED`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+    Errors: `ALERT_NOT_FOUND`, `NOT_REQUESTED`, `ALREADY_ACKNOWLEDGED`, `NOT_CLAIMANT`, `UNIT_BUSY` with the unit in
+    `metadata["unit"]`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
     """
     HandOverAlert: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.HandOverAlertRequest, _alert_pb2.Alert]  # type: ignore[assignment]
     """Asks another agency to lead. The lead stays responsible, its clocks running, until the other one accepts by
-    RespondToRequest; then its own part is released. By the lead's holder or supervisor.
+    RespondToRequest; then its own part is released, unless its units are at work for the alert: it goes on with them
+    as support. By the lead's holder or supervisor.
 
     Errors: `ALERT_NOT_FOUND`, `AGENCY_NOT_FOUND`, `AGENCY_IN_CONFLICT`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`,
     `OPERATOR_REQUIRED`.
@@ -400,18 +423,21 @@ class AlertServiceAsyncStub(AlertServiceStub):
     moment. By the one who holds the agency's part, or a supervisor. A unit that is at work for this alert already is
     not sent again.
 
-    Errors, with the unit in `metadata["unit"]`: `UNIT_NOT_FOUND`, `UNIT_OFF_DUTY`, `UNIT_BUSY`, `UNIT_POSITION_OLD`;
-    `ALERT_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+    Errors: `ALERT_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`; with the unit in
+    `metadata["unit"]` `UNIT_NOT_FOUND`, `UNIT_OFF_DUTY`, `UNIT_BUSY`, `UNIT_POSITION_OLD`.
     """
     UpdateAssignment: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.UpdateAssignmentRequest, _alert_pb2.Alert]  # type: ignore[assignment]
     """Says how far a unit has come. By its crew, or whoever answers for its agency. The same status again changes
-    nothing, except that it answers a call of the roll.
+    nothing, except that it answers a call of the roll. A crew whose work ends with it is shown no more in the reply
+    than that the alert exists.
 
     Errors: `ALERT_NOT_FOUND`, `UNIT_NOT_FOUND`, `INVALID_TRANSITION`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
     """
     WatchAssignments: _aio.UnaryStreamMultiCallable[_alert_service_pb2.WatchAssignmentsRequest, _alert_service_pb2.WatchAlertsResponse]  # type: ignore[assignment]
     """Follows what a unit is sent to: first the alert that it is at work for, then `snapshot_end`, then every change; an
-    alert has `left` when the unit's work for it has ended. For its crew, and whoever answers for its agency.
+    alert has `left` when the unit's work for it has ended. Every event carries the alert as it is now, so that one from
+    just before the unit was sent may bring it. For its crew, and whoever answers for its agency; the watch of somebody
+    who is relieved ends with `UNIT_NOT_FOUND`.
 
     Errors: `UNIT_NOT_FOUND`, `INVALID_CURSOR`, `CURSOR_EXPIRED`, `OVERLOADED`.
     """
@@ -547,7 +573,8 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _alert_service_pb2.WatchAlertsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_alert_service_pb2.WatchAlertsResponse], _abc.AsyncIterator[_alert_service_pb2.WatchAlertsResponse]]:
-        """Follows an agency's alerts: first those that are open, then `snapshot_end`, then every change.
+        """Follows an agency's alerts: first those that are open, then `snapshot_end`, then every change. An alert has `left`
+        when it is closed, and when the agency refuses it or gives it away.
 
         Errors: `INVALID_CURSOR`, `CURSOR_EXPIRED`, `OVERLOADED`.
         """
@@ -561,7 +588,7 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         """Says that the alert is on an attended screen of the agency (`deliver_time`). It is not an answer yet. The first
         one counts; a later one changes nothing.
 
-        Errors: `ALERT_NOT_FOUND`, `OPERATOR_REQUIRED`.
+        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT` where the agency has refused the alert or given it away, `OPERATOR_REQUIRED`.
         """
 
     @_abc_1.abstractmethod
@@ -570,9 +597,11 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _alert_service_pb2.AcknowledgeAlertRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_alert_pb2.Alert, _abc.Awaitable[_alert_pb2.Alert]]:
-        """Takes the alert. The first one wins; whoever comes later is told who has it.
+        """Takes the alert. The first one wins; whoever comes later is told who has it. What nobody holds, any agency with a
+        part in it may take, and leads from then on.
 
-        Errors: `ALERT_NOT_FOUND`, `ALREADY_ACKNOWLEDGED`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+        Errors: `ALERT_NOT_FOUND`, `ALREADY_ACKNOWLEDGED`, `NOT_CLAIMANT` where the agency has refused the alert or given it
+        away, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
         """
 
     @_abc_1.abstractmethod
@@ -631,7 +660,7 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_alert_service_pb2.ListAlertEventsResponse, _abc.Awaitable[_alert_service_pb2.ListAlertEventsResponse]]:
         """Lists the timeline of an alert, the oldest entry first, as far as this reader is shown it. A restricted alert's is
-        for its claimant and the agency's supervisors.
+        for its claimant, the agency's supervisors and the crews at work for it.
 
         Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `REASON_REQUIRED`, `INVALID_PAGE_TOKEN`.
         """
@@ -642,9 +671,12 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _alert_service_pb2.AssignAlertRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_alert_pb2.Alert, _abc.Awaitable[_alert_pb2.Alert]]:
-        """Gives the alert to somebody of the agency, whoever holds it now. By a supervisor.
+        """Gives the agency's part in the alert to somebody of the agency, whoever of it holds that now. What nobody holds, the
+        agency leads from then on. By a supervisor.
 
-        Errors: `ALERT_NOT_FOUND`, `ALERT_CLOSED`.
+        Errors: `ALERT_NOT_FOUND`, `ALREADY_ACKNOWLEDGED` where another agency holds the alert and this one has taken no part
+        in it (an agency that was asked answers by RespondToRequest first), `NOT_CLAIMANT` where it has refused it or given it
+        away, `ALERT_CLOSED`.
         """
 
     @_abc_1.abstractmethod
@@ -654,8 +686,8 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_alert_pb2.Alert, _abc.Awaitable[_alert_pb2.Alert]]:
         """Changes what is known of the alert: what help is needed, where, and how to reach the caller. Where that makes
-        another agency responsible, it is routed anew: an alert that nobody holds goes there at once, one that somebody
-        holds is offered for hand-over. By the one who holds it or a supervisor; while nobody does, by anybody of the lead.
+        another agency responsible than before, it is routed anew: an alert that nobody holds goes there at once, one that
+        somebody holds is offered for hand-over. By the one who holds it or a supervisor; while nobody does, by anybody of the lead.
 
         Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `ALERT_CHANGED`, `OPERATOR_REQUIRED`.
         """
@@ -714,9 +746,12 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_alert_pb2.Alert, _abc.Awaitable[_alert_pb2.Alert]]:
         """Answers another agency's request: accepts it for the operator, or refuses it with a reason. A refusal goes back to
-        whoever asked and ends nothing. Accepting a hand-over makes the agency the lead.
+        whoever asked and ends nothing; it is taken once the agency has no unit at work for the alert. Accepting a hand-over
+        makes the agency the lead, and whoever else was asked to lead is asked to help. Where the agency helps already, whoever
+        holds its part answers, or a supervisor.
 
-        Errors: `ALERT_NOT_FOUND`, `NOT_REQUESTED`, `ALREADY_ACKNOWLEDGED`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+        Errors: `ALERT_NOT_FOUND`, `NOT_REQUESTED`, `ALREADY_ACKNOWLEDGED`, `NOT_CLAIMANT`, `UNIT_BUSY` with the unit in
+        `metadata["unit"]`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
         """
 
     @_abc_1.abstractmethod
@@ -726,7 +761,8 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_alert_pb2.Alert, _abc.Awaitable[_alert_pb2.Alert]]:
         """Asks another agency to lead. The lead stays responsible, its clocks running, until the other one accepts by
-        RespondToRequest; then its own part is released. By the lead's holder or supervisor.
+        RespondToRequest; then its own part is released, unless its units are at work for the alert: it goes on with them
+        as support. By the lead's holder or supervisor.
 
         Errors: `ALERT_NOT_FOUND`, `AGENCY_NOT_FOUND`, `AGENCY_IN_CONFLICT`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`,
         `OPERATOR_REQUIRED`.
@@ -754,8 +790,8 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         moment. By the one who holds the agency's part, or a supervisor. A unit that is at work for this alert already is
         not sent again.
 
-        Errors, with the unit in `metadata["unit"]`: `UNIT_NOT_FOUND`, `UNIT_OFF_DUTY`, `UNIT_BUSY`, `UNIT_POSITION_OLD`;
-        `ALERT_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+        Errors: `ALERT_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`; with the unit in
+        `metadata["unit"]` `UNIT_NOT_FOUND`, `UNIT_OFF_DUTY`, `UNIT_BUSY`, `UNIT_POSITION_OLD`.
         """
 
     @_abc_1.abstractmethod
@@ -765,7 +801,8 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_alert_pb2.Alert, _abc.Awaitable[_alert_pb2.Alert]]:
         """Says how far a unit has come. By its crew, or whoever answers for its agency. The same status again changes
-        nothing, except that it answers a call of the roll.
+        nothing, except that it answers a call of the roll. A crew whose work ends with it is shown no more in the reply
+        than that the alert exists.
 
         Errors: `ALERT_NOT_FOUND`, `UNIT_NOT_FOUND`, `INVALID_TRANSITION`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
         """
@@ -777,7 +814,9 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_alert_service_pb2.WatchAlertsResponse], _abc.AsyncIterator[_alert_service_pb2.WatchAlertsResponse]]:
         """Follows what a unit is sent to: first the alert that it is at work for, then `snapshot_end`, then every change; an
-        alert has `left` when the unit's work for it has ended. For its crew, and whoever answers for its agency.
+        alert has `left` when the unit's work for it has ended. Every event carries the alert as it is now, so that one from
+        just before the unit was sent may bring it. For its crew, and whoever answers for its agency; the watch of somebody
+        who is relieved ends with `UNIT_NOT_FOUND`.
 
         Errors: `UNIT_NOT_FOUND`, `INVALID_CURSOR`, `CURSOR_EXPIRED`, `OVERLOADED`.
         """

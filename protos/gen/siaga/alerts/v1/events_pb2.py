@@ -23,17 +23,24 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from siaga.alerts.v1 import alert_pb2 as siaga_dot_alerts_dot_v1_dot_alert__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1csiaga/alerts/v1/events.proto\x12\x0fsiaga.alerts.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x88\x02\n\nAlertEvent\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x36\n\x08\x61udience\x18\x03 \x01(\x0e\x32$.siaga.alerts.v1.AlertEvent.Audience\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\x12\x0c\n\x04text\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"X\n\x08\x41udience\x12\x18\n\x14\x41UDIENCE_UNSPECIFIED\x10\x00\x12\n\n\x06\x43\x41LLER\x10\x01\x12\x0b\n\x07\x43ONTACT\x10\x02\x12\r\n\tRESPONDER\x10\x03\x12\n\n\x06\x41GENCY\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1csiaga/alerts/v1/events.proto\x12\x0fsiaga.alerts.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bsiaga/alerts/v1/alert.proto\"\xd5\x05\n\nAlertEvent\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x36\n\x08\x61udience\x18\x03 \x01(\x0e\x32$.siaga.alerts.v1.AlertEvent.Audience\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\x12\x0c\n\x04text\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x61gency\x18\x07 \x01(\t\x12\x10\n\x08\x61ssignee\x18\x08 \x01(\t\x12\r\n\x05units\x18\t \x03(\t\x12\x38\n\x06status\x18\n \x01(\x0e\x32(.siaga.alerts.v1.Alert.Assignment.Status\x12\x34\n\x07\x63ontact\x18\x0b \x01(\x0b\x32#.siaga.alerts.v1.AlertEvent.Contact\x1a\xa9\x02\n\x07\x43ontact\x12\x38\n\x05means\x18\x01 \x01(\x0e\x32).siaga.alerts.v1.AlertEvent.Contact.Means\x12:\n\x06result\x18\x02 \x01(\x0e\x32*.siaga.alerts.v1.AlertEvent.Contact.Result\"=\n\x05Means\x12\x15\n\x11MEANS_UNSPECIFIED\x10\x00\x12\x08\n\x04\x43\x41LL\x10\x01\x12\x08\n\x04TEXT\x10\x02\x12\t\n\x05VISIT\x10\x03\"i\n\x06Result\x12\x16\n\x12RESULT_UNSPECIFIED\x10\x00\x12\x0b\n\x07REACHED\x10\x01\x12\r\n\tNO_ANSWER\x10\x02\x12\x08\n\x04\x42USY\x10\x03\x12\x0f\n\x0bUNAVAILABLE\x10\x04\x12\x10\n\x0cOTHER_PERSON\x10\x05\"X\n\x08\x41udience\x12\x18\n\x14\x41UDIENCE_UNSPECIFIED\x10\x00\x12\n\n\x06\x43\x41LLER\x10\x01\x12\x0b\n\x07\x43ONTACT\x10\x02\x12\r\n\tRESPONDER\x10\x03\x12\n\n\x06\x41GENCY\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'siaga.alerts.v1.events_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ALERTEVENT']._serialized_start=83
-  _globals['_ALERTEVENT']._serialized_end=347
-  _globals['_ALERTEVENT_AUDIENCE']._serialized_start=259
-  _globals['_ALERTEVENT_AUDIENCE']._serialized_end=347
+  _globals['_ALERTEVENT']._serialized_start=112
+  _globals['_ALERTEVENT']._serialized_end=837
+  _globals['_ALERTEVENT_CONTACT']._serialized_start=450
+  _globals['_ALERTEVENT_CONTACT']._serialized_end=747
+  _globals['_ALERTEVENT_CONTACT_MEANS']._serialized_start=579
+  _globals['_ALERTEVENT_CONTACT_MEANS']._serialized_end=640
+  _globals['_ALERTEVENT_CONTACT_RESULT']._serialized_start=642
+  _globals['_ALERTEVENT_CONTACT_RESULT']._serialized_end=747
+  _globals['_ALERTEVENT_AUDIENCE']._serialized_start=749
+  _globals['_ALERTEVENT_AUDIENCE']._serialized_end=837
 # @@protoc_insertion_point(module_scope)

@@ -3,10 +3,13 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from siaga.alerts.v1 import alert_pb2 as _alert_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -24,10 +27,10 @@ class AlertEvent(_message.Message):
 
     Types: `AlertRaised` `AlertRouted` `AlertDelivered` `AlertAcknowledged` `AlertReleased` `AlertAssigned` `AlertUpdated`
     `AlertTracked` `AlertEscalated` `AlertOverdue` `NoteAdded` `ContactRecorded` `MessageSent` `AgencyRequested`
-    `AgencyAccepted` `AgencyRejected` `AlertHandedOver` `AlertDispatched` `AssignmentUpdated` `RollCallDue`
-    `RollCallMissed` `MaydayRaised` `AlertResolved` `AlertCancelled` `CancelClaimed` `AlertReopened` `AlertRead`
-    `AlertErased`. Later versions add types; a client shows or skips
-    one that it does not know.
+    `AgencyAccepted` `AgencyRejected` `AlertHandedOver` `AlertDispatched` `AssignmentUpdated` `CrewChanged`
+    `RollCallDue` `RollCallMissed` `MaydayRaised` `AlertResolved` `AlertCancelled` `CancelClaimed` `AlertReopened`
+    `AlertRead` `AlertErased` `AlertMerged` `AlertUnmerged` `AlertAssessed`. Later versions add types; a client shows or
+    skips one that it does not know.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -63,12 +66,103 @@ class AlertEvent(_message.Message):
     AGENCY: AlertEvent.Audience.ValueType  # 4
     """The agency alone."""
 
+    @_typing.final
+    class Contact(_message.Message):
+        """A contact with the caller."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        class _Means:
+            ValueType = _typing.NewType("ValueType", _builtins.int)
+            V: _TypeAlias = ValueType  # noqa: Y015
+
+        class _MeansEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[AlertEvent.Contact._Means.ValueType], _builtins.type):
+            DESCRIPTOR: _descriptor.EnumDescriptor
+            MEANS_UNSPECIFIED: AlertEvent.Contact._Means.ValueType  # 0
+            """Never sent."""
+            CALL: AlertEvent.Contact._Means.ValueType  # 1
+            """By telephone."""
+            TEXT: AlertEvent.Contact._Means.ValueType  # 2
+            """By text."""
+            VISIT: AlertEvent.Contact._Means.ValueType  # 3
+            """By somebody who went there."""
+
+        class Means(_Means, metaclass=_MeansEnumTypeWrapper):
+            """How the caller was to be reached."""
+
+        MEANS_UNSPECIFIED: AlertEvent.Contact.Means.ValueType  # 0
+        """Never sent."""
+        CALL: AlertEvent.Contact.Means.ValueType  # 1
+        """By telephone."""
+        TEXT: AlertEvent.Contact.Means.ValueType  # 2
+        """By text."""
+        VISIT: AlertEvent.Contact.Means.ValueType  # 3
+        """By somebody who went there."""
+
+        class _Result:
+            ValueType = _typing.NewType("ValueType", _builtins.int)
+            V: _TypeAlias = ValueType  # noqa: Y015
+
+        class _ResultEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[AlertEvent.Contact._Result.ValueType], _builtins.type):
+            DESCRIPTOR: _descriptor.EnumDescriptor
+            RESULT_UNSPECIFIED: AlertEvent.Contact._Result.ValueType  # 0
+            """Never sent."""
+            REACHED: AlertEvent.Contact._Result.ValueType  # 1
+            """The caller answered."""
+            NO_ANSWER: AlertEvent.Contact._Result.ValueType  # 2
+            """Nobody answered."""
+            BUSY: AlertEvent.Contact._Result.ValueType  # 3
+            """The line was busy."""
+            UNAVAILABLE: AlertEvent.Contact._Result.ValueType  # 4
+            """The number does not exist or is switched off."""
+            OTHER_PERSON: AlertEvent.Contact._Result.ValueType  # 5
+            """Somebody else answered."""
+
+        class Result(_Result, metaclass=_ResultEnumTypeWrapper):
+            """What came of it."""
+
+        RESULT_UNSPECIFIED: AlertEvent.Contact.Result.ValueType  # 0
+        """Never sent."""
+        REACHED: AlertEvent.Contact.Result.ValueType  # 1
+        """The caller answered."""
+        NO_ANSWER: AlertEvent.Contact.Result.ValueType  # 2
+        """Nobody answered."""
+        BUSY: AlertEvent.Contact.Result.ValueType  # 3
+        """The line was busy."""
+        UNAVAILABLE: AlertEvent.Contact.Result.ValueType  # 4
+        """The number does not exist or is switched off."""
+        OTHER_PERSON: AlertEvent.Contact.Result.ValueType  # 5
+        """Somebody else answered."""
+
+        MEANS_FIELD_NUMBER: _builtins.int
+        RESULT_FIELD_NUMBER: _builtins.int
+        means: Global___AlertEvent.Contact.Means.ValueType
+        """How."""
+        result: Global___AlertEvent.Contact.Result.ValueType
+        """What came of it."""
+        def __init__(
+            self,
+            *,
+            means: Global___AlertEvent.Contact.Means.ValueType = ...,
+            result: Global___AlertEvent.Contact.Result.ValueType = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["means", b"means", "result", b"result"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     NAME_FIELD_NUMBER: _builtins.int
     TYPE_FIELD_NUMBER: _builtins.int
     AUDIENCE_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    AGENCY_FIELD_NUMBER: _builtins.int
+    ASSIGNEE_FIELD_NUMBER: _builtins.int
+    UNITS_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    CONTACT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`alerts/{uuid}/events/{number}`; the numbers rise in the order in which the entries were committed."""
     type: _builtins.str
@@ -76,12 +170,30 @@ class AlertEvent(_message.Message):
     audience: Global___AlertEvent.Audience.ValueType
     """Who is shown it."""
     actor: _builtins.str
-    """Who did it, where the reader is of the agency; empty for the service itself and for the caller's side."""
+    """Who did it. This, and whatever follows `create_time`, is shown to agencies and crews and not to the caller's side.
+    Empty for the service itself and for the caller.
+    """
     text: _builtins.str
-    """The text of a note."""
+    """The text of a note, or what was said in a contact."""
+    agency: _builtins.str
+    """The agency that it is about, `agencies/{agency}`: which was asked, has accepted or refused, has not answered, or
+    leads from then on.
+    """
+    assignee: _builtins.str
+    """To whom the alert was given."""
+    status: _alert_pb2.Alert.Assignment.Status.ValueType
+    """How far the unit has come."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it happened."""
+
+    @_builtins.property
+    def units(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The units that it is about, `units/{unit}`."""
+
+    @_builtins.property
+    def contact(self) -> Global___AlertEvent.Contact:
+        """Of a contact with the caller: how, and what came of it."""
 
     def __init__(
         self,
@@ -92,10 +204,15 @@ class AlertEvent(_message.Message):
         actor: _builtins.str = ...,
         text: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        agency: _builtins.str = ...,
+        assignee: _builtins.str = ...,
+        units: _abc.Iterable[_builtins.str] | None = ...,
+        status: _alert_pb2.Alert.Assignment.Status.ValueType = ...,
+        contact: Global___AlertEvent.Contact | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["contact", b"contact", "create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "audience", b"audience", "create_time", b"create_time", "name", b"name", "text", b"text", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "agency", b"agency", "assignee", b"assignee", "audience", b"audience", "contact", b"contact", "create_time", b"create_time", "name", b"name", "status", b"status", "text", b"text", "type", b"type", "units", b"units"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

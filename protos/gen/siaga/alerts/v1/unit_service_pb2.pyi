@@ -340,7 +340,7 @@ class ReportUnitPositionsResponse(_message.Message):
 
     MOVED_FIELD_NUMBER: _builtins.int
     moved: _builtins.int
-    """How many moved their unit; the others were older than what is known."""
+    """How many moved their unit; the others were older than what is known. A repetition with its `request_id` moves none."""
     def __init__(
         self,
         *,

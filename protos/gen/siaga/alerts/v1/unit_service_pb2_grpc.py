@@ -118,9 +118,11 @@ class UnitServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateUnit(self, request, context):
-        """Changes the fields of a unit that the mask names. A new crew sees the alert that the unit is at work for.
+        """Changes the fields of a unit that the mask names. A new crew sees the alert that the unit is at work for, and the one
+        before it no longer.
 
-        Errors: `UNIT_NOT_FOUND`, `UNIT_CHANGED`, `REQUEST_ID_REUSED`.
+        Errors: `UNIT_NOT_FOUND`, `UNIT_CHANGED` (also without an `etag`, where the unit is sent out at that moment),
+        `REQUEST_ID_REUSED`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -157,7 +159,7 @@ class UnitServiceServicer:
         """Says where units are. The newest by `fix_time` counts, a late one changes nothing. All of the batch or nothing is
         kept. A crew says it of its own unit, whoever answers for the agency of any of its units.
 
-        Errors: `UNIT_NOT_FOUND` with the unit in `metadata["unit"]`, `NOT_CREW`.
+        Errors: `UNIT_NOT_FOUND` with the unit in `metadata["unit"]`, `NOT_CREW`, `REQUEST_ID_REUSED`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -167,7 +169,7 @@ class UnitServiceServicer:
         """As ReportUnitPositions, for as long as the stream lasts. Every message is kept at once; the first that cannot be
         ends the stream.
 
-        Errors: as ReportUnitPositions.
+        Errors: `UNIT_NOT_FOUND` with the unit in `metadata["unit"]`, `NOT_CREW`; `INVALID_TOKEN` once the token has expired.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -53,9 +53,11 @@ class UnitServiceStub:
     Errors: `INVALID_PAGE_TOKEN`.
     """
     UpdateUnit: _grpc.UnaryUnaryMultiCallable[_unit_service_pb2.UpdateUnitRequest, _unit_pb2.Unit]
-    """Changes the fields of a unit that the mask names. A new crew sees the alert that the unit is at work for.
+    """Changes the fields of a unit that the mask names. A new crew sees the alert that the unit is at work for, and the one
+    before it no longer.
 
-    Errors: `UNIT_NOT_FOUND`, `UNIT_CHANGED`, `REQUEST_ID_REUSED`.
+    Errors: `UNIT_NOT_FOUND`, `UNIT_CHANGED` (also without an `etag`, where the unit is sent out at that moment),
+    `REQUEST_ID_REUSED`.
     """
     DeleteUnit: _grpc.UnaryUnaryMultiCallable[_unit_service_pb2.DeleteUnitRequest, _empty_pb2.Empty]
     """Removes a unit. What it has done stays in the alerts.
@@ -76,13 +78,13 @@ class UnitServiceStub:
     """Says where units are. The newest by `fix_time` counts, a late one changes nothing. All of the batch or nothing is
     kept. A crew says it of its own unit, whoever answers for the agency of any of its units.
 
-    Errors: `UNIT_NOT_FOUND` with the unit in `metadata["unit"]`, `NOT_CREW`.
+    Errors: `UNIT_NOT_FOUND` with the unit in `metadata["unit"]`, `NOT_CREW`, `REQUEST_ID_REUSED`.
     """
     StreamUnitPositions: _grpc.StreamUnaryMultiCallable[_unit_service_pb2.StreamUnitPositionsRequest, _unit_service_pb2.ReportUnitPositionsResponse]
     """As ReportUnitPositions, for as long as the stream lasts. Every message is kept at once; the first that cannot be
     ends the stream.
 
-    Errors: as ReportUnitPositions.
+    Errors: `UNIT_NOT_FOUND` with the unit in `metadata["unit"]`, `NOT_CREW`; `INVALID_TOKEN` once the token has expired.
     """
 
 @_typing.type_check_only
@@ -108,9 +110,11 @@ class UnitServiceAsyncStub(UnitServiceStub):
     Errors: `INVALID_PAGE_TOKEN`.
     """
     UpdateUnit: _aio.UnaryUnaryMultiCallable[_unit_service_pb2.UpdateUnitRequest, _unit_pb2.Unit]  # type: ignore[assignment]
-    """Changes the fields of a unit that the mask names. A new crew sees the alert that the unit is at work for.
+    """Changes the fields of a unit that the mask names. A new crew sees the alert that the unit is at work for, and the one
+    before it no longer.
 
-    Errors: `UNIT_NOT_FOUND`, `UNIT_CHANGED`, `REQUEST_ID_REUSED`.
+    Errors: `UNIT_NOT_FOUND`, `UNIT_CHANGED` (also without an `etag`, where the unit is sent out at that moment),
+    `REQUEST_ID_REUSED`.
     """
     DeleteUnit: _aio.UnaryUnaryMultiCallable[_unit_service_pb2.DeleteUnitRequest, _empty_pb2.Empty]  # type: ignore[assignment]
     """Removes a unit. What it has done stays in the alerts.
@@ -131,13 +135,13 @@ class UnitServiceAsyncStub(UnitServiceStub):
     """Says where units are. The newest by `fix_time` counts, a late one changes nothing. All of the batch or nothing is
     kept. A crew says it of its own unit, whoever answers for the agency of any of its units.
 
-    Errors: `UNIT_NOT_FOUND` with the unit in `metadata["unit"]`, `NOT_CREW`.
+    Errors: `UNIT_NOT_FOUND` with the unit in `metadata["unit"]`, `NOT_CREW`, `REQUEST_ID_REUSED`.
     """
     StreamUnitPositions: _aio.StreamUnaryMultiCallable[_unit_service_pb2.StreamUnitPositionsRequest, _unit_service_pb2.ReportUnitPositionsResponse]  # type: ignore[assignment]
     """As ReportUnitPositions, for as long as the stream lasts. Every message is kept at once; the first that cannot be
     ends the stream.
 
-    Errors: as ReportUnitPositions.
+    Errors: `UNIT_NOT_FOUND` with the unit in `metadata["unit"]`, `NOT_CREW`; `INVALID_TOKEN` once the token has expired.
     """
 
 class UnitServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -184,9 +188,11 @@ class UnitServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _unit_service_pb2.UpdateUnitRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_unit_pb2.Unit, _abc.Awaitable[_unit_pb2.Unit]]:
-        """Changes the fields of a unit that the mask names. A new crew sees the alert that the unit is at work for.
+        """Changes the fields of a unit that the mask names. A new crew sees the alert that the unit is at work for, and the one
+        before it no longer.
 
-        Errors: `UNIT_NOT_FOUND`, `UNIT_CHANGED`, `REQUEST_ID_REUSED`.
+        Errors: `UNIT_NOT_FOUND`, `UNIT_CHANGED` (also without an `etag`, where the unit is sent out at that moment),
+        `REQUEST_ID_REUSED`.
         """
 
     @_abc_1.abstractmethod
@@ -231,7 +237,7 @@ class UnitServiceServicer(metaclass=_abc_1.ABCMeta):
         """Says where units are. The newest by `fix_time` counts, a late one changes nothing. All of the batch or nothing is
         kept. A crew says it of its own unit, whoever answers for the agency of any of its units.
 
-        Errors: `UNIT_NOT_FOUND` with the unit in `metadata["unit"]`, `NOT_CREW`.
+        Errors: `UNIT_NOT_FOUND` with the unit in `metadata["unit"]`, `NOT_CREW`, `REQUEST_ID_REUSED`.
         """
 
     @_abc_1.abstractmethod
@@ -243,7 +249,7 @@ class UnitServiceServicer(metaclass=_abc_1.ABCMeta):
         """As ReportUnitPositions, for as long as the stream lasts. Every message is kept at once; the first that cannot be
         ends the stream.
 
-        Errors: as ReportUnitPositions.
+        Errors: `UNIT_NOT_FOUND` with the unit in `metadata["unit"]`, `NOT_CREW`; `INVALID_TOKEN` once the token has expired.
         """
 
 def add_UnitServiceServicer_to_server(servicer: UnitServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -7,38 +7,23 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Index, SmallInteger, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from alerts.errors import (
-    AlertChanged,
-    AlertClosed,
-    AlreadyAcknowledged,
-    NotClaimant,
-    NotRequested,
-    UnitNotFound,
-)
+from alerts.errors import AlertChanged, AlertClosed, NotClaimant, UnitBusy, UnitNotFound
 from alerts.model.calls import Call
-from alerts.model.enums import (
-    Audience,
-    CancelClaim,
-    ContactPreference,
-    Escalation,
-    Kind,
-    Part,
-    ResponseState,
-    Routing,
-    State,
-    Status,
-)
+from alerts.model.enums import Audience, CancelClaim, ContactPreference, Escalation, Kind, ResponseState, RollCall, Routing, State, Status
+from alerts.model.membership import Member
 from alerts.model.responses import Parts, Response
 from alerts.model.tables import Model
-from alerts.model.units import Assignment, Unit
+from alerts.model.units import SHOWN_TO_CALLER, Assignment, Unit
 
 if TYPE_CHECKING:
     from alerts.model.viewers import Viewer
 
 _TICK = timedelta(microseconds=1)
 
+_STANDS = "close_time IS NULL AND merged_into = ''"
 
-class Alert(Call, Model):
+
+class Alert(Call, Member, Model):
     """A call for help and what became of it."""
 
     __tablename__ = "alerts"
@@ -51,7 +36,7 @@ class Alert(Call, Model):
     routing: Mapped[int] = mapped_column(SmallInteger)
     agency: Mapped[str]
     outcome: Mapped[int] = mapped_column(SmallInteger)
-    escalation_level: Mapped[int] = mapped_column(SmallInteger)
+    escalation_level: Mapped[int]
     token_hash: Mapped[bytes]
     deliver_time: Mapped[datetime | None]
     acknowledge_time: Mapped[datetime | None]
@@ -68,6 +53,9 @@ class Alert(Call, Model):
 
     __table_args__ = (
         Index("ix_alerts_user", "user", "name"),
+        Index("ix_alerts_incident", "incident", "name"),
+        Index("ix_alerts_cell", "cell", sqlite_where=text(_STANDS), postgresql_where=text(_STANDS)),
+        Index("ix_alerts_waiting", "name", sqlite_where=text("grouping = 0"), postgresql_where=text("grouping = 0")),
         Index("ix_alerts_open", "name", sqlite_where=text("close_time IS NULL"), postgresql_where=text("close_time IS NULL")),
     )
 
@@ -79,50 +67,56 @@ class Alert(Call, Model):
     def etag(self) -> str:
         return f'"{self.revision}"'
 
+    def concerns(self, agency: str) -> bool:
+        """Whether the agency has, or had to the end, a part in it."""
+        part = self.parts.find(agency)
+        return part is not None and part.is_live
+
+    def is_open_to(self, agency: str) -> bool:
+        """Whether the agency has something to do in it."""
+        return not self.close_time and self.concerns(agency)
+
+    @property
+    def at_work(self) -> set[str]:
+        """The units."""
+        return {each.unit for each in self.assignments if each.is_active}
+
     def find_assignment(self, unit: str) -> Assignment | None:
         """The latest: a unit may be sent again."""
         return next((each for each in reversed(self.assignments) if each.unit == unit), None)
 
-    def confirm_receipt(self, now: datetime) -> bool:
-        """False where it was on a screen before."""
+    def confirm_receipt(self, by: "Viewer", now: datetime) -> bool:
+        """False where it was on a screen before. Raises NotClaimant where the agency has no part in it any more."""
+        self.parts.require(by)
         if self.deliver_time:
             return False
         now = self._order(now)
         self.deliver_time = now
+        for response in self.responses:
+            response.confirm_receipt()
         self._changed(now)
         return True
 
     def acknowledge(self, operator: str, by: "Viewer", now: datetime) -> bool:
         """False where this one holds it already. What nobody holds, any agency with a part in it may take, and leads from then
-        on. Raises AlreadyAcknowledged and AlertClosed.
+        on. Raises AlreadyAcknowledged, NotClaimant and AlertClosed.
         """
         self.require_open()
-        parts = self.parts
-        lead, own = parts.lead, parts.require(by)
-        if lead.claimant:
-            if own is lead and (lead.operator, lead.claimant) == (operator, by.user):
-                return False
-            raise AlreadyAcknowledged(operator=lead.operator, agency=lead.agency)
         now = self._order(now)
-        self._lead_by(own)
-        own.take(operator, by.user, now)
+        if not self.parts.acknowledge(operator, by, now):
+            return False
         self._acknowledged(now)
         return True
 
     def assign(self, assignee: str, by: "Viewer", now: datetime) -> bool:
-        """By a supervisor; False where the assignee holds it already. Raises AlertClosed, NotRequested."""
+        """By a supervisor; what nobody holds, their agency leads from then on. False where the assignee holds it already.
+        Raises AlreadyAcknowledged, NotClaimant and AlertClosed.
+        """
         self.require_open()
-        own = self.parts.require(by)
-        if own.claimant == assignee:
-            return False
-        if own.is_asked:
-            raise NotRequested
         now = self._order(now)
-        own.take(assignee, assignee, now)
-        if own.part == Part.LEAD:
-            self._acknowledged(now)
-        else:
-            self._changed(now, shown=False)
+        if not self.parts.assign(assignee, by, now):
+            return False
+        self._acknowledged(now)
         return True
 
     def release(self, by: "Viewer", now: datetime) -> None:
@@ -130,52 +124,40 @@ class Alert(Call, Model):
         self.require_open()
         own = self.parts.require_holder(by)
         now = self._order(now)
-        own.release(now)
+        self.parts.release(own, now)
         self._changed(now, shown=False)
 
     def request_agency(self, agency: str, reason: str, by: "Viewer", now: datetime, *, hand_over: bool) -> bool:
         """False where it has been asked so, or helps already. Raises NotAcknowledged, NotClaimant and AlertClosed."""
         self.require_open()
         own = self.parts.require_lead(by) if hand_over else self.parts.require_holder(by)
-        return self._request(agency, own.agency, reason, now, hand_over=hand_over)
+        now = self._order(now)
+        if not self.parts.request(agency, own.agency, reason, now, hand_over=hand_over):
+            return False
+        self._changed(now, shown=False)
+        return True
 
     def accept_request(self, operator: str, by: "Viewer", now: datetime) -> bool:
         """False where this one has accepted it. Raises NotRequested, AlreadyAcknowledged and AlertClosed."""
         self.require_open()
-        own = self.parts.require(by)
-        if not own.is_asked:
-            if own.requester and own.claimant:
-                if (own.operator, own.claimant) == (operator, by.user):
-                    return False
-                raise AlreadyAcknowledged(operator=own.operator, agency=own.agency)
-            raise NotRequested
         now = self._order(now)
-        leads = own.hand_over
-        own.take(operator, by.user, now)
-        if leads:
-            former = self.parts.lead
-            self._lead_by(own)
-            former.end(ResponseState.RELEASED, now)
-            self._acknowledged(now)
-        else:
-            self._changed(now, shown=False)
+        former = self.parts.lead
+        if not self.parts.accept(operator, by, now):
+            return False
+        self._dismiss(former, now)
+        self._acknowledged(now)
         return True
 
     def reject_request(self, reason: str, by: "Viewer", now: datetime) -> bool:
-        """False where it was rejected before. Raises NotRequested and AlertClosed."""
+        """False where it was rejected before. Raises NotRequested, NotClaimant, UnitBusy and AlertClosed."""
         self.require_open()
         own = self.parts.find(by.agency)
-        if own is not None and own.state == ResponseState.REJECTED:
-            return False
-        if own is None or not own.is_asked:
-            raise NotRequested
+        if own is not None and own.is_asked and not own.claimant and (at_work := self._find_at_work(own.agency)):
+            # Whoever sees the alert no more could not look after them.
+            raise UnitBusy(unit=at_work[0])
         now = self._order(now)
-        own.reason = reason
-        if own.state == ResponseState.ACCEPTED:
-            # It goes on helping, and does not lead.
-            own.hand_over = False
-        else:
-            own.end(ResponseState.REJECTED, now)
+        if not self.parts.reject(reason, by, now):
+            return False
         self._changed(now, shown=False)
         return True
 
@@ -200,30 +182,36 @@ class Alert(Call, Model):
         """Another agency is responsible: it leads at once where nobody holds the alert, else it is asked to. False where the
         same one is.
         """
+        now, lead = self._order(now), self.parts.lead
         self.change("area", area)
         self.change("routing", int(routing))
-        lead = self.parts.lead
         if agency == lead.agency:
-            return False
-        if lead.claimant:
-            return self._request(agency, lead.agency, "", now, hand_over=True)
-        now = self._order(now)
-        own = self.parts.bring_in(agency, "", "", now)
-        self._lead_by(own)
-        lead.end(ResponseState.RELEASED, now)
-        self._changed(now, shown=False)
-        return True
+            asked = False
+        elif lead.claimant:
+            asked = self.parts.request(agency, lead.agency, "", now, hand_over=True)
+        else:
+            asked = True
+            self.parts.make_lead(self.parts.bring_in(agency, "", "", now))
+            self._dismiss(lead, now)
+        self._changed(now)
+        return asked
 
-    def dispatch(self, units: Sequence[Unit], by: "Viewer", now: datetime) -> list[Assignment]:
-        """Those newly sent; the units are ready. Raises NotAcknowledged, NotClaimant and AlertClosed."""
+    def dispatch(self, units: Sequence[Unit], by: "Viewer", now: datetime, max_age: timedelta | None) -> list[Assignment]:
+        """Those newly sent: all that are not at work for it already, or none. Their positions are no older than `max_age`, if any.
+        Raises UnitOffDuty, UnitBusy, UnitPositionOld, NotAcknowledged, NotClaimant and AlertClosed.
+        """
         self.require_open()
         own = self.parts.require_holder(by)
-        if not units:
+        at_work = self.at_work
+        fresh = [unit for unit in units if unit.name not in at_work]
+        for unit in fresh:
+            unit.require_ready(now, max_age)
+        if not fresh:
             return []
         now = self._order(now)
         sent: list[Assignment] = []
-        for unit in units:
-            unit.alert = self.name
+        for unit in fresh:
+            unit.work_for(self.name, now)
             assignment = Assignment(
                 alert=self.name,
                 number=len(self.assignments),
@@ -245,17 +233,18 @@ class Alert(Call, Model):
 
     def update_assignment(self, unit: str, status: Status, reason: str, now: datetime) -> bool:
         """False where nothing changes. Raises UnitNotFound, InvalidTransition and AlertClosed."""
-        self.require_open()
         assignment = self.find_assignment(unit)
         if assignment is None:
             raise UnitNotFound(unit=unit)
+        again = assignment.status == status
+        if not again:
+            self.require_open()
         now = self._order(now)
         if not assignment.advance(status, reason, now):
             return False
         if status is Status.ON_SCENE:
             self.arrive_time = self.arrive_time or now
-        # The caller learns that somebody is on the way or there, and no more of a crew's affairs.
-        self._changed(now, shown=None if status in {Status.EN_ROUTE, Status.ON_SCENE} else False)
+        self._changed(now, shown=None if status in SHOWN_TO_CALLER and not again else False)
         return True
 
     def resolve(self, outcome: int, by: "Viewer", now: datetime) -> bool:
@@ -287,7 +276,7 @@ class Alert(Call, Model):
         elif claim is CancelClaim.DURESS and self.state == State.CANCELLED:
             # The caller was made to give away their PIN before.
             self.close_time = None
-            self.parts.lead.release(now)
+            self.parts.release(self.parts.lead, now)
         self._changed(now, shown=first)
         return True
 
@@ -300,37 +289,29 @@ class Alert(Call, Model):
         self._changed(now, shown=True)
         return True
 
-    def escalate(self, agency: str, above: str, now: datetime) -> Escalation | None:
-        """The next step of an agency's clock, after which `above` is asked, too; None where nobody is called."""
-        parts = self.parts
-        response = parts.find(agency)
-        if response is None or not parts.is_awaited(response):
-            return None
+    def escalate(self, agency: str, above: str, now: datetime) -> tuple[Escalation, bool]:
+        """A clock of an agency's has run out: who is called, and whether `above` is asked by it."""
+        response = self.parts.find(agency)
+        assert response is not None
         now = self._order(now)
-        # Whom somebody asked to help is called without regard to whose screen the alert is on.
-        called = response.escalate(delivered=bool(self.deliver_time) or bool(response.requester))
-        if called is None:
-            return None
+        called, asked = self.parts.escalate(response, above, now)
         self.escalation_level += 1
-        if called is Escalation.PARENT and above and parts.find(above) is None:
-            parts.bring_in(above, response.requester, response.reason, now).hand_over = response.hand_over
         self._changed(now, shown=False)
-        return called
+        return called, asked
 
     def pass_limit(self, now: datetime) -> None:
         self.limit_step += 1
         self._changed(self._order(now), shown=False)
 
-    def call_roll(self, number: int, now: datetime) -> tuple[Assignment, bool]:
-        """A crew is asked, or has missed the call: True."""
-        assignment = self.assignments[number]
+    def call_roll(self, number: int, now: datetime) -> tuple[Assignment, RollCall]:
         now = self._order(now)
-        missed = assignment.call_roll(now)
+        assignment = self.assignments[number]
+        call = assignment.call_roll(now)
         self._changed(now, shown=False)
-        return assignment, missed
+        return assignment, call
 
-    def touch(self, now: datetime, *, shown: bool) -> None:
-        """Something was added to it that may not be shown with it."""
+    def touch(self, now: datetime, *, shown: bool | None) -> None:
+        """Something about it has changed; None where the caller's side sees it as long as it sees anything."""
         self._changed(self._order(now), shown=shown)
 
     def require_open(self) -> None:
@@ -338,23 +319,21 @@ class Alert(Call, Model):
         if self.close_time:
             raise AlertClosed
 
-    def _request(self, agency: str, requester: str, reason: str, now: datetime, *, hand_over: bool) -> bool:
-        now = self._order(now)
-        if not self.parts.request(agency, requester, reason, now, hand_over=hand_over):
-            return False
-        self._changed(now, shown=False)
-        return True
+    def _dismiss(self, former: Response, now: datetime) -> None:
+        """One that leads no longer has given the alert away, unless its units are still at work for it: then it helps."""
+        if former is not self.parts.lead and not self._find_at_work(former.agency):
+            former.end(ResponseState.RELEASED, now)
 
-    def _lead_by(self, response: Response) -> None:
-        self.parts.make_lead(response)
-        if self.agency != response.agency:
-            self.change("agency", response.agency)
+    def _find_at_work(self, agency: str) -> list[str]:
+        return [each.unit for each in self.assignments if each.is_active and each.agency == agency]
 
     def _acknowledged(self, now: datetime) -> None:
+        """By somebody; the caller, who was told of no release, is not told of another one of the same agency either."""
+        shown = None if self.acknowledge_time is None or self.parts.lead.agency != self.agency else False
         self.acknowledge_time = self.acknowledge_time or now
         # Whoever answers it has seen it.
         self.deliver_time = self.deliver_time or now
-        self._changed(now)
+        self._changed(now, shown=shown)
 
     def _close(self, now: datetime) -> None:
         self.close_time = now
@@ -370,6 +349,9 @@ class Alert(Call, Model):
         """How far the agencies' work has come; a release or a declined unit takes it back."""
         if self.close_time:
             return State.RESOLVED if self.outcome else State.CANCELLED
+        return max(self._find_own_state(), State(self.followed_state or State.RAISED))
+
+    def _find_own_state(self) -> State:
         active = {each.status for each in self.assignments if each.is_active}
         if Status.ON_SCENE in active:
             return State.ON_SCENE
@@ -385,6 +367,8 @@ class Alert(Call, Model):
 
     def _changed(self, now: datetime, *, shown: bool | None = None) -> None:
         """`shown` says whether the caller's side sees the change; where it is left out, unless they see nothing any more."""
+        if self.agency != self.parts.lead.agency:
+            self.change("agency", self.parts.lead.agency)
         state = self._find_state()
         if state != self.state:
             self.state, self.state_time, self.limit_step = state, now, 0

@@ -24,11 +24,12 @@ def find_clocks(alert: Alert, find_policy: Callable[[str], Policy]) -> Iterator[
     if alert.close_time:
         return
     parts = alert.parts
-    for response in alert.responses:
-        if parts.is_awaited(response):
+    for response in parts.find_awaited():
+        # While another alert stands for this one, nobody is called for it but those who were asked for it alone.
+        if response.is_asked or not alert.merged_into:
             yield Clock(ANSWER, response.agency, response.find_due(find_policy(response.agency)))
     limit = find_policy(parts.lead.agency).find_limit(alert.kind, alert.state)
-    if limit and alert.limit_step < _LIMIT_STEPS:
+    if limit and not alert.merged_into and alert.limit_step < _LIMIT_STEPS:
         yield Clock(LIMIT, "", alert.state_time + (limit.alert if alert.limit_step else limit.warn))
     for assignment in alert.assignments:
         if due := assignment.find_roll_due(find_policy(assignment.agency).roll_call):

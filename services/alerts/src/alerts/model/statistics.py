@@ -111,7 +111,8 @@ def count_alert(alert: Any, en_route: tuple[datetime, datetime] | None, zone: tz
         return None
     local = alert.create_time.astimezone(zone)
     adds = dict[int, int]()
-    if alert.outcome == Count.DUPLICATE:
+    if alert.outcome == Count.DUPLICATE or (alert.merged_into and not alert.close_time):
+        # Or one for which another one stands, as long as it does.
         adds[Count.DUPLICATE] = 1
     else:
         adds[_find_count(alert)] = 1

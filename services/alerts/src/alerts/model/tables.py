@@ -26,6 +26,7 @@ class Model(DeclarativeBase):
         IntEnum: SmallInteger,
         dict[str, Any]: JSON,
         list[str]: JSON,
+        list[int]: JSON,
         bytes: LargeBinary,
     }
 

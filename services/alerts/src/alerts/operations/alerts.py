@@ -1,6 +1,7 @@
 """From the SOS to its end, with one agency."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, cast
 
@@ -16,6 +17,7 @@ from alerts.model.tables import keys
 from alerts.model.timeline import Note, Position
 from alerts.operations.callers import erase_content, settle_pins
 from alerts.operations.changes import Change, keep_clocks, require_content, take_for_agency, take_for_caller
+from alerts.operations.incidents import settle
 from alerts.operations.units import free_units
 from alerts.pins import Match
 from alerts.store import alerts as store
@@ -45,19 +47,24 @@ def raise_alert(
 
 def confirm_receipt(session: Session, change: Change) -> Alert:
     alert, replayed = take_for_agency(session, change)
-    if not replayed and alert.confirm_receipt(change.now):
+    if not replayed and alert.confirm_receipt(change.viewer, change.now):
         events.alert_delivered(session, alert, change.operator)
+        keep_clocks(session, alert, change.router)
     return alert
 
 
 def acknowledge_alert(session: Session, change: Change) -> Alert:
     alert, replayed = take_for_agency(session, change)
+    if alert.merged_into and not replayed:
+        # Who takes one of an emergency takes all of it; the incident is locked with the alert.
+        acknowledge_alert(session, replace(change, name=alert.merged_into, request_id=""))
+        return alert
     again, former = alert.acknowledge_time is not None, alert.agency
     if not replayed and alert.acknowledge(change.operator, change.viewer, change.now):
         events.alert_acknowledged(session, alert, change.operator, again=again)
         if alert.agency != former:
             events.alert_handed_over(session, alert, change.operator)
-        keep_clocks(session, alert, change.router)
+        settle(session, alert, change.router, change.now)
     return alert
 
 
@@ -66,16 +73,17 @@ def release_alert(session: Session, change: Change) -> Alert:
     if not replayed:
         alert.release(change.viewer, change.now)
         events.alert_released(session, alert, change.operator)
-        keep_clocks(session, alert, change.router)
+        settle(session, alert, change.router, change.now)
     return alert
 
 
 def resolve_alert(session: Session, change: Change, outcome: int) -> Alert:
     alert, replayed = take_for_agency(session, change)
+    at_work = alert.at_work
     if not replayed and alert.resolve(outcome, change.viewer, change.now):
-        end_alert(session, alert)
+        end_alert(session, alert, at_work)
         events.alert_resolved(session, alert, change.operator)
-        keep_clocks(session, alert, change.router)
+        settle(session, alert, change.router, change.now)
     return alert
 
 
@@ -112,7 +120,7 @@ def cancel_alert(session: Session, change: Change, match: Match, *, tried: bool)
         return alert
     claim = _judge_claim(session, alert, match, change.now, tried=tried)
     first = alert.cancel_time is None
-    closed = alert.close_time
+    closed, at_work = alert.close_time, alert.at_work
     if alert.cancel(change.now, claim):
         if first:
             events.alert_cancelled(session, alert)
@@ -120,15 +128,15 @@ def cancel_alert(session: Session, change: Change, match: Match, *, tried: bool)
             events.cancel_claimed(session, alert)
         if closed and not alert.close_time:
             events.alert_reopened(session, alert)
-        end_alert(session, alert)
-        keep_clocks(session, alert, change.router)
+        end_alert(session, alert, at_work)
+        settle(session, alert, change.router, change.now)
     return alert
 
 
-def end_alert(session: Session, alert: Alert) -> None:
-    """What else ends with an alert, where it has ended."""
-    free_units(session, alert)
+def end_alert(session: Session, alert: Alert, at_work: Collection[str]) -> None:
+    """What else ends with an alert, where it has ended; `at_work` are the units that were."""
     if alert.close_time:
+        free_units(session, alert, at_work)
         settle_pins(session, alert.user)
         erase_content(session, alert)
 

@@ -47,10 +47,16 @@ def require_content(viewer: Viewer, alert: Alert | None) -> tuple[Alert, View]:
     return found, view
 
 
-def take_for_agency(session: Session, change: Change) -> tuple[Alert, bool]:
-    alert, view, replayed = take(session, change)
-    if view not in {View.AGENCY, View.REDACTED}:
+def require_answering(viewer: Viewer, alert: Alert | None) -> Alert:
+    """Raises AlertNotFound for everybody whose agency has no part in it, its caller and crews included."""
+    if alert is None or not viewer.answers(alert):
         raise AlertNotFound
+    return alert
+
+
+def take_for_agency(session: Session, change: Change) -> tuple[Alert, bool]:
+    alert, _, replayed = take(session, change)
+    require_answering(change.viewer, alert)
     return alert, replayed
 
 
@@ -63,12 +69,17 @@ def take_for_caller(session: Session, change: Change) -> tuple[Alert, bool]:
 
 def take(session: Session, change: Change) -> tuple[Alert, View, bool]:
     """The alert, locked, and whether this request has changed it before: then it changes nothing again."""
-    replayed = False
-    if change.request_id:
-        scope = f"{change.viewer.user}\0{change.viewer.token_hash.hex()}"
-        replayed = keys.claim(session, scope, change.request_id, change.request, change.name) is not None
+    replayed = claim(session, change) is not None
     alert, view = require_view(change.viewer, store.find_alert(session, change.name, for_update=True))
     return alert, view, replayed
+
+
+def claim(session: Session, change: Change, resource: str = "") -> str | None:
+    """The name of what this request has changed or made before; None where it is new."""
+    if not change.request_id:
+        return None
+    scope = f"{change.viewer.user}\0{change.viewer.token_hash.hex()}"
+    return keys.claim(session, scope, change.request_id, change.request, resource or change.name)
 
 
 def keep_clocks(session: Session, alert: Alert, router: Router) -> None:

@@ -6,9 +6,8 @@ from alerts import events
 from alerts.errors import AlertNotFound, CallerNotContactable
 from alerts.model.alerts import Alert
 from alerts.model.enums import ContactPreference, Sender, View
-from alerts.model.tables import keys
 from alerts.model.timeline import Message, Note
-from alerts.operations.changes import Change, require_content, take_for_agency
+from alerts.operations.changes import Change, claim, require_content, take_for_agency
 from alerts.store import alerts as store
 from chassis.clock import new_uuid
 
@@ -27,8 +26,7 @@ def record_contact(session: Session, change: Change, means: int, result: int, te
 def send_message(session: Session, change: Change, text: str) -> tuple[Message, View]:
     """From the caller's side to the agency's or back. Raises CallerNotContactable and AlertClosed."""
     message = Message(id=new_uuid(), alert=change.name, text=text, create_time=change.now)
-    scope = f"{change.viewer.user}\0{change.viewer.token_hash.hex()}"
-    earlier = keys.claim(session, scope, change.request_id, change.request, message.id) if change.request_id else None
+    earlier = claim(session, change, message.id)
     alert, view = require_content(change.viewer, store.find_alert(session, change.name, for_update=True))
     if earlier:
         found = store.find_message(session, earlier)

@@ -9,16 +9,23 @@ from alerts import events
 from alerts.errors import AgencyInConflict, AgencyNotFound, UnitNotFound
 from alerts.model.alerts import Alert
 from alerts.model.enums import Status, View
-from alerts.operations.changes import Change, keep_clocks, require_content, take, take_for_agency
+from alerts.operations.changes import Change, claim, require_content, require_view, take_for_agency
+from alerts.operations.incidents import settle
 from alerts.operations.units import free_units
+from alerts.store import alerts as store
 from alerts.store import units as unit_store
 
 
 def assign_alert(session: Session, change: Change, assignee: str) -> Alert:
     alert, replayed = take_for_agency(session, change)
+    again, former = alert.acknowledge_time is not None, alert.agency
     if not replayed and alert.assign(assignee, change.viewer, change.now):
+        if not again:
+            events.alert_acknowledged(session, alert, change.operator, again=False)
+        if alert.agency != former:
+            events.alert_handed_over(session, alert, change.operator)
         events.alert_assigned(session, alert, change.operator, assignee)
-        keep_clocks(session, alert, change.router)
+        settle(session, alert, change.router, change.now)
     return alert
 
 
@@ -27,20 +34,24 @@ def update_alert(session: Session, change: Change, values: dict[str, Any], etag:
     alert, replayed = take_for_agency(session, change)
     require_content(change.viewer, alert)
     if not replayed:
-        before, agencies = alert.place, {each.agency for each in alert.responses if each.is_asked}
+        before = alert.place
         alert.update(values, etag, change.viewer, change.now)
         events.alert_updated(session, alert, change.operator)
         if alert.place and alert.place != before:
-            route = change.router.route(*alert.place, avoid=alert.conflict_agency)
-            former = alert.agency
-            alert.reroute(route.area, route.routing, route.agency, change.now)
-            if alert.agency != former:
-                events.alert_handed_over(session, alert, "")
-            for each in alert.responses:
-                if each.is_asked and each.agency not in agencies:
-                    events.agency_requested(session, alert, change.operator, each.agency)
-        keep_clocks(session, alert, change.router)
+            _reroute(session, alert, change)
+        settle(session, alert, change.router, change.now)
     return alert
+
+
+def _reroute(session: Session, alert: Alert, change: Change) -> None:
+    route, former = change.router.route(*alert.place or (None, None), avoid=alert.conflict_agency), alert.agency
+    # Whoever has been given it by another agency keeps it, where the same one is responsible as before.
+    responsible = route.agency if route.agency != change.router.find_room(alert.area) else former
+    if alert.reroute(route.area, route.routing, responsible, change.now):
+        if alert.agency != former:
+            events.alert_handed_over(session, alert, "")
+        else:
+            events.agency_requested(session, alert, change.operator, responsible)
 
 
 def request_agency(session: Session, change: Change, agency: str, reason: str, *, hand_over: bool) -> Alert:
@@ -54,7 +65,7 @@ def request_agency(session: Session, change: Change, agency: str, reason: str, *
             raise AgencyInConflict
         if alert.request_agency(agency, reason, change.viewer, change.now, hand_over=hand_over):
             events.agency_requested(session, alert, change.operator, agency)
-            keep_clocks(session, alert, change.router)
+            settle(session, alert, change.router, change.now)
     return alert
 
 
@@ -65,7 +76,7 @@ def accept_request(session: Session, change: Change) -> Alert:
         events.agency_accepted(session, alert, change.operator, change.viewer.agency)
         if alert.agency != former:
             events.alert_handed_over(session, alert, change.operator)
-        keep_clocks(session, alert, change.router)
+        settle(session, alert, change.router, change.now)
     return alert
 
 
@@ -73,7 +84,7 @@ def reject_request(session: Session, change: Change, reason: str) -> Alert:
     alert, replayed = take_for_agency(session, change)
     if not replayed and alert.reject_request(reason, change.viewer, change.now):
         events.agency_rejected(session, alert, change.operator, change.viewer.agency)
-        keep_clocks(session, alert, change.router)
+        settle(session, alert, change.router, change.now)
     return alert
 
 
@@ -82,29 +93,29 @@ def dispatch_alert(session: Session, change: Change, names: Sequence[str], *, ac
     alert, replayed = take_for_agency(session, change)
     if not replayed:
         units = unit_store.lock_units(session, names)
-        at_work = {each.unit for each in alert.assignments if each.is_active}
-        max_age = None if accept_old_positions else change.router.find_policy(change.viewer.agency).position_age
         for name in names:
             if name not in units or units[name].agency != change.viewer.agency:
                 raise UnitNotFound(unit=name)
-            if name not in at_work:
-                units[name].require_ready(change.now, max_age)
-        if sent := alert.dispatch([units[name] for name in names if name not in at_work], change.viewer, change.now):
+        max_age = None if accept_old_positions else change.router.find_policy(change.viewer.agency).position_age
+        if sent := alert.dispatch([units[name] for name in names], change.viewer, change.now, max_age):
             events.alert_dispatched(session, alert, change.operator, sent)
-            keep_clocks(session, alert, change.router)
+            settle(session, alert, change.router, change.now)
     return alert
 
 
-def update_assignment(session: Session, change: Change, unit: str, status: Status, reason: str) -> Alert:
-    """By the unit's crew or its agency. Raises UnitNotFound to everybody else."""
-    alert, view, replayed = take(session, change)
-    if view is View.CALLER:
+def update_assignment(session: Session, change: Change, unit: str, status: Status, reason: str) -> tuple[Alert, View]:
+    """By the unit's crew or its agency, and how much of the alert they are shown then: a crew whose work has ended, no more than
+    that it exists. Raises UnitNotFound to everybody else who sees it.
+    """
+    replayed, alert = claim(session, change), store.find_alert(session, change.name, for_update=True)
+    assignment = alert.find_assignment(unit) if alert else None
+    if alert is None or assignment is None or not change.viewer.commands(assignment):
+        require_view(change.viewer, alert)
         raise UnitNotFound(unit=unit)
-    assignment = alert.find_assignment(unit)
-    if assignment is None or not change.viewer.commands(assignment):
-        raise UnitNotFound(unit=unit)
+    again = assignment.status == status
     if not replayed and alert.update_assignment(unit, status, reason, change.now):
-        free_units(session, alert)
-        events.assignment_updated(session, alert, change.operator, assignment)
-        keep_clocks(session, alert, change.router)
-    return alert
+        if not assignment.is_active:
+            free_units(session, alert, [unit])
+        events.assignment_updated(session, alert, change.operator, assignment, again=again)
+        settle(session, alert, change.router, change.now)
+    return alert, change.viewer.view(alert) or View.REDACTED

@@ -15,7 +15,7 @@ from alerts.store import statistics as store
 # Of a transaction: on SQLite an SOS may have to wait for it.
 EVENTS_AT_ONCE = 100
 ALERTS_AT_ONCE = 50
-_ALERTS = "alerts/"
+_ALERTS, _INCIDENTS = "alerts/", "incidents/"
 # From here on a vector by hours is long enough to keep the sum of its hours beside it.
 _LONG_BYTES = 2000
 FindZone = Callable[[str], tzinfo]
@@ -81,7 +81,10 @@ def _count_past(session: Session, counting: Counting, find_zone: FindZone, limit
 def _count_changes(session: Session, counting: Counting, find_zone: FindZone) -> bool:
     events = log.after(session, counting.position, EVENTS_AT_ONCE)
     if events:
-        _recount(session, counting.number, {each.resource for each in events if each.resource.startswith(_ALERTS)}, find_zone)
+        resources = {each.resource for each in events}
+        # Which alert stands for the others may change with no word of those.
+        members = store.find_members(session, {each for each in resources if each.startswith(_INCIDENTS)})
+        _recount(session, counting.number, {*members, *(each for each in resources if each.startswith(_ALERTS))}, find_zone)
         counting.position = events[-1].id
     return len(events) == EVENTS_AT_ONCE
 

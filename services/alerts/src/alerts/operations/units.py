@@ -1,6 +1,6 @@
 """What changes units."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -8,7 +8,8 @@ from typing import Any
 from google.protobuf.message import Message
 from sqlalchemy.orm import Session
 
-from alerts.errors import NotCrew, UnitExists, UnitNotFound
+from alerts import events
+from alerts.errors import NotCrew, UnitChanged, UnitExists, UnitNotFound
 from alerts.model.alerts import Alert
 from alerts.model.enums import Duty
 from alerts.model.tables import keys
@@ -33,11 +34,10 @@ def create_unit(session: Session, change: UnitChange, columns: Mapping[str, Any]
     """A new one, or the one that this request made. Raises UnitExists."""
     if earlier := _claim(session, change):
         return _find(session, earlier, change.viewer)
-    if store.find_unit(session, change.name):
+    made = {"name": change.name, "agency": change.viewer.agency, "duty": Duty.OFF_DUTY, "alert": "", "update_time": change.now}
+    if not store.add_unit(session, {**columns, **made}):
         raise UnitExists(name=change.name)
-    unit = Unit(name=change.name, agency=change.viewer.agency, duty=Duty.OFF_DUTY, alert="", update_time=change.now, **columns)
-    store.add_unit(session, unit)
-    return unit
+    return _find(session, change.name, change.viewer)
 
 
 def update_unit(session: Session, change: UnitChange, columns: Mapping[str, Any], etag: str) -> Unit:
@@ -49,12 +49,14 @@ def update_unit(session: Session, change: UnitChange, columns: Mapping[str, Any]
     alert = alert_store.find_alert(session, unit.alert, for_update=True) if unit.alert else None
     unit = _lock(session, change.name, change.viewer)
     unit.require_etag(etag)
+    if unit.alert and (alert is None or alert.name != unit.alert):
+        # It was sent to another one meanwhile, whose lock would come after the unit's.
+        raise UnitChanged
     for column, value in columns.items():
         setattr(unit, column, value)
     unit.renew(change.now)
-    assignment = alert.find_assignment(unit.name) if alert else None
-    if assignment and assignment.is_active:
-        assignment.crew = unit.crew
+    if alert and unit.alert:
+        _relieve(session, alert, unit, change)
     return unit
 
 
@@ -76,8 +78,11 @@ def set_duty(session: Session, change: UnitChange, duty: Duty) -> Unit:
     return unit
 
 
-def report_positions(session: Session, viewer: Viewer, reports: Sequence[Report]) -> int:
+def report_positions(session: Session, change: UnitChange, reports: Sequence[Report]) -> int:
     """How many moved their unit; all are kept or none. Raises UnitNotFound and NotCrew."""
+    viewer = change.viewer
+    if _claim(session, change):
+        return 0
     units = store.lock_units(session, {report.unit for report in reports})
     moved = 0
     for report in reports:
@@ -89,14 +94,19 @@ def report_positions(session: Session, viewer: Viewer, reports: Sequence[Report]
     return moved
 
 
-def free_units(session: Session, alert: Alert) -> None:
+def free_units(session: Session, alert: Alert, names: Collection[str]) -> None:
     """Those that were at work for the alert and are no longer."""
-    active = {each.unit for each in alert.assignments if each.is_active}
-    done = {each.unit for each in alert.assignments} - active
-    if done:
-        for unit in store.lock_units(session, done).values():
-            if unit.alert == alert.name:
-                unit.alert = ""
+    for unit in store.lock_units(session, names).values():
+        unit.finish(alert.name, alert.update_time)
+
+
+def _relieve(session: Session, alert: Alert, unit: Unit, change: UnitChange) -> None:
+    """The crew that the unit has now sees what it is at work for, and the one before it no longer."""
+    assignment = alert.find_assignment(unit.name)
+    if assignment and assignment.is_active and assignment.crew != unit.crew:
+        assignment.crew = unit.crew
+        alert.touch(change.now, shown=False)
+        events.crew_changed(session, alert, change.viewer.user, assignment)
 
 
 def _claim(session: Session, change: UnitChange) -> str | None:

@@ -19,12 +19,13 @@ from alerts.model.recommending import recommend_units
 from alerts.model.tables import keys, log
 from alerts.model.viewers import Viewer
 from alerts.operations import alerts as operations
-from alerts.operations import callers, contacts, dispatch
-from alerts.operations.changes import Change, require_content, require_view
+from alerts.operations import callers, contacts, dispatch, texts
+from alerts.operations.changes import Change, require_answering, require_content, require_view
 from alerts.operations.reading import is_recorded, record_reading
 from alerts.pins import Match, hash_pins, match_pin
 from alerts.routing import Router
 from alerts.servicer.statistics import Statistics
+from alerts.servicer.texts import hash_number
 from alerts.servicer.viewing import find_operator, find_viewer, hash_token
 from alerts.servicer.watching import Watching, has_ended
 from alerts.store import alerts as store
@@ -33,6 +34,7 @@ from alerts.store.callers import find_caller, list_alerts_of_caller
 from alerts.wire import alerts as wire
 from alerts.wire import units as unit_wire
 from alerts.wire.alerts import Shown
+from alerts.wire.changes import to_changes
 from chassis.clock import new_uuid, now
 from chassis.database import Database
 from chassis.errors import InvalidRequest
@@ -42,14 +44,16 @@ from chassis.watch import Watches
 from siaga.alerts.v1 import alert_pb2, alert_service_pb2_grpc, statistics_pb2
 from siaga.alerts.v1 import alert_service_pb2 as pb
 
+# Whoever speaks for a caller says from which number they called: their handset may have told where it is.
+_BY_NUMBER = frozenset({alert_pb2.Alert.SMS, alert_pb2.Alert.VOICE})
 _RECOMMENDED = 10
 _FRESH_SECONDS = 300
 _MAX_EXPORTED = 10_000
 
 
 class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
-    def __init__(self, database: Database, watches: Watches[Shown], router: Router) -> None:
-        self._database, self._router = database, router
+    def __init__(self, database: Database, watches: Watches[Shown], router: Router, country: str) -> None:
+        self._database, self._router, self._country = database, router, country
         self._watching = Watching(database, watches)
         self._statistics = Statistics(database, router)
 
@@ -76,6 +80,8 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
             due_time=time + self._router.find_policy(route.agency).deliver,
             operator=operator,
         )
+        if request.channel in _BY_NUMBER and (number := hash_number(columns["callback_phone"], self._country)):
+            operation = partial(texts.give_number, change=operation, number=number, now=time, router=self._router)
         alert = await self._database.write(operation, urgent=True)
         message = wire.to_message(alert, View.CALLER)
         return pb.RaiseAlertResponse(alert=message, alert_token=token, ignored_fields=ignored, credential_problem=by.problem)
@@ -100,6 +106,7 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
             kinds=list(request.kind),
             areas=self._router.areas_within(request.area) if request.area else None,
             agency=request.agency,
+            incident=request.incident,
             created_after=wire.to_time(request, "created_after"),
             created_before=wire.to_time(request, "created_before"),
             updated_after=wire.to_time(request, "updated_after"),
@@ -197,15 +204,24 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
         return await self._change(partial(dispatch.assign_alert, assignee=request.assignee), change)
 
     async def UpdateAlert(self, request: pb.UpdateAlertRequest, context: grpc.aio.ServicerContext) -> alert_pb2.Alert:
-        operation = partial(dispatch.update_alert, values=wire.to_changes(request), etag=request.alert.etag)
-        return await self._change(operation, self._answer(request, context, request.alert.name))
+        if not request.alert.name:
+            raise InvalidRequest(fields=[("alert.name", "is required")])
+        values = to_changes(request)
+        number = hash_number(values.get("callback_phone", ""), self._country)
+
+        def update(session: Session, change: Change) -> Alert:
+            asked = partial(dispatch.update_alert, change=change, values=values, etag=request.alert.etag)
+            return texts.give_number(session, asked, number, change.now, self._router) if number else asked(session)
+
+        return await self._change(update, self._answer(request, context, request.alert.name))
 
     async def RecordContact(self, request: pb.RecordContactRequest, context: grpc.aio.ServicerContext) -> alert_pb2.Alert:
         operation = partial(contacts.record_contact, means=request.means, result=request.result, text=request.text)
         return await self._change(operation, self._answer(request, context))
 
     async def SendMessage(self, request: pb.SendMessageRequest, context: grpc.aio.ServicerContext) -> pb.AlertMessage:
-        change = self._answer(request, context) if find_viewer(context).agency else self._ask(request, context)
+        viewer = find_viewer(context)
+        change = self._answer(request, context) if viewer.agency or viewer.crew_of else self._ask(request, context)
         message, view = await self._database.write(partial(contacts.send_message, change=change, text=request.text))
         return wire.to_text(message, view)
 
@@ -241,7 +257,8 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
         viewer = find_viewer(context)
 
         def read(session: Session) -> pb.RecommendUnitsResponse:
-            alert, _ = require_content(viewer, store.find_alert(session, request.name))
+            alert = require_answering(viewer, store.find_alert(session, request.name))
+            require_content(viewer, alert)
             units = unit_store.find_units_of(session, viewer.agency)
             found, missing = recommend_units(alert, units, self._router.find_policy(viewer.agency), now())
             return unit_wire.to_recommendations(found[: request.max_units or _RECOMMENDED], missing)
@@ -253,8 +270,14 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
         return await self._change(operation, self._answer(request, context))
 
     async def UpdateAssignment(self, request: pb.UpdateAssignmentRequest, context: grpc.aio.ServicerContext) -> alert_pb2.Alert:
-        operation = partial(dispatch.update_assignment, unit=request.unit, status=Status(request.status), reason=request.reason)
-        return await self._change(operation, self._answer(request, context))
+        operation = partial(
+            dispatch.update_assignment,
+            change=self._answer(request, context),
+            unit=request.unit,
+            status=Status(request.status),
+            reason=request.reason,
+        )
+        return wire.to_message(*await self._database.write(operation))
 
     def WatchAssignments(  # pyright: ignore[reportIncompatibleMethodOverride]  # as WatchAlert
         self, request: pb.WatchAssignmentsRequest, context: grpc.aio.ServicerContext
@@ -312,11 +335,6 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
     def _answer(self, request: Any, context: grpc.aio.ServicerContext, name: str = "") -> Change:  # noqa: ANN401
         """A change by the agency's side. Raises OperatorRequired."""
         return self._ask(request, context, find_operator(request.operator), name)
-
-
-def load_shown(session: Session, names: set[str]) -> dict[str, Shown]:
-    """For the tail: what the events' alerts are now, by name."""
-    return {alert.name: Shown(alert) for alert in store.find_alerts(session, names)}
 
 
 def _find_hashes(session: Session, change: Change) -> tuple[str, str]:

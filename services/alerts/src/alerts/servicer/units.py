@@ -1,6 +1,6 @@
 """UnitService: one method per RPC."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,8 @@ from alerts.store import units as store
 from alerts.wire import units as wire
 from chassis.clock import new_uuid, now
 from chassis.database import Database
-from chassis.errors import InvalidRequest
+from chassis.errors import InvalidRequest, InvalidToken
+from chassis.identity import caller
 from chassis.masks import read_mask
 from chassis.paging import Page
 from siaga.alerts.v1 import unit_pb2, unit_service_pb2_grpc
@@ -68,19 +69,29 @@ class UnitServicer(unit_service_pb2_grpc.UnitServiceServicer):
     async def ReportUnitPositions(
         self, request: pb.ReportUnitPositionsRequest, context: grpc.aio.ServicerContext
     ) -> pb.ReportUnitPositionsResponse:
-        return pb.ReportUnitPositionsResponse(moved=await self._report(request.reports, context))
+        return pb.ReportUnitPositionsResponse(moved=await self._report(request, context, request.request_id))
 
     async def StreamUnitPositions(
         self, request_iterator: AsyncIterator[pb.StreamUnitPositionsRequest], context: grpc.aio.ServicerContext
     ) -> pb.ReportUnitPositionsResponse:
-        moved = 0
+        moved, by = 0, caller.get()
         async for message in request_iterator:
-            moved += await self._report(message.reports, context)
+            if by.expire_time < now().timestamp():
+                raise InvalidToken
+            moved += await self._report(message, context)
         return pb.ReportUnitPositionsResponse(moved=moved)
 
-    async def _report(self, reports: Sequence[pb.ReportUnitPositionsRequest.Report], context: grpc.aio.ServicerContext) -> int:
-        operation = partial(operations.report_positions, viewer=find_viewer(context), reports=wire.to_reports(reports, now()))
-        return await self._database.write(operation)
+    async def _report(
+        self,
+        request: pb.ReportUnitPositionsRequest | pb.StreamUnitPositionsRequest,
+        context: grpc.aio.ServicerContext,
+        request_id: str = "",
+    ) -> int:
+        time = now()
+        change = UnitChange("units/-", request_id, request, find_viewer(context), time)
+        return await self._database.write(
+            partial(operations.report_positions, change=change, reports=wire.to_reports(request.reports, time))
+        )
 
     async def _set_duty(
         self, request: pb.StartDutyRequest | pb.EndDutyRequest, context: grpc.aio.ServicerContext, duty: Duty

@@ -47,7 +47,12 @@ class Watching:
         async for place, step in steps:
             if isinstance(step, Found | Change):
                 alert = step.subject.alert
-                shown = viewer.view_unasked(alert) or view
+                seen = viewer.view_unasked(alert)
+                if seen is None or seen.audience < audience:
+                    # A crew's work has ended.
+                    yield wire.to_end(place, _CLOSED)
+                    return
+                shown = seen
                 await reading.record(alert, shown)
             else:
                 shown = view
@@ -75,11 +80,13 @@ class Watching:
                 continue
             alert = step.subject.alert
             view = viewer.view_unasked(alert) or View.REDACTED
-            await reading.record(alert, view)
-            for message in _tell(place, step, view):
-                yield message
+            # What the agency has refused or given away is none of its business any more.
+            if alert.concerns(agency):
+                await reading.record(alert, view)
+                for message in _tell(place, step, view):
+                    yield message
             # Also after what is added to a closed one, or a list from which it was taken would have it again.
-            if isinstance(step, Change) and (alert.close_time or not _has_part(alert, agency)):
+            if isinstance(step, Change) and not alert.is_open_to(agency):
                 yield wire.to_left(place, alert.name)
 
     async def watch_assignments(self, unit: str, cursor: str, viewer: Viewer, expire_time: float) -> AsyncIterator[bytes]:
@@ -96,7 +103,7 @@ class Watching:
         reading = _Reading(self._database, viewer)
         # Whoever resumes may have been shown any of them.
         shown = set[str]()
-        resumed = cursor not in {"", "now"}
+        resumed = bool(cursor)
         async for place, step in steps:
             if not isinstance(step, Found | Change):
                 for message in _tell(place, step, View.CREW):
@@ -104,14 +111,20 @@ class Watching:
                 continue
             alert = step.subject.alert
             assignment = alert.find_assignment(unit)
-            if assignment is not None and assignment.is_active:
+            if assignment is None:
+                continue
+            commands, view = viewer.commands(assignment), viewer.view(alert)
+            if assignment.is_active and commands and view:
                 shown.add(alert.name)
-                await reading.record(alert, View.CREW)
-                for message in _tell(place, step, View.CREW):
+                await reading.record(alert, view)
+                for message in _tell(place, step, view):
                     yield message
-            elif alert.name in shown or resumed:
+            elif alert.name in shown or (resumed and commands):
                 shown.discard(alert.name)
                 yield wire.to_left(place, alert.name)
+            if assignment.is_active and not commands:
+                # Another crew has relieved this one.
+                raise UnitNotFound
 
 
 class _Reading:

@@ -10,8 +10,10 @@ from sqlalchemy.orm import Session, joinedload, selectinload
 
 from alerts.model.alerts import Alert
 from alerts.model.enums import ResponseState
+from alerts.model.incidents import Incident, list_doubts
 from alerts.model.responses import Response
 from alerts.model.tables import timers
+from alerts.model.texts import NumberAlert
 from alerts.model.timeline import Message, Note, Position
 from alerts.model.units import Unit
 from alerts.model.viewers import Viewer
@@ -34,6 +36,7 @@ class Filters:
     kinds: Collection[int]
     areas: Collection[str] | None
     agency: str
+    incident: str
     created_after: datetime | None
     created_before: datetime | None
     updated_after: datetime | None
@@ -48,13 +51,26 @@ def add_alert(session: Session, alert: dict[str, Any], response: dict[str, Any],
     timers.add(session, timer)
 
 
-def find_alert(session: Session, name: str, *, for_update: bool = False) -> Alert | None:
+def lock_alert(session: Session, name: str) -> None:
+    """With its incident, which comes first wherever both are locked."""
+    if incident := session.scalar(select(Alert.incident).where(Alert.name == name)):
+        session.execute(select(Incident.name).where(Incident.name == incident).with_for_update())
+    session.execute(select(Alert.name).where(Alert.name == name).with_for_update())
+
+
+def try_to_lock_alert(session: Session, name: str) -> bool:
+    """Alone, and without waiting: False where there is none, or where somebody else has locked it."""
+    return session.scalar(select(Alert.name).where(Alert.name == name).with_for_update(skip_locked=True)) is not None
+
+
+def find_alert(session: Session, name: str, *, for_update: bool = False, fresh: bool = False) -> Alert | None:
+    """`fresh` where it may have been read before it was locked."""
     if for_update:
         # By itself: whoever waited for it in one statement with its parts would see those as they were before.
-        session.execute(select(Alert.name).where(Alert.name == name).with_for_update())
+        lock_alert(session, name)
     # The same statements, whether there is something or not: who asks for what is not theirs learns nothing from the time they take.
     question = select(Alert).where(Alert.name == name).options(joinedload(Alert.responses, innerjoin=True), joinedload(Alert.assignments))
-    return session.scalars(question, execution_options={"populate_existing": for_update}).unique().one_or_none()
+    return session.scalars(question, execution_options={"populate_existing": for_update or fresh}).unique().one_or_none()
 
 
 def find_alerts(session: Session, names: Collection[str]) -> Sequence[Alert]:
@@ -62,11 +78,13 @@ def find_alerts(session: Session, names: Collection[str]) -> Sequence[Alert]:
 
 
 def find_open_alerts(session: Session, agency: str, *, drills: bool) -> Sequence[Alert]:
-    """All in which the agency has something to do, the oldest first."""
+    """All in which the agency has something to do: the oldest first, doubtful ones last."""
     question = select(Alert).join(Response).where(Response.agency == agency, Response.state.in_(_OPEN), Alert.close_time.is_(None))
     if not drills:
         question = question.where(Alert.drill.is_(False))
-    return session.scalars(question.order_by(Alert.name).options(*_WITH_PARTS)).all()
+    found = session.scalars(question.order_by(Alert.name).options(*_WITH_PARTS)).all()
+    # Doubtful ones after all others, and none is left out.
+    return sorted(found, key=lambda alert: bool(list_doubts(alert)))
 
 
 def find_alerts_of_unit(session: Session, unit: str) -> Sequence[Alert]:
@@ -86,6 +104,8 @@ def list_alerts_of_agency(session: Session, viewer: Viewer, filters: Filters, be
         question = question.where(Alert.area.in_(filters.areas))
     if filters.agency:
         question = question.where(Alert.agency == filters.agency)
+    if filters.incident:
+        question = question.where(Alert.incident == filters.incident)
     if filters.kinds:
         question = question.where(Alert.kind.in_(filters.kinds), Response.state.not_in(_PAST))
         if not viewer.supervises:
@@ -149,7 +169,7 @@ def list_messages(session: Session, alert: str, after: str, limit: int) -> Seque
 
 def remove_content(session: Session, alert: str) -> None:
     """What was kept beside an alert."""
-    for table in (Position, Note, Message):
+    for table in (Position, Note, Message, NumberAlert):
         session.execute(delete(table).where(table.alert == alert))
 
 

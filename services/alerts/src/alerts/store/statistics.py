@@ -17,7 +17,7 @@ from chassis.statements import Prepared
 
 _REMOVED_AT_ONCE = 1000
 _COUNTABLE = (
-    *(Alert.name, Alert.kind, Alert.drill, Alert.area, Alert.agency, Alert.outcome, Alert.cancel_claim),
+    *(Alert.name, Alert.kind, Alert.drill, Alert.area, Alert.agency, Alert.outcome, Alert.cancel_claim, Alert.merged_into),
     *(Alert.create_time, Alert.deliver_time, Alert.acknowledge_time, Alert.dispatch_time, Alert.arrive_time, Alert.close_time),
 )
 
@@ -93,6 +93,11 @@ def add_counting(session: Session, number: int) -> None:
 def find_alerts_after(session: Session, name: str, limit: int) -> Sequence[str]:
     """Names, the oldest first."""
     return session.scalars(select(Alert.name).where(Alert.name > name).order_by(Alert.name).limit(limit)).all()
+
+
+def find_members(session: Session, incidents: Collection[str]) -> Sequence[str]:
+    """The names of the alerts that form these incidents."""
+    return session.scalars(select(Alert.name).where(Alert.incident.in_(incidents))).all() if incidents else []
 
 
 def find_countable(session: Session, names: Collection[str]) -> Sequence[Any]:

@@ -1,16 +1,20 @@
 """The questions about units."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from alerts.model.units import Unit
 
 
-def add_unit(session: Session, unit: Unit) -> None:
-    session.add(unit)
-    session.flush()
+def add_unit(session: Session, columns: Mapping[str, Any]) -> bool:
+    """False where there is one of this name, or somebody makes it at this moment."""
+    insert = postgresql.insert if session.connection().dialect.name == "postgresql" else sqlite.insert
+    added = session.execute(insert(Unit).values(columns).on_conflict_do_nothing())
+    return added.rowcount == 1  # pyright: ignore[reportAttributeAccessIssue]  # a CursorResult
 
 
 def find_unit(session: Session, name: str) -> Unit | None:

@@ -8,10 +8,12 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
+import h3
 from google.protobuf.message import Message
 
 from alerts.model.alerts import Alert
-from alerts.model.enums import ContactPreference, Escalation, Kind, ResponseState, State, View
+from alerts.model.enums import ContactPreference, Escalation, Grouping, Kind, ResponseState, State, Status, View
+from alerts.model.incidents import CELL_RESOLUTION, list_doubts
 from alerts.model.timeline import Message as Text
 from alerts.model.timeline import Position
 from alerts.routing import Route
@@ -113,15 +115,24 @@ def _add_call(message: alert_pb2.Alert, alert: Alert, shown: Callable[[str], Any
 
 
 def to_entry(event: Event, view: View, notes: Mapping[str, str]) -> events_pb2.AlertEvent:
-    """An entry of the timeline; `notes` are the texts by id."""
-    return events_pb2.AlertEvent(
+    """An entry of the timeline; `notes` are the texts by id. The caller's side is told neither who did it nor the details."""
+    said = event.attributes
+    entry = events_pb2.AlertEvent(
         name=f"{event.resource}/events/{event.id}",
         type=event.type,
         audience=event.audience,
-        actor="" if view is View.CALLER else event.actor,
-        text=notes.get(event.attributes.get("note", ""), ""),
+        text=notes.get(said.get("note", ""), ""),
         create_time=event.create_time,
     )
+    if view is not View.CALLER:
+        entry.actor = event.actor
+        entry.agency, entry.assignee = said.get("agency", ""), said.get("assignee", "")
+        entry.units.extend(said.get("units", ()))
+        if "status" in said:
+            entry.status = Status[said["status"]]
+        if "means" in said:
+            entry.contact.means, entry.contact.result = said["means"], said["result"]
+    return entry
 
 
 def to_text(message: Text, view: View) -> alert_service_pb2.AlertMessage:
@@ -224,6 +235,13 @@ def to_columns(
         "cancel_claim": 0,
         "outcome": 0,
         "escalation_level": 0,
+        "incident": "",
+        "merged_into": "",
+        "cell": h3.latlng_to_cell(*_find_place(request), CELL_RESOLUTION) if located or targeted else "",
+        "followed_state": 0,
+        "grouping": Grouping.WAITING,
+        "doubts": [],
+        "history": None,
         "external_ids": dict(request.external_ids),
         "token_hash": token_hash,
         "create_time": now,
@@ -252,6 +270,7 @@ def to_columns(
         "accept_time": None,
         "end_time": None,
         "requester": "",
+        "instead_of": "",
         "hand_over": False,
         "reason": "",
         "escalation": Escalation.NONE,
@@ -265,7 +284,7 @@ def _redacted(alert: Alert) -> alert_pb2.Alert:
     message = alert_pb2.Alert(
         name=alert.name,
         state=alert.state,
-        restricted=True,
+        restricted=alert.restricted,
         drill=alert.drill,
         area=alert.area,
         agency=alert.agency,
@@ -298,7 +317,11 @@ def _add_progress_for_agency(message: alert_pb2.Alert, alert: Alert) -> None:
     message.update_time.FromDatetime(alert.update_time)
     message.outcome = alert.outcome
     message.cancel_claim = alert.cancel_claim
-    message.conflict_agency = alert.conflict_agency
+    message.conflict_agency, message.incident, message.merged_into = alert.conflict_agency, alert.incident, alert.merged_into
+    message.doubts.extend(list_doubts(alert))
+    if alert.history:
+        history = message.caller_history
+        history.alerts, history.pranks, history.false_alarms = (alert.history[each] for each in ("alerts", "pranks", "false_alarms"))
     _add_times(message, alert, _PROGRESS)
     message.escalation_level = alert.escalation_level
     # The lead's first, then in the order in which they were asked.
@@ -311,7 +334,7 @@ def _add_progress_for_agency(message: alert_pb2.Alert, alert: Alert) -> None:
             request_time=each.request_time,
             requester=each.requester,
             hand_over=each.hand_over,
-            escalation=each.escalation,
+            escalation=each.escalation if alert.parts.is_awaited(each) else Escalation.NONE,
             reason=each.reason,
         )
         _add_times(response, each, ("accept_time", "end_time"))
@@ -339,29 +362,9 @@ def read_fix_time(location: alert_pb2.Alert.Location | unit_pb2.UnitPosition, no
     return fix_time if fix_time and fix_time <= now + _AHEAD else now
 
 
-_CHANGEABLE = ("kind", "target", "caller.display_name", "caller.callback_phone", "contact_preference")
-
-
-def to_changes(request: alert_service_pb2.UpdateAlertRequest) -> dict[str, Any]:
-    """The columns that the mask names, with their new values. Raises InvalidRequest."""
-    said, columns = request.alert, dict[str, Any]()
-    present = {"kind": said.kind, "target": said.HasField("target"), "contact_preference": said.contact_preference}
-    present |= {"caller.display_name": said.caller.display_name, "caller.callback_phone": said.caller.callback_phone}
-    paths = list(request.update_mask.paths)
-    if wrong := sorted(set(paths) - {*_CHANGEABLE, "*"}):
-        raise InvalidRequest(fields=[("updateMask", f"{path[:100]} cannot be changed") for path in wrong])
-    if "*" in paths:
-        paths = list(_CHANGEABLE)
-    for path in paths or [name for name in _CHANGEABLE if present[name]]:
-        if path == "target":
-            point = said.target.point if said.target.HasField("point") else None
-            columns["target_latitude"] = point.latitude if point else None
-            columns["target_longitude"] = point.longitude if point else None
-            columns["target_address"] = said.target.address_text
-        else:
-            _, _, field = path.rpartition(".")
-            columns[field] = getattr(said.caller if path.startswith("caller.") else said, field)
-    return columns
+def _find_place(request: alert_service_pb2.RaiseAlertRequest) -> tuple[float, float]:
+    point = request.target.point if request.target.HasField("point") else request.location.point
+    return point.latitude, point.longitude
 
 
 def to_location(position: Position) -> alert_pb2.Alert.Location:

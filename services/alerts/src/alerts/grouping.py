@@ -1,0 +1,57 @@
+"""Looks at each new alert for what it belongs to and what makes it doubtful. An SOS does not wait for it."""
+
+import asyncio
+import hashlib
+import time
+from collections import defaultdict, deque
+from functools import partial
+
+from alerts.operations.grouping import assess_alerts
+from alerts.routing import Router
+from alerts.store.incidents import has_waiting
+from chassis.database import Database
+from chassis.errors import ServiceUnavailable
+
+_POLL_SECONDS = 0.5
+_AT_ONCE = 100
+_PAUSE = 4.0
+_MAX_HEARD = 10_000
+_LATELY_SECONDS = 600.0
+_MANY = 5
+# Below it the same words are an accident: `help`, `tolong`.
+_LEAST_CHARACTERS = 12
+
+
+class Grouper:
+    """Which words came often of late, it knows of this process alone: that is a hint and no more."""
+
+    def __init__(self, database: Database, router: Router) -> None:
+        self._database, self._router = database, router
+        self._heard: defaultdict[bytes, deque[float]] = defaultdict(deque)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        assess = partial(assess_alerts, limit=_AT_ONCE, hear=self._hear, router=self._router)
+        while True:
+            began = time.monotonic()
+            try:
+                while await self._database.read(has_waiting) and await self._database.write(assess) == _AT_ONCE:
+                    # In a flood it takes a small part of the time: whoever calls for help comes first.
+                    await asyncio.sleep((time.monotonic() - began) * _PAUSE)
+                    began = time.monotonic()
+            except ServiceUnavailable:
+                pass
+            await asyncio.sleep(_POLL_SECONDS)
+
+    def _hear(self, note: str) -> bool:
+        """Whether these words came often of late."""
+        if len(note) < _LEAST_CHARACTERS:
+            return False
+        now = time.monotonic()
+        heard = self._heard[hashlib.blake2b(note.casefold().encode(), digest_size=16).digest()]
+        heard.append(now)
+        if len(self._heard) > _MAX_HEARD:
+            self._heard.clear()
+        while heard and heard[0] < now - _LATELY_SECONDS:
+            heard.popleft()
+        return len(heard) > _MANY

@@ -1,0 +1,154 @@
+"""Several alerts of one emergency, and what makes an alert doubtful."""
+
+from datetime import datetime, timedelta
+from enum import IntEnum
+from typing import Any
+
+from sqlalchemy import Index, SmallInteger
+from sqlalchemy.orm import Mapped, mapped_column
+
+from alerts.model.alerts import Alert
+from alerts.model.enums import Grouping, Kind, State
+from alerts.model.tables import Model
+
+# How far from each other alerts of one emergency are raised, in metres, and never farther than the cells in which they are
+# looked for; of the others there are no two of one place.
+REACH: dict[int, float] = {Kind.FIRE: 300.0, Kind.ACCIDENT: 150.0, Kind.CRIME: 100.0, Kind.DISASTER: 500.0, Kind.MEDICAL: 30.0}
+# Of the H3 grid: an edge of about 530 m.
+CELL_RESOLUTION = 8
+# Above as many nobody could keep track; further ones form another incident.
+MAX_MEMBERS = 200
+# And how long after the last one before.
+WITHIN = timedelta(minutes=30)
+_TICK = timedelta(microseconds=1)
+_PRANKS = 2
+_MANY = 5
+
+
+class IncidentState(IntEnum):
+    OPEN = 1
+    CLOSED = 2
+
+
+class Doubt(IntEnum):
+    PRANKS_BEFORE = 1
+    MANY_OF_ONE_CALLER = 2
+    SAME_WORDS = 3
+    NOTHING_KNOWN = 4
+
+
+class Incident(Model):
+    """`kind`, `area`, `agency` and `operator` are its lead's; so is its place, which is the middle of the members'."""
+
+    __tablename__ = "incidents"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    state: Mapped[int] = mapped_column(SmallInteger)
+    kind: Mapped[int] = mapped_column(SmallInteger)
+    area: Mapped[str]
+    agency: Mapped[str]
+    lead: Mapped[str]
+    operator: Mapped[str]
+    latitude: Mapped[float | None]
+    longitude: Mapped[float | None]
+    alert_count: Mapped[int]
+    open_count: Mapped[int]
+    create_time: Mapped[datetime]
+    update_time: Mapped[datetime]
+
+    __table_args__ = (Index("ix_incidents_agency", "agency", "name"),)
+
+    def follow(self, lead: Alert | None, members: int, still_open: list[Alert], now: datetime) -> bool:
+        """Takes over what its members have become; False where nothing has changed."""
+        before = self._describe()
+        if lead:
+            self.lead, self.kind, self.area, self.agency = lead.name, lead.kind, lead.area, lead.agency
+            self.operator = lead.parts.lead.operator
+        places = [each.place for each in still_open if each.place]
+        if places:
+            self.latitude = sum(latitude for latitude, _ in places) / len(places)
+            self.longitude = sum(longitude for _, longitude in places) / len(places)
+        self.state = IncidentState.OPEN if still_open else IncidentState.CLOSED
+        self.alert_count, self.open_count = members, len(still_open)
+        if self._describe() == before:
+            return False
+        self.update_time = max(now, self.update_time + _TICK)
+        return True
+
+    def admit(self, members: int, now: datetime) -> None:
+        """So many rest with its lead from now on."""
+        self.alert_count += members
+        self.open_count += members
+        self.update_time = max(now, self.update_time + _TICK)
+
+    def _describe(self) -> tuple[object, ...]:
+        return (self.state, self.lead, self.kind, self.area, self.agency, self.operator, self.alert_count, self.open_count)
+
+
+def can_rest(alert: Alert) -> bool:
+    """Whether anything may stand for it; whoever cannot speak is answered for themselves."""
+    return not alert.restricted and alert.close_time is None
+
+
+def rests_with(alert: Alert, lead: Alert) -> bool:
+    """Whether the lead stands for it."""
+    return can_rest(alert) and alert is not lead and (alert.kind, alert.agency, alert.drill) == (lead.kind, lead.agency, lead.drill)
+
+
+def find_doubts(pranks: int, lately: int, *, same_words: bool) -> list[int]:
+    """`lately` is how many the account has raised within ten minutes."""
+    found = {Doubt.PRANKS_BEFORE: pranks >= _PRANKS, Doubt.MANY_OF_ONE_CALLER: lately > _MANY, Doubt.SAME_WORDS: same_words}
+    return [doubt for doubt, holds in found.items() if holds]
+
+
+def list_doubts(alert: Alert) -> list[int]:
+    """Those that were found, and what is plain to see: it may be known later."""
+    known = alert.user or alert.callback_phone or alert.place or alert.erase_time
+    return alert.doubts if known else [*alert.doubts, Doubt.NOTHING_KNOWN]
+
+
+def assess(alert: Alert, doubts: list[int], history: dict[str, Any] | None, now: datetime) -> bool:
+    """False where nothing was found that whoever answers should know at once."""
+    alert.grouping, alert.doubts, alert.history = Grouping.DONE, doubts, history
+    found = bool(doubts or (history and history["pranks"]))
+    if found:
+        alert.touch(now, shown=False)
+    return found
+
+
+def join(alert: Alert, incident: str, now: datetime) -> None:
+    alert.incident, alert.grouping = incident, Grouping.DONE
+    alert.touch(now, shown=False)
+
+
+def leave(alert: Alert, now: datetime) -> None:
+    """For good: nothing puts it back by itself."""
+    alert.incident, alert.grouping = "", Grouping.APART
+    rest_with(alert, "", now)
+
+
+def rest_with(alert: Alert, lead: str, now: datetime) -> None:
+    """That one stands for it; or, for an empty one, nobody does, and its own clocks begin."""
+    alert.merged_into = lead
+    if not lead:
+        alert.followed_state = 0
+        alert.parts.resume(now)
+    alert.touch(now, shown=False)
+
+
+def follow(alert: Alert, lead: Alert, now: datetime) -> State | None:
+    """Its caller is shown what is done for the lead; how far that is, where it is news."""
+    own, its = alert.parts.lead, lead.parts.lead
+    if (own.operator, own.claimant, alert.followed_state) == (its.operator, its.claimant, lead.state):
+        return None
+    if its.claimant:
+        own.take(its.operator, its.claimant, now)
+    else:
+        own.release(now)
+    alert.followed_state = lead.state
+    for field in ("deliver_time", "acknowledge_time", "dispatch_time", "arrive_time"):
+        if getattr(lead, field) and not getattr(alert, field):
+            setattr(alert, field, max(now, alert.create_time))
+    before = alert.state
+    alert.touch(now, shown=None)
+    return State(alert.state) if alert.state != before else None

@@ -1,0 +1,151 @@
+"""What is done for all alerts of an emergency at once."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sqlalchemy.orm import Session
+
+from alerts import events
+from alerts.errors import AlertNotFound, IncidentNotFound
+from alerts.model.alerts import Alert
+from alerts.model.enums import ContactPreference, Outcome, Sender, View
+from alerts.model.incidents import Incident, leave
+from alerts.model.tables import keys
+from alerts.model.timeline import Message
+from alerts.model.viewers import Viewer
+from alerts.operations.alerts import acknowledge_alert, end_alert, resolve_alert
+from alerts.operations.changes import Change, keep_clocks, require_content
+from alerts.operations.dispatch import dispatch_alert
+from alerts.operations.incidents import carry_on, form_incident, join_incident
+from alerts.store import alerts as alert_store
+from alerts.store import incidents as store
+from chassis.clock import new_uuid
+
+
+def acknowledge_incident(session: Session, change: Change) -> Incident:
+    incident, replayed = _take(session, change)
+    if not replayed:
+        acknowledge_alert(session, _of_lead(change, incident))
+    return incident
+
+
+def dispatch_incident(session: Session, change: Change, names: Sequence[str], *, accept_old_positions: bool) -> Incident:
+    incident, replayed = _take(session, change)
+    if not replayed:
+        dispatch_alert(session, _of_lead(change, incident), names, accept_old_positions=accept_old_positions)
+    return incident
+
+
+def message_incident(session: Session, change: Change, text: str) -> int:
+    """How many callers it reaches; those who must not be contacted are left out."""
+    incident, replayed = _take(session, change)
+    lead, _ = require_content(change.viewer, alert_store.find_alert(session, incident.lead))
+    lead.parts.require_holder(change.viewer)
+    contacted = [
+        each
+        for each in _find_resting(session, incident)
+        if not each.cancel_time and each.contact_preference != ContactPreference.DO_NOT_CONTACT
+    ]
+    for alert in [] if replayed else contacted:
+        message = Message(
+            id=new_uuid(), alert=alert.name, sender=Sender.AGENCY, operator=change.operator, text=text, create_time=change.now
+        )
+        alert_store.add_message(session, message)
+        alert.touch(change.now, shown=True)
+        events.message_sent(session, alert, change.operator)
+    return len(contacted)
+
+
+def resolve_incident(session: Session, change: Change, outcome: int) -> Incident:
+    """The lead with its outcome, those that rest with it as its duplicates."""
+    incident, replayed = _take(session, change)
+    if replayed:
+        return incident
+    lead, *others = _find_resting(session, incident)
+    lead.parts.require_lead(change.viewer)
+    for alert in others:
+        at_work = alert.at_work
+        alert.resolve(Outcome.DUPLICATE, change.viewer, change.now)
+        end_alert(session, alert, at_work)
+        events.alert_resolved(session, alert, change.operator)
+        keep_clocks(session, alert, change.router)
+    resolve_alert(session, _of_lead(change, incident), outcome)
+    return incident
+
+
+def merge_alerts(session: Session, change: Change, names: Sequence[str]) -> Incident:
+    """Raises AlertNotFound, NotClaimant and AlertClosed for one of them."""
+    if earlier := _claim(session, change):
+        return _find(session, earlier, change.viewer)
+    store.lock_grouping(session)
+    found = [_require(alert_store.find_alert(session, name)) for name in names]
+    kept = next((each.incident for each in found if each.incident), "")
+    for name in sorted({each.incident for each in found if each.incident}):
+        store.find_incident(session, name, for_update=True)
+    incident = store.find_incident(session, kept) if kept else None
+    alerts = [require_content(change.viewer, alert_store.find_alert(session, name, for_update=True))[0] for name in sorted(names)]
+    for alert in alerts:
+        alert.require_open()
+    former = {alert.incident for alert in alerts if alert.incident and alert.incident != kept}
+    incident = incident or form_incident(session, alerts[0], change.now)
+    join_incident(session, incident, alerts, change.router, change.now, change.operator)
+    for name in former:
+        if left := store.find_incident(session, name, for_update=True):
+            carry_on(session, left, change.router, change.now)
+    return incident
+
+
+def unmerge_alert(session: Session, change: Change, name: str) -> Incident:
+    incident, replayed = _take(session, change)
+    if not replayed:
+        alert, _ = require_content(change.viewer, alert_store.find_alert(session, name, for_update=True))
+        if alert.incident != incident.name:
+            raise AlertNotFound
+        leave(alert, change.now)
+        events.alert_unmerged(session, alert, change.operator, incident.name)
+        keep_clocks(session, alert, change.router)
+        carry_on(session, incident, change.router, change.now)
+    return incident
+
+
+def require_incident(session: Session, viewer: Viewer, incident: Incident | None) -> Incident:
+    """Raises IncidentNotFound, alike for what is absent and what is another agency's."""
+    if incident is None:
+        raise IncidentNotFound
+    if incident.agency != viewer.agency:
+        lead = alert_store.find_alert(session, incident.lead)
+        if lead is None or viewer.view(lead) is not View.AGENCY:
+            raise IncidentNotFound
+    return incident
+
+
+def _of_lead(change: Change, incident: Incident) -> Change:
+    """The same, asked of the alert that stands for the others; the request was taken note of for the incident."""
+    return replace(change, name=incident.lead, request_id="")
+
+
+def _find_resting(session: Session, incident: Incident) -> Sequence[Alert]:
+    """The lead first, then those for whom it stands; locked."""
+    members = store.lock_open_members(session, incident.name)
+    return sorted((each for each in members if incident.lead in {each.name, each.merged_into}), key=lambda each: each.name != incident.lead)
+
+
+def _take(session: Session, change: Change) -> tuple[Incident, bool]:
+    replayed = _claim(session, change) is not None
+    return _find(session, change.name, change.viewer, for_update=True), replayed
+
+
+def _claim(session: Session, change: Change) -> str | None:
+    if not change.request_id:
+        return None
+    return keys.claim(session, f"incident\0{change.viewer.user}", change.request_id, change.request, change.name)
+
+
+def _find(session: Session, name: str, viewer: Viewer, *, for_update: bool = False) -> Incident:
+    return require_incident(session, viewer, store.find_incident(session, name, for_update=for_update))
+
+
+def _require(alert: Alert | None) -> Alert:
+    if alert is None:
+        raise AlertNotFound
+    return alert

@@ -1,0 +1,103 @@
+"""What new alerts belong to, and what makes them doubtful: for many at a time, because in a flood there are."""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+import h3
+from sqlalchemy.orm import Session
+
+from alerts import events
+from alerts.model.enums import Kind
+from alerts.model.incidents import MAX_MEMBERS, REACH, WITHIN, assess, can_rest, find_doubts, join
+from alerts.model.tables import timers
+from alerts.operations.incidents import form_incident, join_incident
+from alerts.routing import Router
+from alerts.store import alerts as alert_store
+from alerts.store import incidents as store
+from alerts.store.incidents import Candidate, History, Waiting
+from chassis.clock import now
+
+_A_YEAR = timedelta(days=365)
+_LATELY = timedelta(minutes=10)
+
+
+def assess_alerts(session: Session, limit: int, hear: Callable[[str], bool], router: Router) -> int:
+    """How many were looked at; `hear` says whether words came often of late."""
+    store.lock_grouping(session)
+    waiting = store.find_waiting(session, limit)
+    if not waiting:
+        return 0
+    time = now()
+    histories = store.read_histories(session, {each.user for each in waiting if each.user}, time - _A_YEAR, time - _LATELY)
+    store.mark_done(session, [each.name for each in waiting])
+    for each in waiting:
+        _assess(session, each, histories.get(each.user), time, same_words=hear(each.note))
+    for first, others in _find_groups(session, waiting).items():
+        _put_together(session, first, others, router, time)
+    return len(waiting)
+
+
+def _assess(session: Session, waiting: Waiting, history: History | None, time: datetime, *, same_words: bool) -> None:
+    """Of most there is nothing to say; the alert itself is not among those before it."""
+    doubts = find_doubts(history.pranks if history else 0, history.lately if history else 0, same_words=same_words)
+    before = history._replace(alerts=history.alerts - 1) if history else None
+    if not doubts and not (before and before.alerts > 0):
+        return
+    alert = alert_store.find_alert(session, waiting.name, for_update=True)
+    if alert and assess(alert, doubts, before.describe() if before and before.alerts > 0 else None, time):
+        events.alert_assessed(session, alert)
+
+
+def _find_groups(session: Session, waiting: Sequence[Waiting]) -> Mapping[str, list[str]]:
+    """By the name of the alert that there was first, those that are near it."""
+    placed = [each for each in waiting if each.cell and not each.restricted and each.kind in REACH]
+    if not placed:
+        return {}
+    near: defaultdict[str, list[Candidate]] = defaultdict(list)
+    cells = {cell for each in placed for cell in h3.grid_disk(each.cell, 1)}
+    for candidate in store.find_candidates(session, cells):
+        near[candidate.cell].append(candidate)
+    groups: dict[str, list[str]] = {}
+    size = {candidate.name: candidate.members for candidates in near.values() for candidate in candidates}
+    joined = set[str]()
+    for each in placed:
+        fitting = [
+            (away, candidate)
+            for cell in h3.grid_disk(each.cell, 1)
+            for candidate in near[cell]
+            if candidate.name != each.name
+            and candidate.name not in joined
+            and candidate.fits(each, WITHIN)
+            and size[candidate.name] < MAX_MEMBERS
+            and (away := h3.great_circle_distance(each.place, candidate.place, "m")) <= REACH[Kind(each.kind)]
+        ]
+        if fitting:
+            _, nearest = min(fitting, key=lambda found: (found[0], found[1].name))
+            groups.setdefault(nearest.name, []).append(each.name)
+            size[nearest.name] += 1
+            joined.add(each.name)
+    return groups
+
+
+def _put_together(session: Session, first: str, others: Sequence[str], router: Router, time: datetime) -> None:
+    """Most of them are as they were raised, and rest without being loaded."""
+    alert = alert_store.find_alert(session, first, for_update=True)
+    if alert is None or not can_rest(alert):
+        return
+    incident = store.find_incident(session, alert.incident, for_update=True) if alert.incident else None
+    if incident is None:
+        incident = form_incident(session, alert, time)
+        join(alert, incident.name, time)
+        events.alert_merged(session, alert.name, "", incident.name)
+    if alert.name == incident.lead and not alert.parts.lead.claimant:
+        fresh = store.rest_fresh(session, others, incident.name, alert.name, time)
+        timers.cancel(session, fresh)
+        for name in fresh:
+            events.alert_merged(session, name, "", incident.name)
+        incident.admit(len(fresh), time)
+        events.incident_changed(session, incident, "IncidentChanged")
+        others = [name for name in others if name not in set(fresh)]
+    found = [alert_store.find_alert(session, name, for_update=True) for name in others]
+    if joining := [each for each in found if each and not each.incident and can_rest(each)]:
+        join_incident(session, incident, joining, router, time)

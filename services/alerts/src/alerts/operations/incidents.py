@@ -1,0 +1,77 @@
+"""What alerts of one emergency have in common, and who stands for whom."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from alerts import events
+from alerts.model.alerts import Alert
+from alerts.model.incidents import Incident, IncidentState, can_rest, follow, join, rest_with, rests_with
+from alerts.operations.changes import keep_clocks
+from alerts.routing import Router
+from alerts.store import incidents as store
+from chassis.clock import new_uuid
+
+
+def settle(session: Session, alert: Alert, router: Router, time: datetime) -> None:
+    """After each change of an alert: its clocks, and those for whom it stands."""
+    keep_clocks(session, alert, router)
+    if alert.incident and (incident := store.find_incident(session, alert.incident, for_update=True)):
+        carry_on(session, incident, router, time)
+
+
+def carry_on(session: Session, incident: Incident, router: Router, time: datetime) -> None:
+    """Chooses the lead, lets the others rest with it, and notes what the incident has become. The incident is locked."""
+    session.flush()
+    members = store.lock_open_members(session, incident.name)
+    lead = _choose_lead(incident, members)
+    for member in members:
+        rests = lead is not None and rests_with(member, lead)
+        if member.merged_into != (lead.name if lead and rests else ""):
+            rest_with(member, lead.name if lead and rests else "", time)
+            keep_clocks(session, member, router)
+        if lead and rests and (state := follow(member, lead, time)):
+            events.alert_followed(session, member, state, lead.parts.lead.operator)
+    was_open = incident.state == IncidentState.OPEN
+    if incident.follow(lead, store.count_members(session, incident.name), members, time):
+        closed = was_open and incident.state == IncidentState.CLOSED
+        events.incident_changed(session, incident, "IncidentClosed" if closed else "IncidentChanged")
+
+
+def _choose_lead(incident: Incident, members: Sequence[Alert]) -> Alert | None:
+    """The one that there was as long as it is open, then the oldest that anybody can rest with, else the oldest."""
+    led = [each for each in members if each.name == incident.lead and can_rest(each)]
+    resting = [each for each in members if can_rest(each) and each.kind == incident.kind]
+    return next(iter([*led, *resting, *members]), None)
+
+
+def form_incident(session: Session, lead: Alert, time: datetime) -> Incident:
+    incident = Incident(
+        name=f"incidents/{new_uuid()}",
+        state=IncidentState.OPEN,
+        kind=lead.kind,
+        area=lead.area,
+        agency=lead.agency,
+        lead=lead.name,
+        operator=lead.parts.lead.operator,
+        latitude=lead.place[0] if lead.place else None,
+        longitude=lead.place[1] if lead.place else None,
+        alert_count=1,
+        open_count=1,
+        create_time=time,
+        update_time=time,
+    )
+    store.add_incident(session, incident)
+    events.incident_changed(session, incident, "IncidentFormed")
+    return incident
+
+
+def join_incident(
+    session: Session, incident: Incident, alerts: Sequence[Alert], router: Router, time: datetime, operator: str = ""
+) -> None:
+    for alert in alerts:
+        if alert.incident != incident.name:
+            join(alert, incident.name, time)
+            events.alert_merged(session, alert.name, operator, incident.name)
+    carry_on(session, incident, router, time)

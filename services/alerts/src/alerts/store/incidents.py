@@ -1,0 +1,199 @@
+"""The questions about incidents, and about what an alert belongs to."""
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from sqlalchemy import func, select, text, update
+from sqlalchemy.orm import Session, selectinload
+
+from alerts.model.alerts import Alert
+from alerts.model.enums import Grouping, Outcome
+from alerts.model.incidents import Incident, IncidentState
+from chassis.clock import UtcTime
+
+_WITH_PARTS = (selectinload(Alert.responses), selectinload(Alert.assignments))
+# The number has no meaning but to be the same in every replica.
+_LOCK = text("SELECT pg_advisory_xact_lock(358444844866)")
+_LATITUDE = func.coalesce(Alert.target_latitude, Alert.latitude)
+_LONGITUDE = func.coalesce(Alert.target_longitude, Alert.longitude)
+_MAX_MEMBERS = 1000
+
+
+class History(NamedTuple):
+    """Of an account's alerts within a year; `lately` within some minutes."""
+
+    alerts: int
+    pranks: int
+    false_alarms: int
+    lately: int
+
+    def describe(self) -> dict[str, int]:
+        return {"alerts": self.alerts, "pranks": self.pranks, "false_alarms": self.false_alarms}
+
+
+class Waiting(NamedTuple):
+    """A new alert, as far as it matters here."""
+
+    name: str
+    kind: int
+    agency: str
+    drill: bool
+    cell: str
+    create_time: datetime
+    user: str
+    note: str
+    restricted: bool
+    latitude: float
+    longitude: float
+
+    @property
+    def place(self) -> tuple[float, float]:
+        return self.latitude, self.longitude
+
+
+class Candidate(NamedTuple):
+    """What a new alert may be near: one that stands for `members`, of which the last joined at `latest_time`."""
+
+    name: str
+    kind: int
+    agency: str
+    drill: bool
+    cell: str
+    incident: str
+    latest_time: datetime
+    members: int
+    latitude: float
+    longitude: float
+
+    @property
+    def place(self) -> tuple[float, float]:
+        return self.latitude, self.longitude
+
+    def fits(self, alert: Waiting, within: timedelta) -> bool:
+        """Whether it was there first, and not long ago, of the same kind and agency."""
+        same = (self.kind, self.agency, self.drill) == (alert.kind, alert.agency, alert.drill)
+        first = self.name < alert.name or bool(self.incident)
+        return same and first and self.name != alert.name and alert.create_time - self.latest_time <= within
+
+
+def lock_grouping(session: Session) -> None:
+    """One alert after the other finds what it belongs to, or two would make two incidents of one emergency."""
+    if session.connection().dialect.name == "postgresql":
+        session.execute(_LOCK)
+
+
+def add_incident(session: Session, incident: Incident) -> None:
+    session.add(incident)
+    session.flush()
+
+
+def find_incident(session: Session, name: str, *, for_update: bool = False) -> Incident | None:
+    return session.get(Incident, name, with_for_update=for_update, populate_existing=for_update)
+
+
+def find_incidents(session: Session, names: Collection[str]) -> Sequence[Incident]:
+    return session.scalars(select(Incident).where(Incident.name.in_(names))).all()
+
+
+def find_open_incidents(session: Session, agency: str) -> Sequence[Incident]:
+    """The oldest first."""
+    question = select(Incident).where(Incident.agency == agency, Incident.state == IncidentState.OPEN)
+    return session.scalars(question.order_by(Incident.name)).all()
+
+
+def list_incidents(session: Session, agency: str, state: int, kinds: Collection[int], before: str, limit: int) -> Sequence[Incident]:
+    """The newest first."""
+    question = select(Incident).where(Incident.agency == agency)
+    if state:
+        question = question.where(Incident.state == state)
+    if kinds:
+        question = question.where(Incident.kind.in_(kinds))
+    if before:
+        question = question.where(Incident.name < before)
+    return session.scalars(question.order_by(Incident.name.desc()).limit(limit)).all()
+
+
+def find_members(session: Session, incidents: Iterable[str]) -> dict[str, list[str]]:
+    """The newest members' names by incident, the oldest first."""
+    members: dict[str, list[str]] = {}
+    for name in incidents:
+        found = select(Alert.name).where(Alert.incident == name).order_by(Alert.name.desc()).limit(_MAX_MEMBERS)
+        members[name] = list(session.scalars(found))[::-1]
+    return members
+
+
+def count_members(session: Session, incident: str) -> int:
+    return session.scalars(select(func.count()).select_from(Alert).where(Alert.incident == incident)).one()
+
+
+def lock_open_members(session: Session, incident: str) -> list[Alert]:
+    """The oldest first; the incident is locked."""
+    mine = (Alert.incident == incident, Alert.close_time.is_(None))
+    session.execute(select(Alert.name).where(*mine).order_by(Alert.name).with_for_update())
+    return list(session.scalars(select(Alert).where(*mine).order_by(Alert.name).options(*_WITH_PARTS)))
+
+
+def find_waiting(session: Session, limit: int) -> Sequence[Waiting]:
+    """Alerts that nobody has looked at for what they belong to, the oldest first."""
+    waiting = select(*(getattr(Alert, name) for name in Waiting._fields[:-2]), _LATITUDE, _LONGITUDE)
+    waiting = waiting.where(Alert.grouping == Grouping.WAITING, Alert.close_time.is_(None)).order_by(Alert.name).limit(limit)
+    return [Waiting._make(row) for row in session.execute(waiting)]
+
+
+def has_waiting(session: Session) -> bool:
+    return bool(find_waiting(session, 1))
+
+
+def mark_done(session: Session, names: Collection[str]) -> None:
+    waiting = (Alert.name.in_(names), Alert.grouping == Grouping.WAITING)
+    session.execute(update(Alert).where(*waiting).values(grouping=Grouping.DONE), execution_options={"synchronize_session": False})
+
+
+def find_candidates(session: Session, cells: Collection[str]) -> Sequence[Candidate]:
+    """Open alerts in these cells that stand for others or for themselves alone."""
+    columns = [getattr(Alert, name) for name in Candidate._fields[:6]]
+    question = (
+        select(
+            *columns,
+            func.coalesce(Incident.update_time, Alert.create_time, type_=UtcTime()),
+            func.coalesce(Incident.open_count, 1),
+            _LATITUDE,
+            _LONGITUDE,
+        )
+        .outerjoin(Incident, Incident.name == Alert.incident)
+        .where(
+            Alert.cell.in_(cells),
+            Alert.close_time.is_(None),
+            Alert.merged_into == "",
+            Alert.restricted.is_(False),
+            Alert.grouping != Grouping.APART,
+        )
+    )
+    return [Candidate._make(row) for row in session.execute(question)]
+
+
+def rest_fresh(session: Session, names: Collection[str], incident: str, lead: str, time: datetime) -> Sequence[str]:
+    """Those that are as they were raised rest with the lead from now on; returns them."""
+    fresh = (Alert.name.in_(names), Alert.revision == 1, Alert.incident == "", Alert.close_time.is_(None), Alert.restricted.is_(False))
+    values = {"incident": incident, "merged_into": lead, "update_time": time, "revision": 2}
+    rested = update(Alert).where(*fresh).values(values).returning(Alert.name)
+    return sorted(session.scalars(rested, execution_options={"synchronize_session": False}))
+
+
+def read_histories(session: Session, users: Collection[str], since: datetime, lately: datetime) -> dict[str, History]:
+    """Of what the accounts raised since then, by account."""
+    if not users:
+        return {}
+    question = (
+        select(
+            Alert.user,
+            func.count(),
+            func.count().filter(Alert.outcome == Outcome.PRANK),
+            func.count().filter(Alert.outcome == Outcome.FALSE_ALARM),
+            func.count().filter(Alert.create_time >= lately),
+        )
+        .where(Alert.user.in_(users), Alert.create_time >= since, Alert.drill.is_(False))
+        .group_by(Alert.user)
+    )
+    return {user: History._make(counts) for user, *counts in session.execute(question)}
