@@ -6,6 +6,7 @@ import grpc
 import pytest
 from pydantic import SecretStr
 
+from alerts import counting
 from alerts.__main__ import MIGRATIONS
 from alerts.model import Model
 from alerts.settings import Settings
@@ -17,6 +18,8 @@ from chassis.testing import AUDIENCE, ISSUER, Issuer, create_database, execute, 
 sys.path.append(str(Path(__file__).parent))
 
 from cities import write_snapshot
+from city import make_city
+from officials import Officials
 from people import People, run_service
 from responders import Responders
 from warned import Readers, make_snapshot
@@ -90,3 +93,17 @@ async def responders(settings: Settings, issuer: Issuer) -> AsyncIterator[Respon
         responders = Responders(channel, issuer)
         await responders.dewi("ListAlerts")
         yield responders
+
+
+@pytest.fixture
+def city_snapshot(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service knows areas, and counts at once."""
+    settings.snapshot_file.write_bytes(make_city().SerializeToString())
+    monkeypatch.setattr(counting, "_PAUSE_SECONDS", 0.05)
+
+
+@pytest.fixture
+async def officials(city_snapshot: None, people: People) -> Officials:  # noqa: ARG001  # before the service starts
+    officials = Officials(people)
+    await officials.wait()
+    return officials

@@ -1,10 +1,12 @@
-"""Wires the service of alerts: `python -m alerts [migrate | revision MESSAGE]`; without a command it serves."""
+"""Wires the service of alerts: `python -m alerts [migrate | revision MESSAGE | rebuild-statistics]`; without a command it serves."""
 
 import asyncio
 import sys
 from functools import partial
 from pathlib import Path
 
+from alerts.commands import rebuild_statistics
+from alerts.counting import keep_counted
 from alerts.delivering.courier import Courier
 from alerts.delivering.sending import Sender
 from alerts.delivering.targets import Targets
@@ -81,12 +83,16 @@ async def serve(settings: Settings) -> None:
         run_timers = partial(timers.run, database, clocks.lock_subject, partial(clocks.run_out, router=router))
         grouper = Grouper(database, router)
         sweeps = [partial(keys.keep_swept, database), partial(keep_drills_swept, database), texts.keep_swept]
-        background = [bell.run, tail.run, router.run, run_timers, grouper.run, courier.run, *sweeps]
+        count = partial(keep_counted, database, router)
+        background = [bell.run, tail.run, router.run, run_timers, grouper.run, courier.run, count, *sweeps]
         await Server(settings.listen, settings.platform, database, servicers, background, tail.stop, settings.max_watches).run()
 
 
 def main() -> None:
     settings = read_settings(Settings)
+    if sys.argv[1:2] == ["rebuild-statistics"]:
+        rebuild_statistics(settings, sys.argv[2:])
+        return
     end_telemetry = telemetry.start("alerts", settings.platform)
     if not migrations.run_command(sys.argv[1:], settings.database_url.get_secret_value(), MIGRATIONS, Model.metadata):
         asyncio.run(serve(settings))

@@ -220,3 +220,13 @@ class AreaNotFound(Problem):
 
     reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.AREA_NOT_FOUND)
     text = "The directory knows no such area."
+
+
+class StatisticsOutOfScope(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.STATISTICS_OUT_OF_SCOPE)
+    text = "You may see the statistics of your own areas or of your own agency."
+
+
+class StatisticsNotReady(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.STATISTICS_NOT_READY)
+    text = "The alerts are being counted for the first time: try again shortly."

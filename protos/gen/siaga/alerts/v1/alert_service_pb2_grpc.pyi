@@ -4,9 +4,11 @@ isort:skip_file
 """
 
 from collections import abc as _abc
+from google.api import httpbody_pb2 as _httpbody_pb2
 from grpc import aio as _aio
 from siaga.alerts.v1 import alert_pb2 as _alert_pb2
 from siaga.alerts.v1 import alert_service_pb2 as _alert_service_pb2
+from siaga.alerts.v1 import statistics_pb2 as _statistics_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -240,6 +242,26 @@ class AlertServiceStub:
 
     Errors: none of its own.
     """
+    GetAlertStatistics: _grpc.UnaryUnaryMultiCallable[_statistics_pb2.GetAlertStatisticsRequest, _statistics_pb2.GetAlertStatisticsResponse]
+    """Counts alerts and how fast they were answered, by area, kind, hour or day, for a period and in comparison with
+    another. An official sees the areas of their token's `areas` claim and those within them, a supervisor the alerts
+    that their own agency answers for. Small numbers are suppressed, and so is what they could be computed from.
+
+    Errors: `STATISTICS_OUT_OF_SCOPE`, `STATISTICS_NOT_READY`.
+    """
+    ExportAlertStatistics: _grpc.UnaryUnaryMultiCallable[_statistics_pb2.ExportAlertStatisticsRequest, _httpbody_pb2.HttpBody]
+    """Returns the same as a table for spreadsheets: `text/csv` (RFC 4180, UTF-8), a line for each row and the total as the
+    last. A suppressed number is the word `suppressed`, a figure that there is not is empty.
+
+    Errors: `STATISTICS_OUT_OF_SCOPE`, `STATISTICS_NOT_READY`.
+    """
+    RebuildAlertStatistics: _grpc.UnaryUnaryMultiCallable[_statistics_pb2.RebuildAlertStatisticsRequest, _statistics_pb2.RebuildAlertStatisticsResponse]
+    """Has the statistics counted anew from the alerts, beside those that are told meanwhile: after a change of areas'
+    time zones, which counts only from then on, or where somebody doubts the figures. One rebuilding runs at a time;
+    whoever asks for another one is told of that one.
+
+    Errors: none of its own.
+    """
 
 @_typing.type_check_only
 class AlertServiceAsyncStub(AlertServiceStub):
@@ -449,6 +471,26 @@ class AlertServiceAsyncStub(AlertServiceStub):
     """
     EraseMyAlerts: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.EraseMyAlertsRequest, _alert_service_pb2.EraseMyAlertsResponse]  # type: ignore[assignment]
     """Erases all alerts of the signed-in caller, as EraseAlert does, and their PINs.
+
+    Errors: none of its own.
+    """
+    GetAlertStatistics: _aio.UnaryUnaryMultiCallable[_statistics_pb2.GetAlertStatisticsRequest, _statistics_pb2.GetAlertStatisticsResponse]  # type: ignore[assignment]
+    """Counts alerts and how fast they were answered, by area, kind, hour or day, for a period and in comparison with
+    another. An official sees the areas of their token's `areas` claim and those within them, a supervisor the alerts
+    that their own agency answers for. Small numbers are suppressed, and so is what they could be computed from.
+
+    Errors: `STATISTICS_OUT_OF_SCOPE`, `STATISTICS_NOT_READY`.
+    """
+    ExportAlertStatistics: _aio.UnaryUnaryMultiCallable[_statistics_pb2.ExportAlertStatisticsRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
+    """Returns the same as a table for spreadsheets: `text/csv` (RFC 4180, UTF-8), a line for each row and the total as the
+    last. A suppressed number is the word `suppressed`, a figure that there is not is empty.
+
+    Errors: `STATISTICS_OUT_OF_SCOPE`, `STATISTICS_NOT_READY`.
+    """
+    RebuildAlertStatistics: _aio.UnaryUnaryMultiCallable[_statistics_pb2.RebuildAlertStatisticsRequest, _statistics_pb2.RebuildAlertStatisticsResponse]  # type: ignore[assignment]
+    """Has the statistics counted anew from the alerts, beside those that are told meanwhile: after a change of areas'
+    time zones, which counts only from then on, or where somebody doubts the figures. One rebuilding runs at a time;
+    whoever asks for another one is told of that one.
 
     Errors: none of its own.
     """
@@ -838,6 +880,44 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_alert_service_pb2.EraseMyAlertsResponse, _abc.Awaitable[_alert_service_pb2.EraseMyAlertsResponse]]:
         """Erases all alerts of the signed-in caller, as EraseAlert does, and their PINs.
+
+        Errors: none of its own.
+        """
+
+    @_abc_1.abstractmethod
+    def GetAlertStatistics(
+        self,
+        request: _statistics_pb2.GetAlertStatisticsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_statistics_pb2.GetAlertStatisticsResponse, _abc.Awaitable[_statistics_pb2.GetAlertStatisticsResponse]]:
+        """Counts alerts and how fast they were answered, by area, kind, hour or day, for a period and in comparison with
+        another. An official sees the areas of their token's `areas` claim and those within them, a supervisor the alerts
+        that their own agency answers for. Small numbers are suppressed, and so is what they could be computed from.
+
+        Errors: `STATISTICS_OUT_OF_SCOPE`, `STATISTICS_NOT_READY`.
+        """
+
+    @_abc_1.abstractmethod
+    def ExportAlertStatistics(
+        self,
+        request: _statistics_pb2.ExportAlertStatisticsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_httpbody_pb2.HttpBody, _abc.Awaitable[_httpbody_pb2.HttpBody]]:
+        """Returns the same as a table for spreadsheets: `text/csv` (RFC 4180, UTF-8), a line for each row and the total as the
+        last. A suppressed number is the word `suppressed`, a figure that there is not is empty.
+
+        Errors: `STATISTICS_OUT_OF_SCOPE`, `STATISTICS_NOT_READY`.
+        """
+
+    @_abc_1.abstractmethod
+    def RebuildAlertStatistics(
+        self,
+        request: _statistics_pb2.RebuildAlertStatisticsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_statistics_pb2.RebuildAlertStatisticsResponse, _abc.Awaitable[_statistics_pb2.RebuildAlertStatisticsResponse]]:
+        """Has the statistics counted anew from the alerts, beside those that are told meanwhile: after a change of areas'
+        time zones, which counts only from then on, or where somebody doubts the figures. One rebuilding runs at a time;
+        whoever asks for another one is told of that one.
 
         Errors: none of its own.
         """

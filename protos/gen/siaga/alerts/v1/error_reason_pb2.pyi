@@ -104,6 +104,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """An exercise and an emergency do not go together: exercise units are sent to drills, and no others are; a drill is
     merged with drills. `metadata["unit"]` or `metadata["alert"]` is the one that does not fit.
     """
+    STATISTICS_OUT_OF_SCOPE: _ErrorReason.ValueType  # 90
+    """The caller may not see the statistics of this area or this agency."""
+    STATISTICS_NOT_READY: _ErrorReason.ValueType  # 91
+    """The alerts have not been counted yet since the service was installed or upgraded: wait as long as RetryInfo says."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Reasons of errors that only alerts returns, beside those of `siaga.errors.v1.ErrorReason`."""
@@ -190,4 +194,8 @@ DRILL_MISMATCH: ErrorReason.ValueType  # 80
 """An exercise and an emergency do not go together: exercise units are sent to drills, and no others are; a drill is
 merged with drills. `metadata["unit"]` or `metadata["alert"]` is the one that does not fit.
 """
+STATISTICS_OUT_OF_SCOPE: ErrorReason.ValueType  # 90
+"""The caller may not see the statistics of this area or this agency."""
+STATISTICS_NOT_READY: ErrorReason.ValueType  # 91
+"""The alerts have not been counted yet since the service was installed or upgraded: wait as long as RetryInfo says."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import grpc
+from google.api import httpbody_pb2
 from sqlalchemy.orm import Session
 
 from alerts import sos
@@ -24,6 +25,7 @@ from alerts.operations.changes import Change, require_answering, require_content
 from alerts.operations.reading import is_recorded, record_reading
 from alerts.pins import Match, hash_pins, match_pin
 from alerts.routing import Router
+from alerts.servicer.statistics import Statistics
 from alerts.servicer.texts import hash_number
 from alerts.servicer.viewing import find_operator, find_viewer, hash_token
 from alerts.servicer.watching import Watching, has_ended
@@ -40,7 +42,7 @@ from chassis.errors import InvalidRequest
 from chassis.identity import caller
 from chassis.paging import Page
 from chassis.watch import Watches
-from siaga.alerts.v1 import alert_pb2, alert_service_pb2_grpc
+from siaga.alerts.v1 import alert_pb2, alert_service_pb2_grpc, statistics_pb2
 from siaga.alerts.v1 import alert_service_pb2 as pb
 
 # Whoever speaks for a caller says from which number they called: their handset may have told where it is.
@@ -54,6 +56,7 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
     def __init__(self, database: Database, watches: Watches[Shown], router: Router, country: str) -> None:
         self._database, self._router, self._country = database, router, country
         self._watching = Watching(database, watches)
+        self._statistics = Statistics(database, router)
 
     async def RaiseAlert(self, request: pb.RaiseAlertRequest, context: grpc.aio.ServicerContext) -> pb.RaiseAlertResponse:
         by = caller.get()
@@ -298,6 +301,21 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
             return pb.ListAlertEventsResponse(events=[wire.to_entry(each, view, notes) for each in events], next_page_token=next_page_token)
 
         return await self._database.read(read)
+
+    async def GetAlertStatistics(
+        self, request: statistics_pb2.GetAlertStatisticsRequest, context: grpc.aio.ServicerContext
+    ) -> statistics_pb2.GetAlertStatisticsResponse:
+        return await self._statistics.tell(request)
+
+    async def ExportAlertStatistics(
+        self, request: statistics_pb2.ExportAlertStatisticsRequest, context: grpc.aio.ServicerContext
+    ) -> httpbody_pb2.HttpBody:
+        return await self._statistics.export(request)
+
+    async def RebuildAlertStatistics(
+        self, request: statistics_pb2.RebuildAlertStatisticsRequest, context: grpc.aio.ServicerContext
+    ) -> statistics_pb2.RebuildAlertStatisticsResponse:
+        return await self._statistics.rebuild(request)
 
     async def _change(self, operation: Callable[[Session, Change], Alert], change: Change) -> alert_pb2.Alert:
         alert = await self._database.write(lambda session: operation(session, change))
