@@ -7,9 +7,9 @@ from typing import Any
 import yaml
 
 # One document in several files, so that what is the same stands once.
-_FIRST, *_RPCS = ("people", "alerts", "answering", "dispatch", "units", "webhooks", "warnings", "directory")
+_FIRST, *_RPCS = ("people", "alerts", "answering", "dispatch", "units", "incidents", "callers", "webhooks", "warnings", "directory")
 # What a block of an RPC is about, by the RPC's own word for it. No state decides what is answered anywhere.
-ALERT_STATES, UNIT_STATES, ANYWHERE = "states", "units", "anywhere"
+ALERT_STATES, UNIT_STATES, INCIDENT_STATES, ANYWHERE = "states", "units", "incidents", "anywhere"
 Block = dict[str, Any]
 
 
@@ -28,7 +28,8 @@ def _spread(said: dict[str, Block]) -> dict[str, Block]:
 
 _MATRIX = _read()
 PERSONS: dict[str, dict[str, Any]] = _MATRIX["persons"]
-STATES: dict[str, dict[str, dict[str, Any]]] = {ALERT_STATES: _MATRIX["states"], UNIT_STATES: _MATRIX["units"], ANYWHERE: {ANYWHERE: {}}}
+STATES: dict[str, dict[str, dict[str, Any]]] = {word: _MATRIX[word] for word in (ALERT_STATES, UNIT_STATES, INCIDENT_STATES)}
+STATES[ANYWHERE] = {ANYWHERE: {}}
 # Of each RPC: its request, what its states are of, and for each of them who is answered what.
 REQUESTS: dict[str, dict[str, Any]] = {key: rpc["request"] for key, rpc in _MATRIX["rpcs"].items()}
 ABOUT: dict[str, str] = {key: next(word for word in rpc if word != "request") for key, rpc in _MATRIX["rpcs"].items()}

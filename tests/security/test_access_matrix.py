@@ -9,7 +9,7 @@ import pytest
 
 from contract.rpcs import CONTRACT, RPCS, Answer, Services
 from harness import RunningPlatform
-from security.matrix import ABOUT, ALERT_STATES, ANYWHERE, BLOCKS, PERSONS, STATES, UNIT_STATES, Block, find_refusals
+from security.matrix import ABOUT, ALERT_STATES, ANYWHERE, BLOCKS, INCIDENT_STATES, PERSONS, STATES, UNIT_STATES, Block, find_refusals
 from security.tokens import Signer
 from security.world import Known, World
 from siaga.alerts.v1.events_pb2 import AlertEvent
@@ -49,6 +49,10 @@ def describe(answer: Answer, known: Known) -> str:
             view = "full" if first.operator else "caller"
         case "ListMessagesResponse":
             view = "full" if any(each.operator for each in first.messages) else "caller"
+        case "ListIncidentsResponse":
+            view = "shown" if known.incident in {each.name for each in first.incidents} else "hidden"
+        case "WatchIncidentsResponse":
+            view = "shown" if known.incident in {each.event.incident.name for each in answer.messages} else "hidden"
         case "ListUnitsResponse":
             view = "shown" if known.unit in {each.name for each in first.units} else "hidden"
         case _:
@@ -90,9 +94,10 @@ def test_every_rpc_is_in_the_matrix_and_no_other() -> None:
 @pytest.mark.parametrize("key", BLOCKS)
 def test_every_state_is_in_the_matrix_where_an_alert_or_a_unit_has_one(key: str) -> None:
     rpc = RPCS[key]
-    of_a_unit = rpc.service.name == "UnitService" or (rpc.has("unit") and not rpc.has("name"))
-    fresh = rpc.descriptor.name in {"RaiseAlert", "CreateUnit"} or rpc.service.name not in {"AlertService", "UnitService"}
-    assert ABOUT[key] == (ANYWHERE if fresh else UNIT_STATES if of_a_unit else ALERT_STATES)
+    words = {"AlertService": ALERT_STATES, "UnitService": UNIT_STATES, "IncidentService": INCIDENT_STATES}
+    exceptions = {"WatchAssignments": UNIT_STATES, "MergeAlerts": ALERT_STATES}
+    exceptions |= dict.fromkeys(("RaiseAlert", "CreateUnit", "SetPins", "ExportMyAlerts", "EraseMyAlerts"), ANYWHERE)
+    assert ABOUT[key] == exceptions.get(rpc.descriptor.name, words.get(rpc.service.name, ANYWHERE))
     assert set(BLOCKS[key]) == set(STATES[ABOUT[key]])
 
 
@@ -132,6 +137,6 @@ def test_everybody_is_answered_as_written(world: World, key: str, state: str) ->
 @pytest.mark.parametrize("key", [key for key in RPCS if RPCS[key].has("operator")])
 @pytest.mark.parametrize("state", ["open", "absent"])
 def test_a_system_that_names_no_person_is_refused(world: World, key: str, state: str) -> None:
-    content = {**world.request(key, world.find(ALERT_STATES, state)), "operator": ""}
+    content = {**world.request(key, world.find(ABOUT[key], state)), "operator": ""}
     answer = world.services.call(key, content, token=world.tokens["system"])
     assert (answer.said, answer.fields) == ("INVALID_ARGUMENT OPERATOR_REQUIRED", ["operator"])

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from contract.rpcs import AN_ABSENT_UUID, Answer, Rpc, Services, new_id
-from security.matrix import ABOUT, PERSONS, REQUESTS, STATES, UNIT_STATES, fill
+from security.matrix import ABOUT, ANYWHERE, INCIDENT_STATES, PERSONS, REQUESTS, STATES, UNIT_STATES, fill
 from security.tokens import POLICE, ROOM, Signer
 
 # Who brings about the states, and asks for nothing.
@@ -19,12 +19,15 @@ _ABSENT_UNIT = "units/nobody"
 
 @dataclass
 class Known:
-    """An alert of the test: its name, the token that opens it, when it was raised, and the unit at work for it or ready."""
+    """An alert of the test: its name, the token that opens it, when it was raised, the unit at work for it or ready, and the
+    incident that it belongs to without leading it.
+    """
 
     name: str
     token: str
     time: str = "2100-01-01T00:00:00Z"
     unit: str = ""
+    incident: str = ""
 
 
 class World:
@@ -43,7 +46,7 @@ class World:
     def find(self, about: str, state: str) -> Known:
         """The alert, or the unit with what it is at work for."""
         if (about, state) not in self.found:
-            make = self._make_unit if about == UNIT_STATES else self._make_alert
+            make = {UNIT_STATES: self._make_unit, INCIDENT_STATES: self._make_incident}.get(about, self._make_alert)
             self.found[about, state] = make(STATES[about][state])
         return self.found[about, state]
 
@@ -58,10 +61,15 @@ class World:
         if "$unit" in str(REQUESTS[key]):
             known.unit = known.unit or self._make_team(duty=True)
             words["$unit"] = known.unit
+        if "$fellow" in str(REQUESTS[key]):
+            words["$fellow"] = self._make_alert({}).name
+        words["$incident"] = known.incident
         return fill(REQUESTS[key], words)
 
     def forget(self, about: str, state: str) -> None:
-        """A call has changed it."""
+        """A call has changed it, or whatever there was where no state is named."""
+        if state == ANYWHERE:
+            self.found.clear()
         self.found.pop((about, state), None)
 
     def _make_alert(self, wanted: dict[str, Any]) -> Known:
@@ -100,6 +108,21 @@ class World:
         known.unit = self._make_team(duty=wanted.get("duty", False))
         if "raise" in wanted:
             self.do("alerts.DispatchAlert", "colleague", name=known.name, units=[known.unit])
+        return known
+
+    def _make_incident(self, wanted: dict[str, Any]) -> Known:
+        if wanted.get("absent"):
+            return Known(f"alerts/{AN_ABSENT_UUID}", secrets.token_urlsafe(24), incident=f"incidents/{AN_ABSENT_UUID}")
+        lead, known = (self._make_alert({}) for _ in range(2))
+        incident = self.do("alerts.MergeAlerts", "supervisor", alerts=[lead.name, known.name])
+        known.incident = incident.name
+        assert incident.lead == lead.name
+        if "held" in wanted:
+            self.do("alerts.AcknowledgeIncident", wanted["held"], name=known.incident)
+        if "asks" in wanted:
+            self.do(f"alerts.{wanted['asks']}", wanted["held"], name=lead.name, agency=POLICE)
+        if wanted.get("closed"):
+            self.do("alerts.ResolveIncident", wanted["held"], name=known.incident, outcome="HELPED")
         return known
 
     def _make_team(self, *, duty: bool) -> str:
