@@ -39,6 +39,7 @@ PERSONS = {
         Person("dispatcher-fire", "Kartika", ("citizen", "dispatcher"), "answers alerts in the fire brigade's room", FIRE_BRIGADE),
         Person("agency-112", "System of Jakarta's 112 room", ("agency",), "a machine: the 112 room's own system", ROOM, client=True),
         Person("sentinel", "Sentinel", ("agency",), "a machine: raises drills at the test console, and alarms", TEST_CONSOLE),
+        Person("sms-gateway", "SMS gateway", ("adapter",), "a machine: hands over texts and AML messages"),
         Person("official-gambir", "Gita", ("citizen", "official"), "reads statistics of Gambir", areas=("areas/31.71.01",)),
         Person("official-dki", "Hadi", ("citizen", "official"), "reads statistics of the whole province", areas=("areas/31",)),
         Person("admin", "Indra", ("citizen", "admin"), "administers the platform's own data"),
