@@ -25,6 +25,7 @@ PERSONS = [
     "dispatcher-police",
     "dispatcher-fire",
     "agency-112",
+    "sentinel",
     "sms-gateway",
     "official-gambir",
     "official-dki",

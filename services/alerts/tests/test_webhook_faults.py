@@ -161,10 +161,11 @@ class TestRestarts:
             await self.run(settings, issuer, receiver, 8)
 
     @on_sqlite
+    @pytest.mark.parametrize("elsewhere", [False, True])
     async def test_of_one_that_was_killed_the_webhooks_are_taken_over(
-        self, settings: Settings, issuer: Issuer, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+        self, settings: Settings, issuer: Issuer, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, *, elsewhere: bool
     ) -> None:
-        """It can give nothing back; and so it is when its next process starts."""
+        """It can give nothing back: its next process goes on at once, one elsewhere when its time is over."""
         monkeypatch.setattr("alerts.operations.deliveries.release_webhooks", lambda *_, **__: None)
         monkeypatch.setattr("alerts.model.webhooks._LEASE", timedelta(seconds=4))
         receiver.usually = stall
@@ -176,10 +177,12 @@ class TestRestarts:
             await receiver.wait_for_type("AlertRaised", name)
         receiver.usually = answer(200)
         began = time.monotonic()
+        if elsewhere:
+            settings = settings.model_copy(update={"listen": f"127.0.0.1:{free_port()}"})
         async with run_service(settings) as channel:
             agencies = await sign_in(channel, issuer)
             await agencies.machine.wait_for_state(webhook.name, DELIVERED, seconds=25)
-        assert 2 < time.monotonic() - began < 10
+        assert (time.monotonic() - began > 2) == elsewhere
 
 
 @on_postgres

@@ -65,7 +65,7 @@ async def serve(settings: Settings) -> None:
         tail = Tail(database, log, bell, load_subjects)
         router = Router(settings.directory, settings.snapshot_file, settings.default_agency)
         targets = Targets(allow_private=settings.webhooks_allow_private)
-        courier = Courier(database, Sender(targets))
+        courier = Courier(database, Sender(targets), settings.listen)
         bell.listeners.append(courier.wake)
         alerts = AlertServicer(database, Watches(database, log, tail, Shown), router, settings.country)
         incidents = IncidentServicer(database, Watches(database, log, tail, ShownIncident), router)

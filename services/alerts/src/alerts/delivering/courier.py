@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+import socket
 from functools import partial
 
 import httpx
@@ -15,7 +16,7 @@ from alerts.operations.deliveries import Round
 from alerts.store import webhooks as store
 from alerts.wire import webhooks as wire
 from chassis import telemetry
-from chassis.clock import new_uuid, now
+from chassis.clock import now
 from chassis.database import Database
 from chassis.errors import ServiceUnavailable
 
@@ -29,12 +30,13 @@ _attempts = metrics.get_meter("alerts").create_counter("siaga.webhook.attempts",
 
 class Courier:
     """Each replica runs one. Of several that read the same events one moves the cursor, and each webhook is sent to by one
-    process at a time; what that one leaves undone another takes over.
+    process at a time; what that one leaves undone another takes over. `address` is the process's own, so that after its death
+    the next one there goes on at once.
     """
 
-    def __init__(self, database: Database, sender: Sender) -> None:
+    def __init__(self, database: Database, sender: Sender, address: str) -> None:
         self._database, self._sender = database, sender
-        self._id = new_uuid()
+        self._id = f"{socket.gethostname()} {address}"
         self._woken = asyncio.Event()
         self._serving: set[str] = set()
 
