@@ -16,8 +16,9 @@ import chassis.database.sqlite
 import chassis.server
 import chassis.tail
 from alerts.model.calls import NewAlert
-from alerts.model.tables import keys
+from alerts.model.tables import Model, keys, timers
 from alerts.operations import alerts as operations
+from alerts.operations import clocks
 from alerts.servicer.alerts import AlertServicer
 from alerts.settings import Settings
 from chassis.database import Database, open_database
@@ -99,6 +100,30 @@ def wait_for_slow_readers() -> None:
     chassis.tail._QUEUE = 0
 
 
+class _Ignored:
+    """In the place of a statement: says that it touched one row."""
+
+    def execute(self, *_: object) -> int:
+        return 1
+
+
+def forget_timers() -> None:
+    """Keeps them as long as the process lives."""
+    run = timers.run
+
+    async def run_anew(database: Database, *args: Any) -> None:
+        await database.write(lambda session: session.execute(Model.metadata.tables["timers"].delete()).close())
+        await run(database, *args)
+
+    timers.run = run_anew
+
+
+def fire_without_a_lock() -> None:
+    """Does what was due when it looked, whoever else does it, too."""
+    clocks.lock_alert = lambda *_: True
+    timers._take = _Ignored()
+
+
 BROKEN = (
     reply_before_commit,
     commit_without_fsync,
@@ -108,6 +133,8 @@ BROKEN = (
     count_watches_as_calls,
     wait_for_the_database,
     wait_for_slow_readers,
+    forget_timers,
+    fire_without_a_lock,
 )
 MUTANTS = {each.__name__: each for each in BROKEN}
 
