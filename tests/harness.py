@@ -1,5 +1,6 @@
 """The whole platform as real processes on free ports, for every test that sees it from outside."""
 
+import base64
 import json
 import os
 import signal
@@ -46,6 +47,9 @@ class RunningPlatform:
             "GATEWAY_ADMIN_PORT": str(ports["admin"]),
             "GATEWAY_UPSTREAMS": json.dumps(addresses),
             "GATEWAY_DEV_ISSUER": "true",
+            # An agency's system of a test is on this machine.
+            "ALERTS_WEBHOOKS_ALLOW_PRIVATE": "true",
+            "GATEWAY_SMS_SECRET_FILE": str(write_sms_secret(folder)),
             **settings,
         }
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -160,6 +164,13 @@ def run_platform(
             yield platform
         finally:
             platform.close()
+
+
+def write_sms_secret(folder: Path) -> Path:
+    """What SMS gateways sign with."""
+    path = folder / "sms.secret"
+    path.write_text(f"whsec_{base64.b64encode(os.urandom(32)).decode()}\n")
+    return path
 
 
 def has_token_accepted(platform: RunningPlatform, token: str) -> bool:

@@ -11,7 +11,7 @@ from starlette.requests import Request
 
 from chassis.errors import STATUS_DETAILS, DeadlinePassed, InternalError, Problem, ServiceUnavailable
 from gateway.errors import UnreadableRequest
-from siaga.alerts.v1 import warning_service_pb2_grpc
+from siaga.alerts.v1 import text_service_pb2_grpc, warning_service_pb2_grpc
 from siaga.directory.v1 import directory_service_pb2_grpc
 
 Stub = TypeVar("Stub")
@@ -19,6 +19,7 @@ Question = TypeVar("Question", bound=Message)
 Answer = TypeVar("Answer", bound=Message)
 
 CALL_SECONDS = 5.0
+RETRY_SECONDS = 1.0
 # A boundary is larger than gRPC's own limit of 4 MB allows. A service that is back is asked at once: gRPC's own
 # patience grows to two minutes.
 OPTIONS = [("grpc.max_receive_message_length", 256 * 1024 * 1024), ("grpc.max_reconnect_backoff_ms", 1000)]
@@ -69,6 +70,7 @@ class Service(Generic[Stub]):
 
 # The generated code has one class for both kinds of channel, its types have two.
 Directory: TypeAlias = "Service[directory_service_pb2_grpc.DirectoryServiceAsyncStub]"
+Texts: TypeAlias = "Service[text_service_pb2_grpc.TextServiceAsyncStub]"
 Warnings: TypeAlias = "Service[warning_service_pb2_grpc.WarningServiceAsyncStub]"
 
 
@@ -79,8 +81,8 @@ def read_problem(error: grpc.aio.AioRpcError) -> Problem:
     # Without details it is gRPC's own error: the service did not answer.
     match error.code():
         case grpc.StatusCode.UNAVAILABLE:
-            return ServiceUnavailable()
+            return ServiceUnavailable(retry_seconds=RETRY_SECONDS)
         case grpc.StatusCode.DEADLINE_EXCEEDED:
-            return DeadlinePassed()
+            return DeadlinePassed(retry_seconds=RETRY_SECONDS)
         case _:
             return InternalError()

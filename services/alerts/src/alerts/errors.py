@@ -102,6 +102,13 @@ class UnitPositionOld(Problem):
     text = "The unit may be elsewhere by now: send it with `acceptOldPositions`, or another one."
 
 
+class DrillMismatch(Problem):
+    """`unit` or `alert` is the one that does not fit."""
+
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.DRILL_MISMATCH)
+    text = "An exercise and an emergency do not go together."
+
+
 class NotCrew(Problem):
     reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.NOT_CREW)
     text = "Only the unit's crew, or whoever answers for its agency, may do this."
@@ -137,6 +144,40 @@ class ReasonRequired(Problem):
 class AgencyInConflict(Problem):
     reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.AGENCY_IN_CONFLICT)
     text = "This agency must not know of the alert."
+
+
+class WebhookNotFound(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.WEBHOOK_NOT_FOUND)
+    text = "Your agency has no such webhook."
+
+
+class WebhookChanged(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.WEBHOOK_CHANGED)
+    text = "The webhook has changed since you read it: read it again."
+
+
+class WebhookTargetRefused(Problem):
+    """`fields` say what is wrong with the URL."""
+
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.WEBHOOK_TARGET_REFUSED)
+    text = "Events may not be sent to this URL."
+
+
+class WebhookDisabled(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.WEBHOOK_DISABLED)
+    text = "The webhook is disabled: enable it first."
+
+
+class DeliveryNotFound(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.DELIVERY_NOT_FOUND)
+    text = "The webhook has no such delivery."
+
+
+class TooManyWebhooks(Problem):
+    """`max` is how many there may be."""
+
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.TOO_MANY_WEBHOOKS)
+    text = "Your agency has as many webhooks as it may have: remove one first."
 
 
 class WarningNotFound(Problem):
@@ -179,3 +220,13 @@ class AreaNotFound(Problem):
 
     reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.AREA_NOT_FOUND)
     text = "The directory knows no such area."
+
+
+class StatisticsOutOfScope(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.STATISTICS_OUT_OF_SCOPE)
+    text = "You may see the statistics of your own areas or of your own agency."
+
+
+class StatisticsNotReady(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.STATISTICS_NOT_READY)
+    text = "The alerts are being counted for the first time: try again shortly."

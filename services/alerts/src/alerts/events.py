@@ -7,7 +7,7 @@ import h3
 from sqlalchemy.orm import Session
 
 from alerts.model.alerts import Alert
-from alerts.model.enums import Audience, Escalation, Kind, MessageType, State, Status
+from alerts.model.enums import Audience, Escalation, Kind, MessageType, RollCall, State, Status
 from alerts.model.incidents import Incident
 from alerts.model.tables import log
 from alerts.model.units import SHOWN_TO_CALLER, Assignment
@@ -115,11 +115,11 @@ def alert_overdue(session: Session, alert: Alert) -> None:
     log.append(session, "AlertOverdue", alert.name, Audience.AGENCY, state=State(alert.state).name, step=alert.limit_step)
 
 
-def roll_called(session: Session, alert: Alert, assignment: Assignment, *, missed: bool) -> None:
+def roll_called(session: Session, alert: Alert, assignment: Assignment, call: RollCall) -> None:
     """The crew is asked whether all are well, or has not answered."""
-    kind = "RollCallMissed" if missed else "RollCallDue"
+    kind = "RollCallDue" if call is RollCall.DUE else "RollCallMissed"
     log.append(session, kind, alert.name, Audience.RESPONDER, units=[assignment.unit], missed=assignment.missed_roll_calls)
-    if missed and assignment.mayday:
+    if call is RollCall.MAYDAY:
         log.append(session, "MaydayRaised", alert.name, Audience.RESPONDER, units=[assignment.unit])
 
 

@@ -4,8 +4,9 @@ import asyncio
 import logging
 import os
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, timedelta, tzinfo
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import grpc
 import shapely
@@ -37,6 +38,14 @@ class Route:
     routing: Routing
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the directory says of an area."""
+
+    display_name: str
+    zone: tzinfo
+
+
 class Router:
     """Follows the directory at `address`; works from what is in `kept` while the directory is away."""
 
@@ -50,6 +59,8 @@ class Router:
         self._rooms: dict[str, str] = {}
         self._parents: dict[str, str] = {}
         self._policies: dict[str, Policy] = {}
+        self._areas: dict[str, Known] = {}
+        self._zone: tzinfo = UTC
         if kept.exists():
             try:
                 self._learn(directory_service_pb2.GetSnapshotResponse.FromString(kept.read_bytes()))
@@ -84,6 +95,21 @@ class Router:
     def name_agency(self, agency: str) -> str:
         """For people; as it is identified where the directory has no name for it."""
         return self._agency_names.get(agency) or agency.removeprefix("agencies/")
+
+    @property
+    def has_snapshot(self) -> bool:
+        return bool(self._etag)
+
+    def find_areas_below(self, area: str) -> list[str]:
+        """Directly below it; without one, the largest that there are."""
+        return self._regions.find_below(area)
+
+    def find_display_name(self, area: str) -> str:
+        return self._areas[area].display_name if area in self._areas else ""
+
+    def find_zone(self, area: str) -> tzinfo:
+        """Of an area that is not known: that of the city whose room answers what cannot be routed."""
+        return self._areas[area].zone if area in self._areas else self._zone
 
     def knows(self, agency: str) -> bool:
         return agency in self._parents or agency == self._default.agency
@@ -138,8 +164,13 @@ class Router:
                 rooms.setdefault(each.area.name, rooms[each.area.parent])
         # Whatever has a boundary, and of the rest the smallest areas alone: the larger ones' points say less.
         index = AreaIndex(_place(each) for each in snapshot.areas if each.boundary or each.area.name not in parents)
-        self._parents = {each.name: each.parent for each in snapshot.agencies}
+        above = {each.name: each.parent for each in snapshot.agencies}
+        # Every way up ends at the city's room: one that leads nowhere or back is none.
+        self._parents = {name: "" if parent not in above or _leads_back(name, above) else parent for name, parent in above.items()}
         self._policies = {each.name: _read_policy(each.alert_policy) for each in snapshot.agencies if each.HasField("alert_policy")}
+        zones = {name: _find_zone(name) for name in {each.area.time_zone for each in snapshot.areas}}
+        self._areas = {each.area.name: Known(each.area.display_name, zones[each.area.time_zone]) for each in snapshot.areas}
+        self._zone = next((known.zone for area, known in self._areas.items() if rooms.get(area) == self._default.agency), UTC)
         self._agency_names = {each.name: each.display_name for each in snapshot.agencies}
         self._regions = Regions(map(_read_region, snapshot.areas), index)
         self._index, self._rooms, self._etag = index, rooms, response.etag
@@ -161,6 +192,23 @@ def _place(record: snapshot_pb2.Snapshot.AreaRecord) -> Place:
     if boundary is not None and not isinstance(boundary, MultiPolygon):
         raise ValueError(boundary.geom_type)
     return Place(record.area.name, boundary, (record.area.point.longitude, record.area.point.latitude))
+
+
+def _find_zone(name: str) -> tzinfo:
+    try:
+        return ZoneInfo(name or "UTC")
+    except (KeyError, ValueError, OSError):
+        # The directory knows it; this machine's data may be older.
+        _log.warning("the time zone %s is not known here: its days are counted in UTC", name)
+        return UTC
+
+
+def _leads_back(agency: str, parents: dict[str, str]) -> bool:
+    above, passed = parents[agency], set[str]()
+    while above and above not in passed:
+        passed.add(above)
+        above = parents.get(above, "")
+    return agency in passed
 
 
 def _read_policy(said: agency_pb2.AlertPolicy) -> Policy:

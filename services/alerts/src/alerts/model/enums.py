@@ -24,6 +24,18 @@ class State(IntEnum):
     CANCELLED = 6
 
 
+class Channel(IntEnum):
+    SMS = 2
+    VOICE = 3
+
+
+class Source(IntEnum):
+    """Where a position comes from that is not a caller's own app's."""
+
+    AML = 3
+    SMS = 4
+
+
 class ContactPreference(IntEnum):
     DO_NOT_CONTACT = 3
 
@@ -69,6 +81,15 @@ class Outcome(IntEnum):
     FALSE_ALARM = 2
     PRANK = 3
     DUPLICATE = 4
+
+
+class RollCall(Enum):
+    """What became of a call of the roll."""
+
+    DUE = "due"
+    MISSED = "missed"
+    # So many in a row that the crew may itself need help.
+    MAYDAY = "mayday"
 
 
 class Status(IntEnum):

@@ -49,6 +49,10 @@ class Regions:
         for child in self._children.get(area, ()):
             yield from self.find_within(child)
 
+    def find_below(self, area: str) -> list[str]:
+        """Directly below it; below none, the largest areas that there are."""
+        return self._children.get(area, [])
+
     def find_around(self, area: str) -> Iterator[str]:
         """The area and everything that it lies in."""
         yield area

@@ -5,8 +5,8 @@ from alembic import op
 
 from chassis.clock import UtcTime
 
-revision = "0004"
-down_revision = "0008"
+revision = "0006"
+down_revision = "0005"
 
 
 def upgrade() -> None:
