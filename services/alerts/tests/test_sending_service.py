@@ -122,11 +122,9 @@ class TestTheRaceForAUnit:
             assert [each.name for each in shown if state(each) == "DISPATCHED"] == winners
             await responders.move_on(winners[0], unit, "DECLINED")
 
-    async def test_without_the_units_lock_several_have_it(
-        self, responders: Responders, database_url: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        if database_url.startswith("sqlite"):
-            pytest.skip("on SQLite one writes after the other")
+    # On SQLite one writes after the other.
+    @pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+    async def test_without_the_units_lock_several_have_it(self, responders: Responders, monkeypatch: pytest.MonkeyPatch) -> None:
         unit = await responders.make_unit()
         alerts = [(await responders.take())[0] for _ in range(AT_ONCE)]
         monkeypatch.setattr(
