@@ -26,9 +26,9 @@ from siaga.directory.v1.directory_admin_service_pb2_grpc import DirectoryAdminSe
 
 NIGHTLY = "SIAGA_NIGHTLY" in os.environ
 ALERTS = 1000 if NIGHTLY else 90
-KILLS = 20 if NIGHTLY else 3
-# After these many seconds of an alert's life, the last one over and over.
-STEPS = ((1, "EVERYONE"), (2, "EVERYONE"), (3, "SUPERVISOR"), (5, "PARENT"))
+KILLS = 20 if NIGHTLY else 2
+# After so many seconds of an alert's life, the last one over and over.
+STEPS = ((1, "EVERYONE"), (2, "EVERYONE"), (3, "SUPERVISOR"), (4, "PARENT"))
 LATEST = 2.0
 MUTANT = "tests/recovery/mutants.py"
 
@@ -116,10 +116,10 @@ class Outages:
 
 
 async def kill_at_random(platform: RunningPlatform, callers: Callers, alerts: int, kills: int) -> Outages:
-    """Some alerts before each of the kills."""
+    """As many alerts before each of the kills as after the last one."""
     chance, outages = random.Random(112), Outages()
     for kill in range(kills):
-        await callers.raise_some(alerts // kills)
+        await callers.raise_some(alerts // (kills + 1))
         await asyncio.sleep(chance.uniform(0.3, 2.0))
         victim = platform.replicas[kill % len(platform.replicas)]
         begun = time.time()
@@ -127,7 +127,16 @@ async def kill_at_random(platform: RunningPlatform, callers: Callers, alerts: in
         await asyncio.to_thread(platform.start, victim)
         if len(platform.replicas) == 1:
             outages.add(begun, time.time())
+    await callers.raise_some(alerts // (kills + 1))
     return outages
+
+
+async def measure_pauses(pauses: list[float]) -> None:
+    """How long this process stood still, until cancelled: where nothing runs in time, nobody is called in time."""
+    while True:
+        began = time.monotonic()
+        await asyncio.sleep(0.05)
+        pauses.append(time.monotonic() - began - 0.05)
 
 
 async def wait_for_calls(url: str, seconds: float) -> dict[str, Case]:
@@ -164,8 +173,10 @@ def judge(cases: dict[str, Case], outages: Outages) -> tuple[list[str], float]:
     return wrong, latest
 
 
-async def endure(platform: RunningPlatform, url: str, folder: Path, alerts: int, kills: int) -> tuple[list[str], float]:
-    """What went wrong, and how late the latest call was; prints what was measured."""
+async def endure(platform: RunningPlatform, url: str, folder: Path, alerts: int, kills: int) -> list[str]:
+    """What went wrong; prints what was measured."""
+    pauses: list[float] = []
+    pausing = asyncio.create_task(measure_pauses(pauses))
     watcher = CallWatcher(platform.target, lambda: platform.token("supervisor-112"))
     watching = asyncio.create_task(watcher.run())
     await watcher.following.wait()
@@ -173,48 +184,47 @@ async def endure(platform: RunningPlatform, url: str, folder: Path, alerts: int,
         callers = Callers(platform.target, ledger, kind=alert_pb2.Alert.OTHER)
         outages = await kill_at_random(platform, callers, alerts, kills)
         raised = len(ledger.having("ok"))
-    cases = await wait_for_calls(url, STEPS[-1][0] + 2 * LATEST)
-    await wait_for_sight(watcher, cases, 5)
+    cases = await wait_for_calls(url, STEPS[-1][0] + LATEST)
+    await wait_for_sight(watcher, cases, LATEST)
     wrong, latest = judge(cases, outages)
     later = await read_cases(url)
-    watching.cancel()
+    for task in (watching, pausing):
+        task.cancel()
     for name, case in cases.items():
         if not len(case.calls) <= watcher.seen[name] <= len(later[name].calls):
             wrong.append(f"a supervisor saw {watcher.seen[name]} calls of {name}, which has {len(case.calls)}")
     if raised != len(cases):
         wrong.append(f"{raised} SOS were answered, and there are {len(cases)}")
     calls = sum(len(case.calls) for case in cases.values())
-    print(f"\n{kills} kills, {len(cases)} alerts, {calls} calls; wrong: {len(wrong)}; the latest {latest:.2f} s late")
-    return wrong, latest
+    print(
+        f"\n{kills} kills, {len(cases)} alerts, {calls} calls; wrong: {len(wrong)}; the latest {latest:.2f} s late, a pause of {max(pauses):.2f} s"
+    )
+    return wrong + [f"somebody was called {latest:.2f} s late"] * (latest > LATEST + max(pauses))
 
 
 @pytest.mark.timeout(600 if NIGHTLY else 120)
 async def test_each_step_is_taken_once_and_in_time_however_often_the_service_is_killed(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'alerts.db'}"
     with run_platform({"ALERTS_DATABASE_URL": url}, prepare=set_policy) as platform:
-        wrong, latest = await endure(platform, url, tmp_path, ALERTS, KILLS)
-    assert wrong == []
-    assert latest <= LATEST
+        assert await endure(platform, url, tmp_path, ALERTS, KILLS) == []
 
 
 @pytest.mark.timeout(600 if NIGHTLY else 120)
 async def test_and_so_it_is_by_two_replicas_one_of_which_is_always_there(postgres_url: str, tmp_path: Path) -> None:
     with run_platform({"ALERTS_DATABASE_URL": postgres_url}, 2, prepare=set_policy) as platform:
-        wrong, latest = await endure(platform, postgres_url, tmp_path, ALERTS, KILLS)
-    assert wrong == []
-    assert latest <= LATEST
+        assert await endure(platform, postgres_url, tmp_path, ALERTS, KILLS) == []
 
 
 async def test_timers_that_end_with_their_process_are_found_out(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'alerts.db'}"
     mutant = [sys.executable, MUTANT, "forget_timers"]
     with run_platform({"ALERTS_DATABASE_URL": url}, alerts=mutant, prepare=set_policy) as platform:
-        wrong, _ = await endure(platform, url, tmp_path, alerts=10, kills=1)
+        wrong = await endure(platform, url, tmp_path, alerts=10, kills=1)
     assert any(each.startswith("missed") for each in wrong)
 
 
 async def test_replicas_that_fire_without_a_lock_are_found_out(postgres_url: str, tmp_path: Path) -> None:
     mutant = [sys.executable, MUTANT, "fire_without_a_lock"]
     with run_platform({"ALERTS_DATABASE_URL": postgres_url}, 2, alerts=mutant, prepare=set_policy) as platform:
-        wrong, _ = await endure(platform, postgres_url, tmp_path, alerts=60, kills=1)
+        wrong = await endure(platform, postgres_url, tmp_path, alerts=60, kills=0)
     assert any(each.startswith("doubled") for each in wrong)
