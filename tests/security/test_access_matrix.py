@@ -3,13 +3,27 @@
 import re
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 
+from chassis.testing import wait_until
 from contract.rpcs import CONTRACT, RPCS, Answer, Services
 from harness import RunningPlatform
-from security.matrix import ABOUT, ALERT_STATES, ANYWHERE, BLOCKS, INCIDENT_STATES, PERSONS, STATES, UNIT_STATES, Block, find_refusals
+from security.matrix import (
+    ABOUT,
+    ALERT_STATES,
+    ANYWHERE,
+    BLOCKS,
+    INCIDENT_STATES,
+    PERSONS,
+    REQUESTS,
+    STATES,
+    UNIT_STATES,
+    Block,
+    find_refusals,
+)
 from security.tokens import Signer
 from security.world import Known, World
 from siaga.alerts.v1.events_pb2 import AlertEvent
@@ -83,7 +97,11 @@ def describe_raised(alert: Any) -> str:
 @pytest.fixture(scope="module")
 def world(platform: RunningPlatform) -> Iterator[World]:
     services = Services(platform)
-    yield World(services, Signer(platform))
+    world = World(services, Signer(platform))
+    statistics = "alerts.GetAlertStatistics"
+    counted = partial(services.call, statistics, REQUESTS[statistics], token=world.tokens["supervisor"])
+    wait_until(lambda: counted().code == "OK", 30, "the alerts are counted for the first time")
+    yield world
     services.close()
 
 
@@ -97,6 +115,7 @@ def test_every_state_is_in_the_matrix_where_an_alert_or_a_unit_has_one(key: str)
     words = {"AlertService": ALERT_STATES, "UnitService": UNIT_STATES, "IncidentService": INCIDENT_STATES}
     exceptions = {"WatchAssignments": UNIT_STATES, "MergeAlerts": ALERT_STATES}
     exceptions |= dict.fromkeys(("RaiseAlert", "CreateUnit", "SetPins", "ExportMyAlerts", "EraseMyAlerts"), ANYWHERE)
+    exceptions |= dict.fromkeys(("GetAlertStatistics", "ExportAlertStatistics", "RebuildAlertStatistics"), ANYWHERE)
     assert ABOUT[key] == exceptions.get(rpc.descriptor.name, words.get(rpc.service.name, ANYWHERE))
     assert set(BLOCKS[key]) == set(STATES[ABOUT[key]])
 

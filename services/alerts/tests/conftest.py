@@ -100,6 +100,7 @@ def city_snapshot(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """The service knows areas, and counts at once."""
     settings.snapshot_file.write_bytes(make_city().SerializeToString())
     monkeypatch.setattr(counting, "_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(counting, "_POLL_SECONDS", 0.05)
 
 
 @pytest.fixture

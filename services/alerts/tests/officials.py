@@ -38,7 +38,8 @@ class Officials:
                     assert error.code() is grpc.StatusCode.UNAVAILABLE  # noqa: PT017  # the other way out
                     await asyncio.sleep(0.02)
 
-    async def raise_some(self, number: int, area: str, kind: str = "FIRE", outcome: str = "", **fields: Any) -> None:
+    async def raise_some(self, number: int, area: str, kind: str = "OTHER", outcome: str = "", **fields: Any) -> None:
+        """All at one place: of a kind of which several would be one emergency they would form an incident."""
         for _ in range(number):
             name, _ = await self.people.raise_alert(kind=kind, **at(area), **fields)
             if outcome:

@@ -92,9 +92,9 @@ def happen(alert: Alert, step: Step) -> None:
     unit = Unit(name=f"units/{step.argument}", agency=alert.agency, kind=1, crew=[], duty=Duty.ON_DUTY, alert="")
     status = [Status.ACCEPTED, Status.EN_ROUTE, Status.ON_SCENE, Status.DONE, Status.DECLINED][step.argument % 5]
     acts: dict[str, Callable[[], object]] = {
-        "deliver": lambda: alert.confirm_receipt(now),
+        "deliver": lambda: alert.confirm_receipt(by, now),
         "acknowledge": lambda: alert.acknowledge(by.user, by, now),
-        "dispatch": lambda: alert.dispatch([unit], by, now),
+        "dispatch": lambda: alert.dispatch([unit], by, now, None),
         "advance": lambda: alert.update_assignment(alert.assignments[-1].unit, status, "", now) if alert.assignments else None,
         "resolve": lambda: alert.resolve(step.argument % 6 + 1, by, now),
         "cancel": lambda: alert.cancel(now, [CancelClaim.UNVERIFIED, CancelClaim.VERIFIED, CancelClaim.DURESS][step.argument % 3]),
@@ -326,7 +326,7 @@ class TestInterruptions:
                     tasks.create_task(keep_counting(replica))
                 await self.fill(world)
                 for name in world.names:
-                    await world.change(name, lambda alert: alert.confirm_receipt(alert.update_time + timedelta(seconds=3)))
+                    await world.change(name, lambda alert: alert.confirm_receipt(SARI, alert.update_time + timedelta(seconds=3)))
                 done.set()
             with pytest.raises(AssertionError) if mutant else nullcontext():
                 await assert_counted(world)
