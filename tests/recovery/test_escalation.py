@@ -196,9 +196,8 @@ async def endure(platform: RunningPlatform, url: str, folder: Path, alerts: int,
     if raised != len(cases):
         wrong.append(f"{raised} SOS were answered, and there are {len(cases)}")
     calls = sum(len(case.calls) for case in cases.values())
-    print(
-        f"\n{kills} kills, {len(cases)} alerts, {calls} calls; wrong: {len(wrong)}; the latest {latest:.2f} s late, a pause of {max(pauses):.2f} s"
-    )
+    late = f"the latest {latest:.2f} s late, a pause of {max(pauses):.2f} s"
+    print(f"\n{kills} kills, {len(cases)} alerts, {calls} calls; wrong: {len(wrong)}; {late}")
     return wrong + [f"somebody was called {latest:.2f} s late"] * (latest > LATEST + max(pauses))
 
 
