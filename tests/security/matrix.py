@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 # One document in several files, so that what is the same stands once.
-_FIRST, *_RPCS = ("people", "alerts", "answering", "dispatch", "units", "webhooks", "warnings", "directory")
+_FIRST, *_RPCS = ("people", "alerts", "answering", "dispatch", "units", "webhooks", "warnings", "texts", "directory")
 # What a block of an RPC is about, by the RPC's own word for it. No state decides what is answered anywhere.
 ALERT_STATES, UNIT_STATES, ANYWHERE = "states", "units", "anywhere"
 Block = dict[str, Any]
