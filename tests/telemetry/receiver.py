@@ -84,6 +84,17 @@ class Receiver:
                     known += [{each.key: read_value(each.value) for each in point.attributes} for point in points]
         return found
 
+    def values(self, name: str) -> list[tuple[dict[str, Any], float]]:
+        """The attributes and the value of each point of a gauge or a counter, as they came."""
+        return [
+            ({each.key: read_value(each.value) for each in point.attributes}, point.as_int or point.as_double)
+            for resource in self._resources(metrics_service_pb2.ExportMetricsServiceRequest, "resource_metrics")
+            for scope in resource.scope_metrics
+            for metric in scope.metrics
+            if metric.name == name
+            for point in getattr(metric, metric.WhichOneof("data")).data_points
+        ]
+
     def records(self) -> list[Record]:
         return [
             Record(service_of(resource), record.body.string_value, record)

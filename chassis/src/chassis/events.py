@@ -15,6 +15,7 @@ from sqlalchemy import (
     String,
     Table,
     bindparam,
+    delete,
     func,
     insert,
     select,
@@ -94,6 +95,14 @@ class EventLog:
             if not row.attributes.keys().isdisjoint(names):
                 kept = {name: value for name, value in row.attributes.items() if name not in names}
                 session.execute(update(table).where(table.c.id == row.id).values(attributes=kept))
+
+    def forget(self, session: Session, resources: Collection[str]) -> None:
+        """Takes all that happened to resources out of the log, once nobody may resume before it.
+
+        The newest row of all stays: a reader who has read up to there would seem to be ahead of the log.
+        """
+        table = self._table
+        session.execute(delete(table).where(table.c.resource.in_(resources), table.c.id < self.position(session)))
 
     def position(self, session: Session) -> int:
         """Of the newest row; 0 when there is none."""

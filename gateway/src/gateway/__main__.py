@@ -1,4 +1,4 @@
-"""Starts a part of the gateway: `python -m gateway envoy|render|validate|adapters`."""
+"""Starts a part of the gateway: `python -m gateway envoy|render|validate|adapters|sentinel`."""
 
 import argparse
 import json
@@ -9,6 +9,7 @@ from gateway.adapters.app import run_adapters
 from gateway.contract import Contract
 from gateway.envoy.render import render_config
 from gateway.envoy.run import check_config, run_envoy
+from gateway.sentinel.run import run_sentinel
 from gateway.settings import Settings
 
 
@@ -21,6 +22,7 @@ COMMANDS = {
     "render": (print_config, "print Envoy's configuration"),
     "validate": (check_config, "let Envoy check the configuration"),
     "adapters": (run_adapters, "run the adapters behind Envoy"),
+    "sentinel": (run_sentinel, "raise a drill SOS every few seconds, and an alarm when it is late"),
 }
 
 

@@ -39,11 +39,11 @@ class Incidents:
 
     async def __call__(self, rpc: str, **fields: Any) -> Any:
         request = getattr(incident_service_pb2, f"{rpc}Request")(**fields)
-        return await getattr(IncidentServiceStub(self._party._channel), rpc)(request, metadata=self._party._metadata(), timeout=10)
+        return await getattr(IncidentServiceStub(self._party._channel), rpc)(request, metadata=self._party.metadata(), timeout=10)
 
     def watch(self) -> Watching:
         stub: Any = IncidentServiceStub(self._party._channel)
-        return Watching(stub.WatchIncidents(incident_service_pb2.WatchIncidentsRequest(), metadata=self._party._metadata()))
+        return Watching(stub.WatchIncidents(incident_service_pb2.WatchIncidentsRequest(), metadata=self._party.metadata()))
 
 
 async def seen(people: People, name: str) -> Any:
@@ -72,7 +72,7 @@ async def form(people: People, number: int = 3) -> tuple[str, list[tuple[str, Pa
 
 async def make_unit(people: People, name: str = "fire-1") -> str:
     stub: Any = unit_service_pb2_grpc.UnitServiceStub(people.channel)
-    metadata = people.sari._metadata()
+    metadata = people.sari.metadata()
     unit = {"kind": "FIRE_ENGINE", "display_name": name, "crew": ["crew"]}
     made = await stub.CreateUnit(unit_service_pb2.CreateUnitRequest(unit_id=name, unit=unit), metadata=metadata)
     await stub.StartDuty(unit_service_pb2.StartDutyRequest(name=made.name), metadata=metadata)

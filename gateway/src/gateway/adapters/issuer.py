@@ -8,7 +8,6 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Any, cast
 
 import jwt
 from cryptography.hazmat.primitives import serialization
@@ -20,10 +19,9 @@ from starlette.routing import Route
 
 from chassis.errors import InvalidRequest
 from chassis.settings import Platform
-from gateway.adapters.body import read_body
+from gateway.adapters.body import parse_json, read_body
 from gateway.adapters.client_credentials import ClientRefused, read_client
 from gateway.adapters.persons import PERSONS, Person
-from gateway.errors import UnreadableRequest
 
 TOKEN_SECONDS = 12 * 3600
 
@@ -51,7 +49,7 @@ class Issuer:
         return JSONResponse({"persons": [asdict(person) | self._find_secret(person) for person in PERSONS.values()]})
 
     async def create_token(self, request: Request) -> Response:
-        asked = await read_json(request)
+        asked = parse_json(await read_body(request))
         person = PERSONS.get(str(asked.get("person")))
         if person is None:
             raise InvalidRequest(fields=[("person", f"must be one of {', '.join(PERSONS)}")])
@@ -114,18 +112,6 @@ class Issuer:
         if person.areas:
             claims["areas"] = person.areas
         return jwt.encode(claims, self._key, algorithm="ES256", headers={"kid": self._kid})
-
-
-async def read_json(request: Request) -> dict[str, Any]:
-    body = await read_body(request)
-    try:
-        found = json.loads(body)
-    # The second is what too deep a nesting ends in.
-    except (ValueError, RecursionError) as error:
-        raise UnreadableRequest from error
-    if not isinstance(found, dict):
-        raise UnreadableRequest
-    return cast("dict[str, Any]", found)
 
 
 def load_key(path: Path) -> ec.EllipticCurvePrivateKey:

@@ -102,6 +102,13 @@ class UnitPositionOld(Problem):
     text = "The unit may be elsewhere by now: send it with `acceptOldPositions`, or another one."
 
 
+class DrillMismatch(Problem):
+    """`unit` or `alert` is the one that does not fit."""
+
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.DRILL_MISMATCH)
+    text = "An exercise and an emergency do not go together."
+
+
 class NotCrew(Problem):
     reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.NOT_CREW)
     text = "Only the unit's crew, or whoever answers for its agency, may do this."
@@ -171,3 +178,55 @@ class TooManyWebhooks(Problem):
 
     reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.TOO_MANY_WEBHOOKS)
     text = "Your agency has as many webhooks as it may have: remove one first."
+
+
+class WarningNotFound(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.WARNING_NOT_FOUND)
+    text = "There is no such warning that you may know of."
+
+
+class NotIssuer(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.NOT_ISSUER)
+    text = "Only the agency that issued this warning may do this."
+
+
+class WarningClosed(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.WARNING_CLOSED)
+    text = "This warning was cancelled or has expired: issue a new one."
+
+
+class WarningChanged(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.WARNING_CHANGED)
+    text = "The warning has changed since you read it: read it again."
+
+
+class NotPending(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.NOT_PENDING)
+    text = "Nothing of this warning awaits approval."
+
+
+class SecondPersonRequired(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.SECOND_PERSON_REQUIRED)
+    text = "Another supervisor of your agency must approve what you wrote."
+
+
+class WarningFull(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.WARNING_FULL)
+    text = "This warning has as many messages as it can have: cancel it, and issue a new one."
+
+
+class AreaNotFound(Problem):
+    """`area` is the one."""
+
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.AREA_NOT_FOUND)
+    text = "The directory knows no such area."
+
+
+class StatisticsOutOfScope(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.STATISTICS_OUT_OF_SCOPE)
+    text = "You may see the statistics of your own areas or of your own agency."
+
+
+class StatisticsNotReady(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.STATISTICS_NOT_READY)
+    text = "The alerts are being counted for the first time: try again shortly."

@@ -8,7 +8,7 @@ from functools import partial
 
 from alerts.operations.grouping import assess_alerts
 from alerts.routing import Router
-from alerts.store.incidents import has_waiting
+from alerts.store.incidents import Waiting, has_waiting
 from chassis.database import Database
 from chassis.errors import ServiceUnavailable
 
@@ -43,12 +43,12 @@ class Grouper:
                 pass
             await asyncio.sleep(_POLL_SECONDS)
 
-    def _hear(self, note: str) -> bool:
-        """Whether these words came often of late."""
-        if len(note) < _LEAST_CHARACTERS:
+    def _hear(self, alert: Waiting) -> bool:
+        """Whether its words came often of late; what is said in drills says nothing of emergencies."""
+        if len(alert.note) < _LEAST_CHARACTERS:
             return False
         now = time.monotonic()
-        heard = self._heard[hashlib.blake2b(note.casefold().encode(), digest_size=16).digest()]
+        heard = self._heard[hashlib.blake2b(f"{alert.drill} {alert.note.casefold()}".encode(), digest_size=16).digest()]
         heard.append(now)
         if len(self._heard) > _MAX_HEARD:
             self._heard.clear()

@@ -1,5 +1,6 @@
 """Reads an SOS: whatever can be used is used, whatever cannot is dropped and named, and nothing is refused."""
 
+from collections.abc import Callable
 from typing import Any
 
 from google.protobuf.message import Message
@@ -18,8 +19,10 @@ _TRUSTED = frozenset({access_pb2.DISPATCHER, access_pb2.SUPERVISOR, access_pb2.A
 _DRILLERS = _TRUSTED | {access_pb2.ADMIN}
 
 
-def salvage(request: RaiseAlertRequest, caller: Caller) -> list[str]:
-    """Drops from the request what breaks a rule or is not this caller's to say; returns its JSON names."""
+def salvage(request: RaiseAlertRequest, caller: Caller, knows: Callable[[str], bool]) -> list[str]:
+    """Drops from the request what breaks a rule or is not this caller's to say; returns its JSON names. `knows` says whether there
+    is an agency.
+    """
     ignored = _clean_texts(request)
     for violation in find_violations(request):
         ignored.append(_drop(request, field_names(violation), json_path(violation)))
@@ -38,7 +41,16 @@ def salvage(request: RaiseAlertRequest, caller: Caller) -> list[str]:
     if request.drill and _DRILLERS.isdisjoint(caller.roles):
         request.drill = False
         ignored.append("drill")
+    if request.drill_agency and not _is_drillable(request, caller, knows):
+        request.drill_agency = ""
+        ignored.append("drillAgency")
     return sorted(set(ignored))
+
+
+def _is_drillable(request: RaiseAlertRequest, caller: Caller, knows: Callable[[str], bool]) -> bool:
+    """The caller's own agency also where the directory was never heard: they would drill a room that they know nothing of."""
+    agency = request.drill_agency
+    return request.drill and agency != request.conflict_agency and (agency == caller.agency or knows(agency))
 
 
 def _guess_channel(request: RaiseAlertRequest, caller: Caller) -> "alert_pb2.Alert.Channel.ValueType":

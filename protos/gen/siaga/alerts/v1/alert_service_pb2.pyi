@@ -66,6 +66,7 @@ class RaiseAlertRequest(_message.Message):
     DRILL_FIELD_NUMBER: _builtins.int
     EXTERNAL_IDS_FIELD_NUMBER: _builtins.int
     CONFLICT_AGENCY_FIELD_NUMBER: _builtins.int
+    DRILL_AGENCY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """A UUID made by the client, the same for every repetition, which has the `alert_token` of the first one, too, where
     that had any. Absent: the service makes one, and a repetition is a new alert.
@@ -94,6 +95,11 @@ class RaiseAlertRequest(_message.Message):
     conflict_agency: _builtins.str
     """An agency that must not know of the alert, `agencies/{agency}`, because the danger comes from somebody there. The
     alert goes to another one and is restricted.
+    """
+    drill_agency: _builtins.str
+    """The agency that the exercise is for alone, `agencies/{agency}`: the alert goes there wherever its place is, and its
+    clocks call nobody of another agency. Taken with `drill`, of those who may say that, for their own agency and for
+    whichever the directory knows; ignored otherwise. Absent: the exercise goes where an emergency would.
     """
     @_builtins.property
     def caller(self) -> _alert_pb2.Alert.Caller:
@@ -130,10 +136,11 @@ class RaiseAlertRequest(_message.Message):
         drill: _builtins.bool = ...,
         external_ids: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         conflict_agency: _builtins.str = ...,
+        drill_agency: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "location", b"location", "target", b"target"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert_token", b"alert_token", "caller", b"caller", "channel", b"channel", "conflict_agency", b"conflict_agency", "contact_preference", b"contact_preference", "drill", b"drill", "external_ids", b"external_ids", "kind", b"kind", "location", b"location", "note", b"note", "request_id", b"request_id", "silent", b"silent", "subject", b"subject", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert_token", b"alert_token", "caller", b"caller", "channel", b"channel", "conflict_agency", b"conflict_agency", "contact_preference", b"contact_preference", "drill", b"drill", "drill_agency", b"drill_agency", "external_ids", b"external_ids", "kind", b"kind", "location", b"location", "note", b"note", "request_id", b"request_id", "silent", b"silent", "subject", b"subject", "target", b"target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1375,6 +1382,8 @@ class RecommendUnitsResponse(_message.Message):
             """All of them are off duty."""
             BUSY: RecommendUnitsResponse.Shortfall._Reason.ValueType  # 3
             """Those on duty are at work."""
+            DRILL_MISMATCH: RecommendUnitsResponse.Shortfall._Reason.ValueType  # 4
+            """For an exercise: none of them is an exercise unit. For an emergency: all of them are."""
 
         class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
             """Why."""
@@ -1387,6 +1396,8 @@ class RecommendUnitsResponse(_message.Message):
         """All of them are off duty."""
         BUSY: RecommendUnitsResponse.Shortfall.Reason.ValueType  # 3
         """Those on duty are at work."""
+        DRILL_MISMATCH: RecommendUnitsResponse.Shortfall.Reason.ValueType  # 4
+        """For an exercise: none of them is an exercise unit. For an emergency: all of them are."""
 
         KIND_FIELD_NUMBER: _builtins.int
         REASON_FIELD_NUMBER: _builtins.int

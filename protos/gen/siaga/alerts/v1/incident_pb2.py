@@ -27,7 +27,7 @@ from siaga.alerts.v1 import alert_pb2 as siaga_dot_alerts_dot_v1_dot_alert__pb2
 from siaga.type.v1 import point_pb2 as siaga_dot_type_dot_v1_dot_point__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1esiaga/alerts/v1/incident.proto\x12\x0fsiaga.alerts.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bsiaga/alerts/v1/alert.proto\x1a\x19siaga/type/v1/point.proto\"\xa7\x03\n\x08Incident\x12\x0c\n\x04name\x18\x01 \x01(\t\x12.\n\x05state\x18\x02 \x01(\x0e\x32\x1f.siaga.alerts.v1.Incident.State\x12)\n\x04kind\x18\x03 \x01(\x0e\x32\x1b.siaga.alerts.v1.Alert.Kind\x12\x0c\n\x04\x61rea\x18\x04 \x01(\t\x12\x0e\n\x06\x61gency\x18\x05 \x01(\t\x12\x0c\n\x04lead\x18\x06 \x01(\t\x12\x10\n\x08operator\x18\x07 \x01(\t\x12#\n\x05point\x18\x08 \x01(\x0b\x32\x14.siaga.type.v1.Point\x12\x0e\n\x06\x61lerts\x18\t \x03(\t\x12\x13\n\x0b\x61lert_count\x18\n \x01(\x05\x12\x12\n\nopen_count\x18\x0b \x01(\x05\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"4\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x08\n\x04OPEN\x10\x01\x12\n\n\x06\x43LOSED\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1esiaga/alerts/v1/incident.proto\x12\x0fsiaga.alerts.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bsiaga/alerts/v1/alert.proto\x1a\x19siaga/type/v1/point.proto\"\xb6\x03\n\x08Incident\x12\x0c\n\x04name\x18\x01 \x01(\t\x12.\n\x05state\x18\x02 \x01(\x0e\x32\x1f.siaga.alerts.v1.Incident.State\x12)\n\x04kind\x18\x03 \x01(\x0e\x32\x1b.siaga.alerts.v1.Alert.Kind\x12\x0c\n\x04\x61rea\x18\x04 \x01(\t\x12\x0e\n\x06\x61gency\x18\x05 \x01(\t\x12\x0c\n\x04lead\x18\x06 \x01(\t\x12\x10\n\x08operator\x18\x07 \x01(\t\x12#\n\x05point\x18\x08 \x01(\x0b\x32\x14.siaga.type.v1.Point\x12\x0e\n\x06\x61lerts\x18\t \x03(\t\x12\x13\n\x0b\x61lert_count\x18\n \x01(\x05\x12\x12\n\nopen_count\x18\x0b \x01(\x05\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x64rill\x18\x0e \x01(\x08\"4\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x08\n\x04OPEN\x10\x01\x12\n\n\x06\x43LOSED\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,7 +35,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'siaga.alerts.v1.incident_pb
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_INCIDENT']._serialized_start=141
-  _globals['_INCIDENT']._serialized_end=564
-  _globals['_INCIDENT_STATE']._serialized_start=512
-  _globals['_INCIDENT_STATE']._serialized_end=564
+  _globals['_INCIDENT']._serialized_end=579
+  _globals['_INCIDENT_STATE']._serialized_start=527
+  _globals['_INCIDENT_STATE']._serialized_end=579
 # @@protoc_insertion_point(module_scope)

@@ -70,6 +70,7 @@ class Incident(_message.Message):
     OPEN_COUNT_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    DRILL_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`incidents/{uuid}`, a UUIDv7 made by the service."""
     state: Global___Incident.State.ValueType
@@ -88,6 +89,8 @@ class Incident(_message.Message):
     """How many members there are, closed ones included."""
     open_count: _builtins.int
     """How many of them are open."""
+    drill: _builtins.bool
+    """Its members are exercises: a drill and an emergency are never of one incident."""
     @_builtins.property
     def point(self) -> _point_pb2.Point:
         """The middle of where its members need help. Absent when unknown."""
@@ -120,10 +123,11 @@ class Incident(_message.Message):
         open_count: _builtins.int = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        drill: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "point", b"point", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "alert_count", b"alert_count", "alerts", b"alerts", "area", b"area", "create_time", b"create_time", "kind", b"kind", "lead", b"lead", "name", b"name", "open_count", b"open_count", "operator", b"operator", "point", b"point", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "alert_count", b"alert_count", "alerts", b"alerts", "area", b"area", "create_time", b"create_time", "drill", b"drill", "kind", b"kind", "lead", b"lead", "name", b"name", "open_count", b"open_count", "operator", b"operator", "point", b"point", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

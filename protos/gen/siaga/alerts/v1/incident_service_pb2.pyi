@@ -53,12 +53,15 @@ class ListIncidentsRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
+    INCLUDE_DRILLS_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """At most this many, 1 to 1,000. Absent: 50."""
     page_token: _builtins.str
     """`next_page_token` of the page before, with the same filters. Absent: the first page."""
     state: _incident_pb2.Incident.State.ValueType
     """In this state. Absent: in any."""
+    include_drills: _builtins.bool
+    """Exercises, too."""
     @_builtins.property
     def kind(self) -> _containers.RepeatedScalarFieldContainer[_alert_pb2.Alert.Kind.ValueType]:
         """Of one of these kinds."""
@@ -70,10 +73,11 @@ class ListIncidentsRequest(_message.Message):
         page_token: _builtins.str = ...,
         state: _incident_pb2.Incident.State.ValueType = ...,
         kind: _abc.Iterable[_alert_pb2.Alert.Kind.ValueType] | None = ...,
+        include_drills: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "page_size", b"page_size", "page_token", b"page_token", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["include_drills", b"include_drills", "kind", b"kind", "page_size", b"page_size", "page_token", b"page_token", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -114,18 +118,22 @@ class WatchIncidentsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     CURSOR_FIELD_NUMBER: _builtins.int
+    INCLUDE_DRILLS_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
     """The last `cursor` that arrived: the watch goes on after it. `now`: only what happens from now on. Absent: first
     what is open.
     """
+    include_drills: _builtins.bool
+    """Exercises, too."""
     def __init__(
         self,
         *,
         cursor: _builtins.str = ...,
+        include_drills: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "include_drills", b"include_drills"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -104,6 +104,7 @@ class Unit(_message.Message):
     ALERT_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    DRILL_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`units/{unit}`, letters, digits, points and hyphens. Output alone when it is created."""
     agency: _builtins.str
@@ -118,6 +119,8 @@ class Unit(_message.Message):
     """The alert that it is at work for, `alerts/{uuid}`; empty when it is free. Output alone."""
     etag: _builtins.str
     """Changes whenever the unit does, its position aside. In an update it must be the unit's, where it is given."""
+    drill: _builtins.bool
+    """An exercise unit: it is sent to drills, and nothing else is. Said when it is created, and never changed."""
     @_builtins.property
     def crew(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The accounts of its crew (the subjects of their tokens), at most 20. They see the alerts that it is sent to."""
@@ -148,10 +151,11 @@ class Unit(_message.Message):
         alert: _builtins.str = ...,
         etag: _builtins.str = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        drill: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["duty_time", b"duty_time", "position", b"position", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "alert", b"alert", "crew", b"crew", "display_name", b"display_name", "duty", b"duty", "duty_time", b"duty_time", "etag", b"etag", "kind", b"kind", "name", b"name", "position", b"position", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "alert", b"alert", "crew", b"crew", "display_name", b"display_name", "drill", b"drill", "duty", b"duty", "duty_time", b"duty_time", "etag", b"etag", "kind", b"kind", "name", b"name", "position", b"position", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -84,12 +84,15 @@ class ListUnitsRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
     DUTY_FIELD_NUMBER: _builtins.int
+    INCLUDE_DRILLS_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """At most this many, 1 to 1,000. Absent: 50."""
     page_token: _builtins.str
     """`next_page_token` of the page before, with the same filters. Absent: the first page."""
     duty: _unit_pb2.Unit.Duty.ValueType
     """With this duty. Absent: with any."""
+    include_drills: _builtins.bool
+    """Exercise units, too."""
     @_builtins.property
     def kind(self) -> _containers.RepeatedScalarFieldContainer[_unit_pb2.Unit.Kind.ValueType]:
         """Of one of these kinds."""
@@ -101,10 +104,11 @@ class ListUnitsRequest(_message.Message):
         page_token: _builtins.str = ...,
         kind: _abc.Iterable[_unit_pb2.Unit.Kind.ValueType] | None = ...,
         duty: _unit_pb2.Unit.Duty.ValueType = ...,
+        include_drills: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["duty", b"duty", "kind", b"kind", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["duty", b"duty", "include_drills", b"include_drills", "kind", b"kind", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

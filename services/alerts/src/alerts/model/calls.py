@@ -47,6 +47,8 @@ class Call:
     erase_time: Mapped[datetime | None]
     # An agency that must not know of it.
     conflict_agency: Mapped[str] = mapped_column(default="")
+    # Of an exercise that is for one agency alone; empty for every other alert.
+    drill_agency: Mapped[str] = mapped_column(default="")
     # What the caller's side is shown never goes back.
     caller_state: Mapped[int] = mapped_column(SmallInteger)
     caller_update_time: Mapped[datetime]

@@ -38,6 +38,7 @@ class Lack(IntEnum):
     NONE_OF_THE_KIND = 1
     OFF_DUTY = 2
     BUSY = 3
+    DRILL_MISMATCH = 4
 
 
 class Recommendation(NamedTuple):
@@ -58,7 +59,8 @@ class Shortfall(NamedTuple):
 def recommend_units(alert: Alert, units: Sequence[Unit], policy: Policy, now: datetime) -> tuple[list[Recommendation], list[Shortfall]]:
     """Suitable ones first, whose position is known and fresh, the nearest of those first."""
     needed = _NEEDED.get(alert.kind, ())
-    ready = [unit for unit in units if unit.duty == Duty.ON_DUTY and not unit.alert]
+    fitting = [unit for unit in units if unit.drill == alert.drill]
+    ready = [unit for unit in fitting if unit.duty == Duty.ON_DUTY and not unit.alert]
     found = [(unit, unit.measure_distance(alert.place), _is_old(unit, policy, now)) for unit in ready]
     found.sort(key=lambda each: (bool(needed) and each[0].kind not in needed, each[1] is None, each[2], each[1] or 0.0, each[0].name))
     nearest = set[int]()
@@ -76,15 +78,15 @@ def recommend_units(alert: Alert, units: Sequence[Unit], policy: Policy, now: da
             reasons.insert(0, Reason.NEAREST)
         ranked.append(Recommendation(unit, distance, reasons))
     present = {unit.kind for unit in ready}
-    return ranked, [Shortfall(kind, _explain(kind, units)) for kind in needed if kind not in present]
+    return ranked, [Shortfall(kind, _explain(kind, units, fitting)) for kind in needed if kind not in present]
 
 
 def _is_old(unit: Unit, policy: Policy, now: datetime) -> bool:
     return unit.fix_time is not None and now - unit.fix_time > policy.position_age
 
 
-def _explain(kind: UnitKind, units: Sequence[Unit]) -> Lack:
-    of_the_kind = [unit for unit in units if unit.kind == kind]
+def _explain(kind: UnitKind, units: Sequence[Unit], fitting: Sequence[Unit]) -> Lack:
+    of_the_kind = [unit for unit in fitting if unit.kind == kind]
     if not of_the_kind:
-        return Lack.NONE_OF_THE_KIND
+        return Lack.DRILL_MISMATCH if any(unit.kind == kind for unit in units) else Lack.NONE_OF_THE_KIND
     return Lack.BUSY if any(unit.duty == Duty.ON_DUTY for unit in of_the_kind) else Lack.OFF_DUTY

@@ -21,7 +21,7 @@ def assign_alert(session: Session, change: Change, assignee: str) -> Alert:
     again, former = alert.acknowledge_time is not None, alert.agency
     if not replayed and alert.assign(assignee, change.viewer, change.now):
         if not again:
-            events.alert_acknowledged(session, alert, assignee, again=False)
+            events.alert_acknowledged(session, alert, change.operator, again=False)
         if alert.agency != former:
             events.alert_handed_over(session, alert, change.operator)
         events.alert_assigned(session, alert, change.operator, assignee)
@@ -89,7 +89,7 @@ def reject_request(session: Session, change: Change, reason: str) -> Alert:
 
 
 def dispatch_alert(session: Session, change: Change, names: Sequence[str], *, accept_old_positions: bool) -> Alert:
-    """All of the units or none. Raises UnitNotFound, UnitOffDuty, UnitBusy and UnitPositionOld."""
+    """All of the units or none. Raises UnitNotFound, DrillMismatch, UnitOffDuty, UnitBusy and UnitPositionOld."""
     alert, replayed = take_for_agency(session, change)
     if not replayed:
         units = unit_store.lock_units(session, names)

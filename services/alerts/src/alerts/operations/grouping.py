@@ -22,8 +22,8 @@ _A_YEAR = timedelta(days=365)
 _LATELY = timedelta(minutes=10)
 
 
-def assess_alerts(session: Session, limit: int, hear: Callable[[str], bool], router: Router) -> int:
-    """How many were looked at; `hear` says whether words came often of late."""
+def assess_alerts(session: Session, limit: int, hear: Callable[[Waiting], bool], router: Router) -> int:
+    """How many were looked at; `hear` says whether the words of one came often of late."""
     store.lock_grouping(session)
     waiting = store.find_waiting(session, limit)
     if not waiting:
@@ -32,7 +32,7 @@ def assess_alerts(session: Session, limit: int, hear: Callable[[str], bool], rou
     histories = store.read_histories(session, {each.user for each in waiting if each.user}, time - _A_YEAR, time - _LATELY)
     store.mark_done(session, [each.name for each in waiting])
     for each in waiting:
-        _assess(session, each, histories.get(each.user), time, same_words=hear(each.note))
+        _assess(session, each, histories.get((each.user, each.drill)), time, same_words=hear(each))
     for first, others in _find_groups(session, waiting).items():
         _put_together(session, first, others, router, time)
     return len(waiting)

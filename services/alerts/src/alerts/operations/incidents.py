@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from alerts import events
+from alerts.errors import DrillMismatch
 from alerts.model.alerts import Alert
 from alerts.model.incidents import Incident, IncidentState, can_rest, follow, join, rest_with, rests_with
 from alerts.operations.changes import keep_clocks
@@ -53,6 +54,7 @@ def form_incident(session: Session, lead: Alert, time: datetime) -> Incident:
         kind=lead.kind,
         area=lead.area,
         agency=lead.agency,
+        drill=lead.drill,
         lead=lead.name,
         operator=lead.parts.lead.operator,
         latitude=lead.place[0] if lead.place else None,
@@ -70,6 +72,9 @@ def form_incident(session: Session, lead: Alert, time: datetime) -> Incident:
 def join_incident(
     session: Session, incident: Incident, alerts: Sequence[Alert], router: Router, time: datetime, operator: str = ""
 ) -> None:
+    """Raises DrillMismatch."""
+    if strange := next((alert for alert in alerts if alert.drill != incident.drill), None):
+        raise DrillMismatch(alert=strange.name)
     for alert in alerts:
         if alert.incident != incident.name:
             join(alert, incident.name, time)

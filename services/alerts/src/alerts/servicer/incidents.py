@@ -40,7 +40,8 @@ class IncidentServicer(incident_service_pb2_grpc.IncidentServiceServicer):
         page = Page(request, agency)
 
         def read(session: Session) -> pb.ListIncidentsResponse:
-            found = store.list_incidents(session, agency, request.state, list(request.kind), page.after, page.size + 1)
+            kinds, drills = list(request.kind), request.include_drills
+            found = store.list_incidents(session, agency, request.state, kinds, page.after, page.size + 1, drills=drills)
             incidents, next_page_token = page.cut(found, lambda incident: incident.name)
             return pb.ListIncidentsResponse(incidents=[_show(session, each) for each in incidents], next_page_token=next_page_token)
 
@@ -49,12 +50,12 @@ class IncidentServicer(incident_service_pb2_grpc.IncidentServiceServicer):
     async def WatchIncidents(
         self, request: pb.WatchIncidentsRequest, context: grpc.aio.ServicerContext
     ) -> AsyncIterator[pb.WatchIncidentsResponse]:
-        agency = find_viewer(context).agency
+        agency, drills = find_viewer(context).agency, request.include_drills
         steps = self._watches.follow(
-            f"WatchIncidents {agency}",
+            f"WatchIncidents {agency} {drills}",
             request.cursor,
-            lambda session: _find_open(session, agency),
-            lambda change: change.subject.incident.agency == agency,
+            lambda session: _find_open(session, agency, drills=drills),
+            lambda change: change.subject.incident.agency == agency and (drills or not change.subject.incident.drill),
             caller.get().expire_time,
         )
         async for cursor, step in steps:
@@ -103,6 +104,6 @@ def _show(session: Session, incident: Incident) -> incident_pb2.Incident:
     return wire.to_message(incident, store.find_members(session, [incident.name])[incident.name])
 
 
-def _find_open(session: Session, agency: str) -> list[ShownIncident]:
-    found = store.find_open_incidents(session, agency)
+def _find_open(session: Session, agency: str, *, drills: bool) -> list[ShownIncident]:
+    found = store.find_open_incidents(session, agency, drills=drills)
     return list(wire.show_incidents(found, store.find_members(session, [each.name for each in found])).values())

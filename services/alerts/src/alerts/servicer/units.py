@@ -29,7 +29,7 @@ class UnitServicer(unit_service_pb2_grpc.UnitServiceServicer):
         self._database = database
 
     async def CreateUnit(self, request: pb.CreateUnitRequest, context: grpc.aio.ServicerContext) -> unit_pb2.Unit:
-        columns = wire.to_columns(request.unit, wire.CHANGEABLE)
+        columns = wire.to_columns(request.unit, (*wire.CHANGEABLE, "drill"))
         change = self._ask(request, context, f"units/{request.unit_id or new_uuid()}")
         return wire.to_message(await self._database.write(partial(operations.create_unit, change=change, columns=columns)))
 
@@ -42,7 +42,13 @@ class UnitServicer(unit_service_pb2_grpc.UnitServiceServicer):
         agency = viewer.agency or viewer.crew_of
         page = Page(request, agency)
         question = partial(
-            store.list_units, agency=agency, kinds=list(request.kind), duty=request.duty, after=page.after, limit=page.size + 1
+            store.list_units,
+            agency=agency,
+            kinds=list(request.kind),
+            duty=request.duty,
+            drills=request.include_drills,
+            after=page.after,
+            limit=page.size + 1,
         )
         units, next_page_token = page.cut(await self._database.read(question), lambda unit: unit.name)
         return pb.ListUnitsResponse(units=map(wire.to_message, units), next_page_token=next_page_token)

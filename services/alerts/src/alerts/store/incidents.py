@@ -96,15 +96,21 @@ def find_incidents(session: Session, names: Collection[str]) -> Sequence[Inciden
     return session.scalars(select(Incident).where(Incident.name.in_(names))).all()
 
 
-def find_open_incidents(session: Session, agency: str) -> Sequence[Incident]:
+def find_open_incidents(session: Session, agency: str, *, drills: bool) -> Sequence[Incident]:
     """The oldest first."""
     question = select(Incident).where(Incident.agency == agency, Incident.state == IncidentState.OPEN)
+    if not drills:
+        question = question.where(Incident.drill.is_(False))
     return session.scalars(question.order_by(Incident.name)).all()
 
 
-def list_incidents(session: Session, agency: str, state: int, kinds: Collection[int], before: str, limit: int) -> Sequence[Incident]:
+def list_incidents(
+    session: Session, agency: str, state: int, kinds: Collection[int], before: str, limit: int, *, drills: bool
+) -> Sequence[Incident]:
     """The newest first."""
     question = select(Incident).where(Incident.agency == agency)
+    if not drills:
+        question = question.where(Incident.drill.is_(False))
     if state:
         question = question.where(Incident.state == state)
     if kinds:
@@ -181,19 +187,20 @@ def rest_fresh(session: Session, names: Collection[str], incident: str, lead: st
     return sorted(session.scalars(rested, execution_options={"synchronize_session": False}))
 
 
-def read_histories(session: Session, users: Collection[str], since: datetime, lately: datetime) -> dict[str, History]:
-    """Of what the accounts raised since then, by account."""
+def read_histories(session: Session, users: Collection[str], since: datetime, lately: datetime) -> dict[tuple[str, bool], History]:
+    """Of what the accounts raised since then, by account: of drills (True) and of emergencies, which say nothing of each other."""
     if not users:
         return {}
     question = (
         select(
             Alert.user,
+            Alert.drill,
             func.count(),
             func.count().filter(Alert.outcome == Outcome.PRANK),
             func.count().filter(Alert.outcome == Outcome.FALSE_ALARM),
             func.count().filter(Alert.create_time >= lately),
         )
-        .where(Alert.user.in_(users), Alert.create_time >= since, Alert.drill.is_(False))
-        .group_by(Alert.user)
+        .where(Alert.user.in_(users), Alert.create_time >= since)
+        .group_by(Alert.user, Alert.drill)
     )
-    return {user: History._make(counts) for user, *counts in session.execute(question)}
+    return {(user, drill): History._make(counts) for user, drill, *counts in session.execute(question)}

@@ -31,11 +31,13 @@ def find_units_of(session: Session, agency: str) -> Sequence[Unit]:
     return session.scalars(select(Unit).where(Unit.agency == agency).order_by(Unit.name)).all()
 
 
-def list_units(session: Session, agency: str, kinds: Collection[int], duty: int, after: str, limit: int) -> Sequence[Unit]:
+def list_units(session: Session, agency: str, kinds: Collection[int], duty: int, after: str, limit: int, *, drills: bool) -> Sequence[Unit]:
     """By name."""
     question = select(Unit).where(Unit.agency == agency, Unit.name > after)
     if kinds:
         question = question.where(Unit.kind.in_(kinds))
+    if not drills:
+        question = question.where(Unit.drill.is_(False))
     if duty:
         question = question.where(Unit.duty == duty)
     return session.scalars(question.order_by(Unit.name).limit(limit)).all()

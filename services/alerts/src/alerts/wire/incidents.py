@@ -36,6 +36,7 @@ def to_message(incident: Incident, members: Sequence[str]) -> incident_pb2.Incid
         kind=incident.kind,
         area=incident.area,
         agency=incident.agency,
+        drill=incident.drill,
         lead=incident.lead,
         operator=incident.operator,
         alerts=members,

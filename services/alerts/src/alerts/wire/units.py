@@ -25,6 +25,7 @@ def to_message(unit: Unit) -> unit_pb2.Unit:
         crew=unit.crew,
         duty=unit.duty,
         alert=unit.alert,
+        drill=unit.drill,
         etag=unit.etag,
         update_time=unit.update_time,
     )
