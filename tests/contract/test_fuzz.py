@@ -35,7 +35,7 @@ def target(spare_platform: RunningPlatform) -> Iterator[Services]:
 @pytest.fixture(scope="module")
 def people(spare_platform: RunningPlatform) -> list[str]:
     signer = Signer(spare_platform)
-    roles = {"citizen": "", "responder": ROOM, "dispatcher": ROOM, "supervisor": ROOM, "agency": ROOM, "admin": ""}
+    roles = {"citizen": "", "responder": ROOM, "dispatcher": ROOM, "supervisor": ROOM, "agency": ROOM, "admin": "", "adapter": ""}
     return [signer.sign(f"fuzz-{role}", role, agency=agency) for role, agency in roles.items()]
 
 
