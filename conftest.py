@@ -4,6 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from opentelemetry import metrics
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from chassis.testing import Issuer, Postgres, create_database, execute, run_postgres
 
@@ -49,3 +52,11 @@ def issuer() -> Iterator[Issuer]:
     issuer = Issuer()
     yield issuer
     issuer.close()
+
+
+@pytest.fixture(scope="session")
+def metric_reader() -> InMemoryMetricReader:
+    """What this process has measured so far; it can be set up once alone."""
+    reader = InMemoryMetricReader()
+    metrics.set_meter_provider(MeterProvider([reader]))
+    return reader

@@ -4,8 +4,10 @@ Ports and the data folder are settings: GATEWAY_PORT, GATEWAY_ADAPTERS_PORT, GAT
 DIRECTORY_LISTEN, VALKEY_PORT, SIAGA_DATA. Where REDIS_URL is set, no Valkey is started.
 """
 
+import base64
 import json
 import os
+import secrets
 import shlex
 import socket
 import subprocess
@@ -34,6 +36,7 @@ MONAS = {"latitude": -6.1754, "longitude": 106.8272}
 def main() -> None:
     environment = choose_environment()
     os.environ.update(environment)
+    make_sms_secret(Path(environment["SIAGA_DATA"]))
     gateway = read_settings(GatewaySettings)
     require_free_ports(gateway)
     logs = Path(environment["SIAGA_DATA"]) / "logs"
@@ -91,6 +94,18 @@ def choose_environment() -> dict[str, str]:
         chosen["GATEWAY_UPSTREAMS"] = os.environ.get("GATEWAY_UPSTREAMS", json.dumps(upstreams))
         chosen["ALERTS_DIRECTORY"] = os.environ.get("ALERTS_DIRECTORY", upstreams["directory"][0])
     return chosen
+
+
+def make_sms_secret(data: Path) -> None:
+    """A secret to try the door of the SMS gateways with, where nobody has set another one."""
+    if "GATEWAY_SMS_SECRET_FILE" in os.environ:
+        return
+    path = data / "dev" / "sms.secret"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}\n")
+    os.environ["GATEWAY_SMS_SECRET_FILE"] = str(path)
 
 
 def require_free_ports(gateway: GatewaySettings) -> None:

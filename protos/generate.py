@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from google.api import annotations_pb2
+from google.api import annotations_pb2, httpbody_pb2
 from google.protobuf import descriptor_pb2, empty_pb2, field_mask_pb2, struct_pb2, timestamp_pb2
 from google.protobuf.descriptor import FileDescriptor
 from google.rpc import code_pb2, error_details_pb2, status_pb2
@@ -72,7 +72,8 @@ def third_party_descriptors() -> descriptor_pb2.FileDescriptorSet:
                 add(each)
             file.CopyToProto(found.file.add())
 
-    for module in (annotations_pb2, empty_pb2, field_mask_pb2, struct_pb2, timestamp_pb2, code_pb2, status_pb2, error_details_pb2):
+    of_google_apis = (annotations_pb2, httpbody_pb2, code_pb2, status_pb2, error_details_pb2)
+    for module in (*of_google_apis, empty_pb2, field_mask_pb2, struct_pb2, timestamp_pb2):
         add(module.DESCRIPTOR)
     # protovalidate carries its options for another protobuf runtime; the descriptor itself is the same.
     found.file.append(descriptor_pb2.FileDescriptorProto.FromString(validate_pb.desc().proto.to_binary()))

@@ -1,5 +1,6 @@
 """The whole platform as real processes on free ports, for every test that sees it from outside."""
 
+import base64
 import json
 import os
 import signal
@@ -8,7 +9,7 @@ import sys
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -46,6 +47,9 @@ class RunningPlatform:
             "GATEWAY_ADMIN_PORT": str(ports["admin"]),
             "GATEWAY_UPSTREAMS": json.dumps(addresses),
             "GATEWAY_DEV_ISSUER": "true",
+            # An agency's system of a test is on this machine.
+            "ALERTS_WEBHOOKS_ALLOW_PRIVATE": "true",
+            "GATEWAY_SMS_SECRET_FILE": str(write_sms_secret(folder)),
             **settings,
         }
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -140,11 +144,16 @@ class RunningPlatform:
 
 @contextmanager
 def run_platform(
-    settings: dict[str, str] | None = None, replicas: int = 1, alerts: list[str] | None = None, directory: list[str] | None = None
+    settings: dict[str, str] | None = None,
+    replicas: int = 1,
+    alerts: list[str] | None = None,
+    directory: list[str] | None = None,
+    prepare: Callable[[RunningPlatform], None] = lambda _: None,
 ) -> Iterator[RunningPlatform]:
     """Migrated, started and ready for an SOS.
 
     `settings` are environment variables for every part; `alerts` and `directory` are programs that run in place of the services: mutants.
+    `prepare` is done before alerts starts, with the directory there.
     """
     with tempfile.TemporaryDirectory(prefix="siaga") as folder:
         programs = [program or [sys.executable, "-m", name] for name, program in (("alerts", alerts), ("directory", directory))]
@@ -153,13 +162,23 @@ def run_platform(
             for service in ("directory", "alerts"):
                 arguments = [sys.executable, "-m", service, "migrate"]
                 subprocess.run(arguments, env=os.environ | platform.environment, check=True, capture_output=True)
-            for name in ("valkey", "adapters", "directory", *platform.replicas, "envoy"):
+            for name in ("valkey", "adapters", "directory"):
+                platform.start(name)
+            prepare(platform)
+            for name in (*platform.replicas, "envoy"):
                 platform.start(name)
             token = platform.token("dispatcher-112")
             wait_until(lambda: has_token_accepted(platform, token), START_SECONDS, "Envoy knows the issuer's keys")
             yield platform
         finally:
             platform.close()
+
+
+def write_sms_secret(folder: Path) -> Path:
+    """What SMS gateways sign with."""
+    path = folder / "sms.secret"
+    path.write_text(f"whsec_{base64.b64encode(os.urandom(32)).decode()}\n")
+    return path
 
 
 def has_token_accepted(platform: RunningPlatform, token: str) -> bool:

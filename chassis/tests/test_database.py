@@ -6,7 +6,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,14 @@ class ReadsCommitted(PostgresDatabase):
     async def _read(self, operation: Callable[[Session], Any], seconds: float, *, apart: bool) -> Any:
         del apart
         return await self._transact(operation, None, seconds)
+
+
+class CountsReads(PostgresDatabase):
+    """Mutant: whoever is answered by anything is thought to be able to write."""
+
+    async def _work(self, work: Any, future: Any, *, wrote: bool) -> None:
+        del wrote
+        await super()._work(work, future, wrote=True)
 
 
 async def count_twice(database: Database, other: Callable[[str], Any]) -> tuple[int, int]:
@@ -197,6 +205,40 @@ async def test_an_urgent_write_waits_for_its_turn_while_others_are_answered(own_
         assert await database.write(lambda session: add_thing(session, "urgent"), urgent=True) == "urgent"
         assert time.monotonic() - began > 1.5, "it proves nothing unless it had to wait"
         await asyncio.gather(*slow)
+
+
+async def wait_for_a_commit_that_hangs(database: Database) -> float:
+    """How long an urgent write waits for it while the same server answers reads, as it does without its standby."""
+
+    async def read_all_the_while() -> None:
+        while True:
+            await database.read(find_names)
+            await asyncio.sleep(0.1)
+
+    async def write(name: str, seconds: float) -> None:
+        def add(session: Session) -> None:
+            add_thing(session, name)
+            session.execute(text(f"SELECT pg_sleep({seconds})"))
+
+        await database.write(add, urgent=True)
+
+    await write("first", 0)
+    reading = asyncio.create_task(read_all_the_while())
+    began = time.monotonic()
+    with suppress(ServiceUnavailable):
+        await write("second", 2)
+    reading.cancel()
+    return time.monotonic() - began
+
+
+async def test_an_urgent_write_is_not_kept_waiting_by_reads_that_are_answered(postgres_url: str) -> None:
+    async with open_things(postgres_url) as database:
+        assert await wait_for_a_commit_that_hangs(database) < 1.0
+
+
+async def test_mutant_reads_that_are_answered_would_keep_it_waiting(postgres_url: str) -> None:
+    async with having_tables(CountsReads(make_url(postgres_url), log.before_commit, lambda: None)) as database:
+        assert await wait_for_a_commit_that_hangs(database) > 1.0
 
 
 async def test_a_process_that_was_held_up_itself_does_not_blame_its_database(database_url: str) -> None:

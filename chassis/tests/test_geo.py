@@ -139,3 +139,20 @@ def test_the_index_agrees_with_looking_at_every_area() -> None:
             assert found[1] is False
         elif meters > GAP * 1.02:
             assert found is None
+
+
+def test_a_shape_meets_what_it_shares_more_than_a_border_with() -> None:
+    touching = box(106.810, -6.210, 106.820, -6.200)
+    index = make_index(bounded("west", WEST), bounded("middle", touching), bounded("far", box(107.0, -6.21, 107.1, -6.2)))
+    assert index.find_met(WEST) == {"west": True}
+    assert index.find_met(box(106.805, -6.205, 106.806, -6.204)) == {"west": False}
+    assert index.find_met(box(106.800, -6.210, 106.815, -6.200)) == {"west": True, "middle": False}
+    assert index.find_met(box(0, 0, 1, 1)) == {}
+    assert make_index().find_met(WEST) == {}
+
+
+def test_an_area_without_a_boundary_is_met_where_its_point_is_held() -> None:
+    index = make_index(bounded("west", WEST), pointed("island", -5.7, 106.6), pointed("other", -5.6, 106.5))
+    assert index.find_met(box(106.55, -5.75, 106.65, -5.65)) == {"island": True}
+    assert index.find_met(box(106.0, -7.0, 107.0, -5.0)) == {"west": True, "island": True, "other": True}
+    assert make_index(pointed("island", -5.7, 106.6)).find_met(WEST) == {}

@@ -108,6 +108,9 @@ BAD: list[tuple[str, Callable[[Issuer], str], str]] = [
     ("another type of key", lambda _: f"Bearer {sign_elsewhere(ed25519.Ed25519PrivateKey.generate(), 'EdDSA')}", UNVERIFIABLE),
     ("unknown kid", lambda _: f"Bearer {sign_elsewhere(new_key(), 'ES256', 'unknown')}", UNVERIFIABLE),
     ("kid is a path", lambda _: f"Bearer {sign_elsewhere(new_key(), 'ES256', '../../../dev/null')}", UNVERIFIABLE),
+    ("areas are a word", lambda i: f"Bearer {sign(i, areas='areas/31')}", UNVERIFIABLE),
+    ("an area is a number", lambda i: f"Bearer {sign(i, areas=[31])}", UNVERIFIABLE),
+    ("areas with a zero byte", lambda i: f"Bearer {sign(i, areas=['areas/31' + chr(0)])}", UNVERIFIABLE),
     ("no kid", lambda i: f"Bearer {jwt.encode(claims(), i.keys['k1'], 'ES256')}", UNVERIFIABLE),
     ("kid is a number", lambda i: f"Bearer {sign(i, {'kid': 1})}", UNVERIFIABLE),
     ("kid is a list", lambda i: f"Bearer {sign(i, {'kid': ['k1']})}", UNVERIFIABLE),
@@ -210,10 +213,15 @@ async def test_a_good_token_says_who_calls(issuer: Issuer, verifier: TokenVerifi
     token = issuer.sign("users/budi", "dispatcher", "Supervisor", "unheard-of", agency="agencies/a", name="Budi", exp=expire_time)
     caller = await verifier.identify(f"bearer {token}")
     assert caller == Caller("users/budi", frozenset({DISPATCHER, SUPERVISOR, CITIZEN}), "agencies/a", "Budi", expire_time)
-    assert (await verifier.identify(f"Bearer {sign(issuer, aud=['other', AUDIENCE], roles=[1, None, 'official'])}")).roles == {
-        OFFICIAL,
-        CITIZEN,
-    }
+    official = sign(issuer, aud=["other", AUDIENCE], roles=[1, None, "official"], areas=["areas/31", "areas/73"])
+    assert (await verifier.identify(f"Bearer {official}")).roles == {OFFICIAL, CITIZEN}
+    assert (await verifier.identify(f"Bearer {official}")).areas == ("areas/31", "areas/73")
+
+
+@pytest.mark.parametrize("areas", [..., []])
+async def test_an_official_of_no_area_is_a_citizen(issuer: Issuer, verifier: TokenVerifier, areas: object) -> None:
+    caller = await verifier.identify(f"Bearer {sign(issuer, roles=['official'], areas=areas)}")
+    assert (caller.roles, caller.areas) == ({CITIZEN}, ())
 
 
 async def test_an_agencys_system_is_no_citizen_and_without_its_agency_nothing(issuer: Issuer, verifier: TokenVerifier) -> None:

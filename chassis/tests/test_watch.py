@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import delete, update
 from sqlalchemy.orm import Session
-from tiny_service import Model, Thing, add_thing
+from tiny_service import Model, Thing, add_thing, load_things
 from watched import find_all, names_of, read_until, watching
 
 from chassis.clock import now
@@ -127,3 +127,19 @@ async def test_a_cursor_from_before_a_backup_was_restored_is_refused(database_ur
             await anext(watched.follow(cursor))
         await watched.database.write(lambda session: add_thing(session, "d"))
         assert "d" in names_of(await read_until(steps, SnapshotEnd))
+
+
+class Note:
+    """Another kind of what a log's events are about."""
+
+
+async def test_a_watch_shows_its_own_kind_of_what_the_tail_loads(database_url: str) -> None:
+    def load(session: Session, names: set[str]) -> dict[str, Thing | Note]:
+        return {name: Note() if name.startswith("note") else thing for name, thing in load_things(session, names).items()}
+
+    async with watching(database_url, load=load) as watched:
+        # `wants` is never asked of another kind, whose attributes it does not know.
+        steps = watched.follow("now", wants=lambda change: bool(change.subject.name))
+        await read_until(steps, Heartbeat)
+        await watched.add("note 1", "a", "note 2", "b")
+        assert names_of(await read_until(steps, "b")) == ["a", "b"]

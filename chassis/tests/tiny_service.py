@@ -1,4 +1,4 @@
-"""A service as small as can be, on which the chassis is tested: things with a name, their event log and their request keys."""
+"""A service as small as can be, on which the chassis is tested: things with a name, their event log, request keys and timers."""
 
 import os
 import secrets
@@ -11,6 +11,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from chassis.database import Database, open_database
 from chassis.events import EventLog
 from chassis.idempotency import RequestKeys
+from chassis.timers import Timers
 
 # The long versions of the tests that find more the longer they run.
 NIGHTLY = os.environ.get("SIAGA_NIGHTLY") == "1"
@@ -23,6 +24,7 @@ class Model(DeclarativeBase):
 
 log = EventLog(Model.metadata)
 keys = RequestKeys(Model.metadata)
+timers = Timers(Model.metadata)
 
 
 class Thing(Model):

@@ -1,7 +1,7 @@
 """What the tests of tail and watch share: things with a tail that runs, and readers of their watches."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
@@ -44,7 +44,7 @@ async def watching(
     url: str,
     kind: type[Tail[Thing]] = Tail,
     own_log: EventLog = log,
-    load: Callable[[Session, set[str]], dict[str, Thing]] = load_things,
+    load: Callable[[Session, set[str]], Mapping[str, object]] = load_things,
     through: Callable[[Database], Any] = lambda database: database,
 ) -> AsyncIterator[Watched]:
     """`through` is what the watches and their tail read the database through."""

@@ -20,8 +20,13 @@ PERSONS = [
     "citizen-3",
     "dispatcher-112",
     "supervisor-112",
+    "supervisor-112-night",
+    "crew-ambulance",
     "dispatcher-police",
+    "dispatcher-fire",
     "agency-112",
+    "sentinel",
+    "sms-gateway",
     "official-gambir",
     "official-dki",
     "admin",
@@ -60,7 +65,7 @@ async def test_every_person_is_listed_and_can_sign_in(client: httpx.AsyncClient,
         assert claims["sub"] == name
         assert claims["roles"] == person["roles"]
         assert set(person["roles"]) <= words
-        assert ("citizen" in person["roles"]) == (name != "agency-112")
+        assert ("citizen" in person["roles"]) == (name not in {"agency-112", "sms-gateway"})
         assert person["purpose"]
 
 

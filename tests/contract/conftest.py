@@ -1,10 +1,13 @@
 """Persons and calls for the tests of the contract."""
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
 from chassis.testing import create_database
+from contract.over_json import Gateway, Way
+from contract.rpcs import Services
 from harness import RunningPlatform, run_platform
 from security.tokens import Signer
 
@@ -33,6 +36,16 @@ def insider(signer: Signer) -> str:
 @pytest.fixture(scope="session")
 def citizen(signer: Signer) -> str:
     return signer.sign("contract-citizen")
+
+
+@pytest.fixture(scope="session", params=["grpc", "json"])
+def way(request: pytest.FixtureRequest, services: Services, platform: RunningPlatform) -> Iterator[Way]:
+    """Over gRPC straight at the services, and as JSON through the gateway."""
+    if request.param == "grpc":
+        yield services
+    else:
+        with closing(Gateway(platform)) as gateway:
+            yield gateway
 
 
 @pytest.fixture(scope="session")

@@ -2,9 +2,16 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
+import httpx
+from google.protobuf import json_format
+from google.rpc import code_pb2, status_pb2
+
+from contract.rpcs import RPCS, Answer, read_status
 from gateway.contract import Binding
+from gateway.errors import HTTP_STATUS
+from harness import RunningPlatform
 
 _VARIABLE = re.compile(r"\{(?P<field>[\w.]+)=(?P<collection>\w+)/\*\}")
 
@@ -16,6 +23,47 @@ class HttpCall(NamedTuple):
     path: str
     query: dict[str, Any]
     body: Any
+
+
+class Way(Protocol):
+    """How an RPC is called: straight at its service, or through the gateway."""
+
+    def call(self, key: str, content: Mapping[str, Any], *, token: str = "", alert_token: str = "") -> Answer: ...
+
+
+class Gateway:
+    """Unary calls as JSON over HTTP, answered as over gRPC."""
+
+    def __init__(self, platform: RunningPlatform) -> None:
+        self._client = httpx.Client(base_url=platform.url, timeout=20)
+
+    def close(self) -> None:
+        self._client.close()
+
+    def call(self, key: str, content: Mapping[str, Any], *, token: str = "", alert_token: str = "") -> Answer:
+        rpc = RPCS[key]
+        call = write_call(rpc.bindings[0], content)
+        headers = {"authorization": f"Bearer {token}"} if token else {}
+        headers |= {"siaga-alert-token": alert_token} if alert_token else {}
+        answer = self._client.request(call.method, call.path, params=call.query or None, json=call.body, headers=headers)
+        if answer.status_code != httpx.codes.OK:
+            return read_json_error(answer)
+        return Answer(messages=[json_format.Parse(answer.text, rpc.response())])
+
+
+def read_json_error(answer: httpx.Response) -> Answer:
+    """Fails where the body is not a google.rpc.Status in the one shape, under the canonical HTTP status."""
+    assert answer.headers["content-type"] == "application/json"
+    body = answer.json()
+    assert set(body) == {"code", "message", "details"}
+    status = json_format.ParseDict(body, status_pb2.Status())
+    assert answer.status_code == HTTP_STATUS[status.code]
+    told = read_status(code_pb2.Code.Name(status.code), status, body["message"])
+    assert body["details"][0]["@type"] == "type.googleapis.com/google.rpc.ErrorInfo"
+    assert body["details"][0]["domain"] == "siaga"
+    assert told.reason
+    assert told.text
+    return told
 
 
 def find_name(binding: Binding) -> str:

@@ -212,6 +212,7 @@ FAULTS: list[tuple[str, dict[str, Any], str]] = [
     ("Area", {"timeZone": "Asia/Nowhere"}, "timeZone"),
     ("Agency", {"displayName": ""}, "displayName"),
     ("Agency", {"assuredTime": None}, "assuredTime"),
+    ("Agency", {"alertPolicy": {"acknowledgeSeconds": 30}}, "alertPolicy.supervisorSeconds"),
     ("Hotline", {"categories": []}, "categories"),
     ("Hotline", {"numbers": []}, "numbers"),
     ("Facility", {"categories": []}, "categories"),

@@ -1,36 +1,30 @@
 """Every RPC answers every error in the one shape, over JSON through the gateway as over gRPC."""
 
-from pathlib import Path
 from typing import Any
 
 import grpc
 import httpx
 import pytest
-import yaml
-from google.protobuf import json_format
-from google.rpc import code_pb2, status_pb2
 
-from contract.over_json import fill_path, find_collection, find_name, put, write_call
-from contract.rpcs import AN_ABSENT_UUID, RPCS, Answer, Rpc, Services, read_error, read_status
+from contract.over_json import fill_path, find_collection, find_name, put, read_json_error, write_call
+from contract.rpcs import AN_ABSENT_UUID, RPCS, Answer, Rpc, Services, read_error
 from gateway.contract import Binding
-from gateway.errors import HTTP_STATUS
 from harness import RunningPlatform
+from security import matrix
 
-# How each RPC is called, from where it stands already.
-REQUESTS = {
-    key: rpc["request"]
-    for key, rpc in yaml.safe_load((Path(__file__).parents[1] / "security/access_matrix.yaml").read_text())["rpcs"].items()
-}
+# How each RPC is called of what there is not.
+WORDS = {"$alert": f"alerts/{AN_ABSENT_UUID}", "$unit": "units/nobody", "$operator": "", "$time": "2100-01-01T00:00:00Z"}
+REQUESTS = {key: matrix.fill(request, WORDS) for key, request in matrix.REQUESTS.items()}
 BINDINGS = {f"{key} {binding.method}": (rpc, binding) for key, rpc in RPCS.items() for binding in rpc.bindings}
 NAMED = {label: found for label, found in BINDINGS.items() if find_name(found[1])}
-ABSENT = {"alerts": AN_ABSENT_UUID, "areas": "99.99", "agencies": "nobody", "hotlines": "nobody", "facilities": "nobody"}
+ABSENT = {"alerts": AN_ABSENT_UUID, "areas": "99.99", "webhooks": AN_ABSENT_UUID, "incidents": AN_ABSENT_UUID, "warnings": AN_ABSENT_UUID}
 of_every_binding = pytest.mark.parametrize("label", BINDINGS)
 of_every_name = pytest.mark.parametrize("label", NAMED)
 
 
 def ask(platform: RunningPlatform, rpc: Rpc, binding: Binding, part: str, token: str, **more: Any) -> httpx.Response:
     """A call with its usual request; `part` is the end of the resource's name."""
-    content = {name: value for name, value in REQUESTS[rpc.key].items() if not str(value).startswith("$")} | more
+    content = REQUESTS[rpc.key] | more
     if field := find_name(binding):
         content = put(content, field, f"{find_collection(binding)}/{part}")
     call = write_call(binding, content)
@@ -38,30 +32,16 @@ def ask(platform: RunningPlatform, rpc: Rpc, binding: Binding, part: str, token:
     return httpx.request(call.method, f"{platform.url}{call.path}", params=call.query or None, json=call.body, headers=headers)
 
 
-def read_json_error(answer: httpx.Response) -> Answer:
-    """Fails where the body is not a google.rpc.Status in the one shape, under the canonical HTTP status."""
-    assert answer.headers["content-type"] == "application/json"
-    body = answer.json()
-    assert set(body) == {"code", "message", "details"}
-    status = json_format.ParseDict(body, status_pb2.Status())
-    assert answer.status_code == HTTP_STATUS[status.code]
-    told = read_status(code_pb2.Code.Name(status.code), status, body["message"])
-    assert body["details"][0]["@type"] == "type.googleapis.com/google.rpc.ErrorInfo"
-    assert body["details"][0]["domain"] == "siaga"
-    assert told.reason
-    assert told.text
-    return told
-
-
 @of_every_name
 def test_an_absent_resource_is_not_found(platform: RunningPlatform, services: Services, insider: str, label: str) -> None:
     rpc, binding = NAMED[label]
     collection = find_collection(binding)
-    told = read_json_error(ask(platform, rpc, binding, ABSENT[collection], insider))
+    part = ABSENT.get(collection, "nobody")
+    told = read_json_error(ask(platform, rpc, binding, part, insider))
     assert told.code == "NOT_FOUND"
     assert told.reason.endswith("_NOT_FOUND")
     # Over gRPC it is the same error.
-    content = put(REQUESTS[rpc.key], find_name(binding), f"{collection}/{ABSENT[collection]}")
+    content = put(REQUESTS[rpc.key], find_name(binding), f"{collection}/{part}")
     assert services.call(rpc.key, content, token=insider).status == told.status
 
 

@@ -12,8 +12,10 @@ import pytest
 
 from contract.mutants import Mutants
 from contract.rpcs import RPCS, SERVICES, Answer, Rpc, Services, new_id, read_error, write_metadata
+from contract.warned import DISTRICT, info
+from contract.webhooks import NOWHERE, find_webhook
 from harness import RunningPlatform
-from security.tokens import Signer
+from security.tokens import ROOM, Signer
 from siaga.directory.v1 import agency_pb2, area_pb2
 
 NIGHTLY = os.environ.get("SIAGA_NIGHTLY") == "1"
@@ -33,14 +35,14 @@ def target(spare_platform: RunningPlatform) -> Iterator[Services]:
 @pytest.fixture(scope="module")
 def people(spare_platform: RunningPlatform) -> list[str]:
     signer = Signer(spare_platform)
-    room = "agencies/jakarta-112"
-    roles = {"citizen": "", "dispatcher": room, "supervisor": room, "agency": room, "admin": ""}
+    roles = {"citizen": "", "responder": ROOM, "dispatcher": ROOM, "supervisor": ROOM, "agency": ROOM, "admin": ""}
     return [signer.sign(f"fuzz-{role}", role, agency=agency) for role, agency in roles.items()]
 
 
 def send(services: Services, rpc: Rpc, body: bytes, token: str, alert_token: str) -> Answer:
     """The bytes as they are, of an import as a piece of its file; of a watch the first message is waited for."""
-    request = iter([HEAD, body]) if rpc.descriptor.client_streaming else body
+    stream = [HEAD, body] if rpc.key == "directory.ImportDirectory" else [body]
+    request = iter(stream) if rpc.descriptor.client_streaming else body
     try:
         answer = rpc.call_on(services.channels[rpc.upstream])(request, metadata=write_metadata(token, alert_token), timeout=10)
         if rpc.watches:
@@ -53,30 +55,49 @@ def send(services: Services, rpc: Rpc, body: bytes, token: str, alert_token: str
     return Answer()
 
 
-def values_for(rpc: Rpc, services: Services, dispatcher: str) -> dict[str, list[Any]]:
+def values_for(rpc: Rpc, services: Services, supervisor: str) -> dict[str, list[Any]]:
     """What lets a request come further than the first check."""
-    raised = services.call("alerts.RaiseAlert", {"kind": "MEDICAL"}, token=dispatcher).message
+    raised = services.call("alerts.RaiseAlert", {"kind": "MEDICAL"}, token=supervisor).message
+    alert = raised.alert.name
+    # Taken, with a unit at work for it and one that waits.
+    services.call("alerts.AcknowledgeAlert", {"name": alert}, token=supervisor).require_ok()
+    units: list[str] = []
+    for _ in range(2):
+        unit = {"kind": "AMBULANCE", "displayName": "Fuzz", "crew": ["fuzz-responder"]}
+        units.append(services.call("alerts.CreateUnit", {"unit": unit}, token=supervisor).message.name)
+        services.call("alerts.StartDuty", {"name": units[-1]}, token=supervisor).require_ok()
+    services.call("alerts.DispatchAlert", {"name": alert, "units": units[:1]}, token=supervisor).require_ok()
     page = services.call("directory.ListAreas", {"pageSize": 1}).message
     # An administrator among the people changes these, and nothing that routes an alert.
     names = {"areas": "areas/31.01", "agencies": "agencies/jakarta-fire", "hotlines": "hotlines/113", "facilities": "facilities/fuzzed"}
+    names |= {"units": units[1], "webhooks": find_webhook(services, supervisor)}
     collection = next((word for word in names if rpc.bindings and word in rpc.bindings[0].path), "")
-    cursor = services.call("alerts.WatchAlerts", token=dispatcher).messages[-1].cursor
+    watches: dict[str, dict[str, str]] = {"WatchAlerts": {}, "WatchAlert": {"name": alert}, "WatchAssignments": {"unit": units[0]}}
+    cursors = [services.call(f"alerts.{watch}", content, token=supervisor).messages[-1].cursor for watch, content in watches.items()]
     return {
         "request_id": [new_id() for _ in range(50)],
         "latitude": [-6.2, 0.0],
         "longitude": [106.8],
         "page_size": [1, 1000],
         "page_token": ["", page.next_page_token],
-        "cursor": ["", "now", cursor],
+        "cursor": ["", "now", *cursors],
         "alert_token": [raised.alert_token],
-        "name": [names.get(collection, raised.alert.name)],
+        "name": [names.get(collection, alert)],
+        "unit": units,
+        "units": units,
+        "unit_id": ["fuzzed", new_id()],
+        "crew": ["fuzz-responder", "somebody"],
+        "assignee": ["fuzz-dispatcher"],
+        "operator": ["somebody"],
+        "reason": ["no car"],
+        "text": ["a text"],
         "scope": [names["areas"]],
         "area": [names["areas"]],
         "agency": [names["agencies"]],
         "parent": ["", names["agencies"] if "Agency" in rpc.key else names["areas"]],
         "area_id": ["31.01.99"],
         "facility_id": ["fuzzed"],
-        "paths": ["display_name", "numbers", "*"],
+        "paths": ["display_name", "numbers", "kind", "target", "contact_preference", "crew", "*"],
         "display_name": ["Kantor"],
         "level": [area_pb2.Area.VILLAGE],
         "time_zone": ["Asia/Jakarta"],
@@ -88,6 +109,30 @@ def values_for(rpc: Rpc, services: Services, dispatcher: str) -> dict[str, list[
         "opening_hours": ["24/7", "Mo-Fr 08:00-16:00; PH off"],
         "languages": ["id", "en"],
         "format": [1, 2, 3],
+        "url": [NOWHERE],
+        "events": ["MaydayRaised"],
+        **(values_for_warnings(services, supervisor) if rpc.service.name == "WarningService" else {}),
+    }
+
+
+def values_for_warnings(services: Services, supervisor: str) -> dict[str, list[Any]]:
+    issued = services.call("alerts.IssueWarning", {"status": "TEST", "info": info()}, token=supervisor).message
+    return {
+        "name": [issued.name],
+        "message": [0, 1],
+        "number": [1],
+        "areas": [DISTRICT],
+        "etag": ["", issued.etag],
+        "paths": ["info", "info.urgency", "info.area", "*"],
+        # Of onset and expiry, which must be in their order.
+        "seconds": [issued.info.expire_time.seconds + number for number in range(8)],
+        **{field: [1, 2] for field in ("status", "urgency", "severity", "certainty", "response_types")},
+        **{field: ["Banjir"] for field in ("event", "headline", "description", "instruction", "area_description", "operator", "contact")},
+        **{field: ["there must be one"] for field in ("info", "indonesian", "expire_time", "warning")},
+        "nanos": [0],
+        "radius_meters": [100.0],
+        "web": ["https://siaga.example"],
+        "cursor": ["", "now", services.call("alerts.WatchWarnings").messages[-1].cursor],
     }
 
 
@@ -95,11 +140,13 @@ def values_for(rpc: Rpc, services: Services, dispatcher: str) -> dict[str, list[
 @pytest.mark.parametrize("key", RPCS)
 def test_no_request_brings_a_service_to_a_fault_of_its_own(target: Services, people: list[str], key: str) -> None:
     rpc = RPCS[key]
-    values = values_for(rpc, target, people[1])
+    values = values_for(rpc, target, people[3])
     mutants = Mutants(rpc.request, values, key)
     said: Counter[str] = Counter()
     # Of an RPC that is an administrator's, everybody else learns one thing alone.
     callers = [*people, *people[-1:] * 4] if rpc.administers else people
+    if rpc.service.name == "WarningService":
+        callers = [*people, *people[2:3] * 5]
     for token in itertools.islice(itertools.cycle(callers), REQUESTS):
         body = mutants.make()
         answer = send(target, rpc, body, token, values["alert_token"][0])

@@ -10,6 +10,9 @@ from alerts.model.enums import Audience
 from chassis.opaque import wrap
 from chassis.paging import Page
 from contract.rpcs import RPCS, Services, new_id
+from contract.warned import issue
+from contract.webhooks import make_deliveries
+from security.tokens import POLICE, Signer
 from siaga.directory.v1.agency_pb2 import COMPLAINT_POST
 
 Content = dict[str, Any]
@@ -19,6 +22,8 @@ HERE = {"point": {"latitude": -6.17, "longitude": 106.82}}
 OTHERWISE: dict[str, Content] = {
     "alerts.ListAlerts": {"includeDrills": True},
     "alerts.ListAlertEvents": {},
+    "alerts.ListMessages": {},
+    "alerts.ListUnits": {"duty": "OFF_DUTY"},
     "directory.SearchNearby": {"categories": ["POLICE"]},
     "directory.ListAreas": {"level": "VILLAGE"},
     "directory.ListAgencies": {"query": "jakarta"},
@@ -26,7 +31,11 @@ OTHERWISE: dict[str, Content] = {
     "directory.ListFacilities": {"categories": ["POLICE"]},
     "directory.ListCoverage": {"area": "areas/31"},
     "directory.ListDirectoryChanges": {"name": "coverage/31.POLICE"},
+    "alerts.ListWarnings": {"includeExercises": True},
 }
+OTHERWISE["alerts.ListWebhooks"] = {"state": ["ENABLED"]}
+OTHERWISE["alerts.ListWebhookDeliveries"] = {"state": ["DELIVERED"]}
+WARNED = "areas/31.01.01"
 # Those that pages with numbers are made of.
 NUMBERED = [key for key in LISTS if RPCS[key].has("skip")]
 
@@ -35,10 +44,15 @@ class Questions:
     """A question for each list with several answers, and its asking."""
 
     def __init__(self, services: Services, dispatcher: str, supervisor: str, admin: str) -> None:
-        self.services, self.dispatcher, self.admin = services, dispatcher, admin
+        self.services, self.dispatcher, self.supervisor, self.admin = services, dispatcher, supervisor, admin
         alerts = [services.call("alerts.RaiseAlert", {"kind": "FIRE", "requestId": new_id()}).message.alert for _ in range(5)]
         for number in range(3):
-            services.call("alerts.AddNote", {"name": alerts[0].name, "text": f"note {number}"}, token=supervisor)
+            said = {"name": alerts[0].name, "text": f"number {number}"}
+            services.call("alerts.AddNote", said, token=supervisor).require_ok()
+            services.call("alerts.SendMessage", said, token=supervisor).require_ok()
+            # Of a kind that no other test has any of.
+            unit = {"kind": "BOAT", "displayName": f"Boat {number}"}
+            services.call("alerts.CreateUnit", {"unit": unit}, token=supervisor).require_ok()
         self.another_alert = alerts[1].name
         agency = services.call("directory.CreateAgency", {"agency": {"displayName": "Posts"}}, token=admin).message.name
         for number in range(5):
@@ -49,13 +63,24 @@ class Questions:
         self.content: dict[str, Content] = {
             "alerts.ListAlerts": {"createdAfter": alerts[0].create_time.ToJsonString()},
             "alerts.ListAlertEvents": {"name": alerts[0].name},
+            "alerts.ListMessages": {"name": alerts[0].name},
+            "alerts.ListUnits": {"kind": ["BOAT"]},
             "directory.SearchNearby": HERE,
             "directory.ListFacilities": {"agency": agency},
             "directory.ListDirectoryChanges": {"name": agency},
+            # Of an island that no other test warns of.
+            "alerts.ListWarnings": {"area": WARNED},
         }
+        for _ in range(3):
+            issue(services, supervisor, area={"areas": [WARNED]})
+
+        make_deliveries(services, supervisor, 1)
+        self.content["alerts.ListWebhookDeliveries"] = {"name": make_deliveries(services, supervisor, 5)}
 
     def ask(self, key: str, **more: Any) -> Any:
         token = self.admin if RPCS[key].administers else self.dispatcher
+        if RPCS[key].service.name == "WebhookService":
+            token = self.supervisor
         return self.services.call(key, {**self.content.get(key, {}), **more}, token=token)
 
     def walk(self, key: str, size: int, **more: Any) -> list[list[str]]:
@@ -166,6 +191,15 @@ def test_a_page_token_of_another_question_is_refused(questions: Questions, key: 
     more = OTHERWISE[key] or {"name": questions.another_alert}
     assert questions.ask(key, **more).code == "OK"
     assert questions.ask(key, pageToken=token, **more).said == "INVALID_ARGUMENT INVALID_PAGE_TOKEN"
+
+
+@pytest.mark.parametrize("key", ["alerts.ListAlerts", "alerts.ListUnits"])
+def test_a_page_token_of_another_agency_is_refused(questions: Questions, services: Services, signer: Signer, key: str) -> None:
+    content = {**questions.content[key], "pageSize": 1}
+    token = questions.ask(key, pageSize=1).message.next_page_token
+    officer = signer.sign("lists-officer", "dispatcher", agency=POLICE)
+    assert services.call(key, content, token=officer).code == "OK"
+    assert services.call(key, {**content, "pageToken": token}, token=officer).said == "INVALID_ARGUMENT INVALID_PAGE_TOKEN"
 
 
 def test_a_page_token_of_somebody_else_is_refused(questions: Questions, services: Services, citizen: str) -> None:

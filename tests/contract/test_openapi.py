@@ -54,10 +54,9 @@ def test_an_update_has_its_resource_as_the_body_and_all_else_in_path_and_query(d
     resource = RPCS[key].descriptor.output_type.full_name.removeprefix("siaga.")
     operation = next(item["patch"] for item in document["paths"].values() if item.get("patch", {}).get("operationId") == operation_id(key))
     assert operation["requestBody"]["content"]["application/json"]["schema"] == {"$ref": f"#/components/schemas/{resource}"}
-    assert {(each["in"], each["name"]) for each in operation["parameters"] if each["in"] == "query"} == {
-        ("query", "requestId"),
-        ("query", "updateMask"),
-    }
+    rest = {field.json_name for field in RPCS[key].descriptor.input_type.fields if field.name != RPCS[key].bindings[0].body}
+    assert {"requestId", "updateMask"} <= rest
+    assert {each["name"] for each in operation["parameters"] if each["in"] == "query"} == rest
     assert [each["in"] for each in operation["parameters"]].count("path") == 1
 
 

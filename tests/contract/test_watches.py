@@ -8,49 +8,78 @@ import httpx
 import pytest
 
 from chassis.tail import HEARTBEAT_SECONDS
+from contract.over_json import write_call
 from contract.rpcs import RPCS, Services, read_until_caught_up
 from contract.streams import Way, over_grpc, over_http
 from harness import RunningPlatform
+from security.tokens import POLICE, ROOM, Signer
 
-WATCHES = [key for key, rpc in RPCS.items() if rpc.watches and rpc.upstream == "alerts"]
+# That of warnings is in test_warning_watch.py.
+WATCHES = [key for key, rpc in RPCS.items() if rpc.watches and rpc.upstream == "alerts" and rpc.service.name != "WarningService"]
 # Each watch by each way that is open to it.
 WAYS = [f"{key} {way}" for key, rpc in RPCS.items() if rpc.watches for way in ("grpc", "sse") if way == "grpc" or rpc.bindings]
 PATIENCE = HEARTBEAT_SECONDS + 3
+CREWS_WAY = ("ACCEPTED", "EN_ROUTE", "ON_SCENE")
 
 
 class Watched(NamedTuple):
-    """One alert and how to watch it: the request, what proves the right to it, and another question of the same RPC."""
+    """One alert and how to watch it: the request, what proves the right to it, and another question of the same RPC.
+
+    `steps` change it, each an RPC with its request and the event that follows.
+    """
 
     content: dict[str, Any]
     token: str
     alert_token: str
     name: str
     another: dict[str, Any]
+    steps: tuple[tuple[str, dict[str, Any], str], ...] = (
+        ("ConfirmReceipt", {}, "AlertDelivered"),
+        ("AcknowledgeAlert", {}, "AlertAcknowledged"),
+        ("ReleaseAlert", {}, "AlertReleased"),
+    )
+    # What shows in the alert once all of the steps are taken.
+    changed: str = "acknowledge_time"
 
 
 class Scene:
     """Makes alerts to watch and changes them."""
 
-    def __init__(self, services: Services, dispatcher: str) -> None:
-        self.services, self.dispatcher = services, dispatcher
+    def __init__(self, services: Services, dispatcher: str, supervisor: str) -> None:
+        self.services, self.dispatcher, self.supervisor = services, dispatcher, supervisor
 
     def prepare(self, key: str) -> Watched:
-        if key == "directory.WatchDirectory":
+        if key in {"directory.WatchDirectory", "alerts.WatchWarnings"}:
             return Watched({}, "", "", "", {})
         raised, other = (self.services.call("alerts.RaiseAlert", {"kind": "MEDICAL"}).message for _ in range(2))
         name = raised.alert.name
         if key == "alerts.WatchAlerts":
             return Watched({}, self.dispatcher, "", name, {"includeDrills": True})
+        if key == "alerts.WatchAssignments":
+            unit, another = self.make_unit(), self.make_unit()
+            self.do("AcknowledgeAlert", name=name)
+            self.do("DispatchAlert", name=name, units=[unit])
+            steps = [("UpdateAssignment", {"unit": unit, "status": status}, "AssignmentUpdated") for status in CREWS_WAY]
+            return Watched({"unit": unit}, self.dispatcher, "", name, {"unit": another}, tuple(steps), "arrive_time")
         assert key == "alerts.WatchAlert", f"{key} is not known here"
         # By the agency, because a caller's side is not shown each change.
         return Watched({"name": name}, self.dispatcher, "", name, {"name": other.alert.name})
 
-    def change(self, watched: Watched, times: int = 1) -> list[str]:
-        """The types of the events that follow from it."""
-        steps = ["ConfirmReceipt", "AcknowledgeAlert", "ReleaseAlert"][:times]
-        for step in steps:
-            self.services.call(f"alerts.{step}", {"name": watched.name}, token=self.dispatcher).require_ok()
-        return ["AlertDelivered", "AlertAcknowledged", "AlertReleased"][:times]
+    def make_unit(self, *crew: str) -> str:
+        """On duty."""
+        unit = {"kind": "AMBULANCE", "displayName": "An ambulance", "crew": crew}
+        name = self.services.call("alerts.CreateUnit", {"unit": unit}, token=self.supervisor).message.name
+        self.do("StartDuty", name=name)
+        return name
+
+    def do(self, rpc: str, **content: Any) -> Any:
+        return self.services.call(f"alerts.{rpc}", content, token=self.dispatcher).message
+
+    def change(self, watched: Watched, to: int = 1, done: int = 0) -> list[str]:
+        """Takes the steps up to and with the `to` th; the types of the events that follow from it."""
+        for rpc, content, _ in watched.steps[done:to]:
+            self.do(rpc, name=watched.name, **content)
+        return [event for _, _, event in watched.steps[done:to]]
 
 
 def types_of(messages: list[Any], name: str) -> list[str]:
@@ -68,8 +97,8 @@ def take_events(stream: Iterator[Any], name: str, number: int) -> list[Any]:
 
 
 @pytest.fixture(scope="module")
-def scene(services: Services, dispatcher: str) -> Scene:
-    return Scene(services, dispatcher)
+def scene(services: Services, dispatcher: str, supervisor: str) -> Scene:
+    return Scene(services, dispatcher, supervisor)
 
 
 @pytest.fixture(scope="module", params=["grpc", "sse"])
@@ -125,9 +154,9 @@ def test_then_every_change_comes_once_with_the_resource_as_it_is_now(scene: Scen
     assert types_of(messages, watched.name) == types
     last = messages[-1].event
     assert last.HasField("create_time")
-    assert last.alert.HasField("acknowledge_time")
-    assert not last.alert.responses[0].operator
-    cursors = [message.cursor for message in messages]
+    assert last.alert.HasField(watched.changed)
+    assert last.alert.revision == scene.do("GetAlert", name=watched.name).revision
+    cursors = [message.cursor for message in messages if message.event.alert.name == watched.name]
     assert len(set(cursors)) == len(cursors)
 
 
@@ -149,7 +178,7 @@ def test_it_resumes_from_any_cursor_without_a_gap_or_a_double(scene: Scene, way:
         before = read_until_caught_up(stream)[-1].cursor
         types = scene.change(watched, 2)
         first = take_events(stream, watched.name, 1)[-1].cursor
-    types += [*scene.change(watched, 3)[2:]]
+    types += scene.change(watched, 3, done=2)
     for cursor, missed in ((before, types), (first, types[1:])):
         with way(key, {**watched.content, "cursor": cursor}, watched.token, "") as stream:
             messages = take_events(stream, watched.name, len(missed))
@@ -199,8 +228,8 @@ def test_a_cursor_of_another_question_is_refused(services: Services, scene: Scen
 @pytest.mark.parametrize("key", WATCHES)
 def test_a_refused_watch_is_an_error_in_the_one_shape_over_http(platform: RunningPlatform, scene: Scene, key: str) -> None:
     watched = scene.prepare(key)
-    path = RPCS[key].bindings[0].path.replace("{name=alerts/*}", watched.name)
-    answer = httpx.get(f"{platform.url}{path}", params={"cursor": "x"}, headers={"authorization": f"Bearer {watched.token}"})
+    call = write_call(RPCS[key].bindings[0], {**watched.content, "cursor": "x"})
+    answer = httpx.get(f"{platform.url}{call.path}", params=call.query, headers={"authorization": f"Bearer {watched.token}"})
     assert answer.status_code == 400
     assert answer.json()["details"][0]["reason"] == "INVALID_CURSOR"
 
@@ -231,6 +260,45 @@ def test_a_closed_alert_leaves_the_agencys_watch(scene: Scene, way: Way) -> None
         scene.services.call("alerts.ResolveAlert", {"name": watched.name, "outcome": "HELPED"}, token=scene.dispatcher)
         left = next(message for message in stream if message.HasField("left"))
     assert left.left.name == watched.name
+
+
+def test_a_crew_is_told_what_it_is_sent_to_and_when_it_has_finished(scene: Scene, signer: Signer, way: Way) -> None:
+    unit, crew = scene.make_unit("watches-crew"), signer.sign("watches-crew", "responder", agency=ROOM)
+    name, other = (scene.prepare("alerts.WatchAlert").name for _ in range(2))
+    for each in (name, other):
+        scene.do("AcknowledgeAlert", name=each)
+    with way("alerts.WatchAssignments", {"unit": unit}, crew, "") as stream:
+        assert [message.WhichOneof("content") for message in read_until_caught_up(stream)] == ["snapshot_end"]
+        scene.do("DispatchAlert", name=name, units=[unit])
+        messages = take_events(stream, name, 1)
+        for status in CREWS_WAY:
+            # Each is waited for: an event comes with the alert as it is by then, and one that the crew has left comes no more.
+            scene.services.call("alerts.UpdateAssignment", {"name": name, "unit": unit, "status": status}, token=crew).require_ok()
+            messages += take_events(stream, name, 1)
+        scene.services.call("alerts.UpdateAssignment", {"name": name, "unit": unit, "status": "DONE"}, token=crew).require_ok()
+        left = next(message for message in stream if not message.HasField("heartbeat"))
+        # What happens to the alert after that is no longer for this crew.
+        scene.do("AddNote", name=name, text="for whoever goes there", audience="RESPONDER")
+        scene.do("DispatchAlert", name=other, units=[unit])
+        after = next(message for message in stream if not message.HasField("heartbeat"))
+    assert types_of(messages, name) == ["AlertDispatched", *["AssignmentUpdated"] * 3]
+    assert (left.left.name, after.event.type, after.event.alert.name) == (name, "AlertDispatched", other)
+
+
+def test_an_alert_that_the_agency_has_refused_leaves_its_watch(scene: Scene, signer: Signer, way: Way) -> None:
+    police = signer.sign("watches-police", "dispatcher", agency=POLICE)
+    name = scene.prepare("alerts.WatchAlert").name
+    scene.do("AcknowledgeAlert", name=name)
+    with way("alerts.WatchAlerts", {"cursor": "now"}, police, "") as stream:
+        read_until_caught_up(stream)
+        scene.do("RequestAgency", name=name, agency=POLICE)
+        asked = take_events(stream, name, 1)[-1].event
+        answer = {"name": name, "answer": "REJECT", "reason": "no car"}
+        scene.services.call("alerts.RespondToRequest", answer, token=police).require_ok()
+        refused, left = take_events(stream, name, 1)[-1].event, next(message for message in stream if message.HasField("left"))
+    assert (asked.type, asked.alert.kind) == ("AgencyRequested", asked.alert.MEDICAL)
+    assert (refused.type, refused.alert.kind) == ("AgencyRejected", refused.alert.KIND_UNSPECIFIED)
+    assert left.left.name == name
 
 
 def test_every_watch_has_a_heartbeat(wait_for_heartbeats: Callable[[], dict[str, Any]]) -> None:

@@ -86,13 +86,13 @@ def make_rows(request: alert_service_pb2.RaiseAlertRequest, name: str, at: Any) 
         "history": None,
     }
     response = {"alert": name, "agency": alert["agency"], "part": 1, "state": 1, "operator": "", "claimant": "", "request_time": at}
-    response |= {"accept_time": None, "end_time": None, "requester": "", "hand_over": False, "reason": "", "escalation": 0}
+    response |= {"accept_time": None, "end_time": None, "requester": "", "instead_of": "", "hand_over": False, "reason": ""}
     event = {"resource": name, "audience": 1, "actor": "", "create_time": at, "traceparent": ""}
     attributes = '{"user": "", "kind": 1, "silent": false, "restricted": false, "drill": false, "area": "areas/31.71.01.1001"}'
     return {
         "request_keys": {"key": uuid.UUID(request.request_id).bytes, "request_hash": b"x" * 32, "resource": name},
         "alerts": alert,
-        "responses": response | {"clock_time": at, "step": 0},
+        "responses": response | {"escalation": 0, "clock_time": at, "step": 0},
         "timers": {"resource": name, "kind": "answer", "subject": alert["agency"], "due_time": at},
         "raised": event | {"type": "AlertRaised", "attributes": attributes},
         "routed": event | {"type": "AlertRouted", "attributes": '{"agency": "agencies/jakarta-112"}'},

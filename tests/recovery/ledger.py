@@ -58,6 +58,8 @@ class Callers:
 
     target: str
     ledger: Ledger
+    # Of one place and a kind that has incidents, one would soon stand for all of them.
+    kind: alert_pb2.Alert.Kind = alert_pb2.Alert.MEDICAL
     in_flight: set[str] = field(default_factory=set)
     latencies: list[float] = field(default_factory=list)
     stopping: bool = False
@@ -66,6 +68,13 @@ class Callers:
         async with grpc.aio.insecure_channel(self.target, options=RECONNECT) as channel:
             stub = alert_service_pb2_grpc.AlertServiceStub(channel)
             await asyncio.gather(*(self._call_on(stub, pause) for _ in range(callers)))
+
+    async def raise_some(self, count: int) -> None:
+        """So many at once, each answered in the end."""
+        async with grpc.aio.insecure_channel(self.target, options=RECONNECT) as channel:
+            stub = alert_service_pb2_grpc.AlertServiceStub(channel)
+            await asyncio.gather(*(self._raise(stub, str(uuid.uuid4())) for _ in range(count)))
+        await self.settle(CALL_SECONDS)
 
     async def settle(self, seconds: float) -> None:
         """Repeats what is unknown, as an app does, until each has an answer."""
@@ -87,7 +96,7 @@ class Callers:
 
     async def _raise(self, stub: alert_service_pb2_grpc.AlertServiceStub, request_id: str) -> str:
         request = alert_service_pb2.RaiseAlertRequest(
-            request_id=request_id, alert_token=f"token-of-{request_id}", kind=alert_pb2.Alert.MEDICAL, note=request_id
+            request_id=request_id, alert_token=f"token-of-{request_id}", kind=self.kind, note=request_id
         )
         request.location.point.latitude, request.location.point.longitude = -6.1754, 106.8272
         self.ledger.write(request_id, "sent")

@@ -15,11 +15,15 @@ import chassis.database.operation
 import chassis.database.sqlite
 import chassis.server
 import chassis.tail
+from alerts.delivering.courier import Courier
 from alerts.model.calls import NewAlert
-from alerts.model.tables import keys
+from alerts.model.deliveries import Delivery
+from alerts.model.tables import Model, keys, timers
 from alerts.operations import alerts as operations
+from alerts.operations import clocks, deliveries
 from alerts.servicer.alerts import AlertServicer
 from alerts.settings import Settings
+from alerts.store import webhooks
 from chassis.database import Database, open_database
 from siaga.directory.v1 import directory_service_pb2, directory_service_pb2_grpc
 
@@ -99,6 +103,50 @@ def wait_for_slow_readers() -> None:
     chassis.tail._QUEUE = 0
 
 
+def move_the_cursor_alone() -> None:
+    """The deliveries of what was read follow in a commit of their own."""
+    queue = deliveries.queue_events
+
+    def queue_late(session: Session, reading: deliveries.Reading) -> bool:
+        moved = queue(session, reading._replace(deliveries=[]))
+        waiting.extend(reading.deliveries)
+        return moved
+
+    async def take_turn_late(self: Courier, tasks: asyncio.TaskGroup) -> None:
+        await take_turn(self, tasks)
+        await asyncio.sleep(LATE_SECONDS)
+        late = waiting.copy()
+        waiting.clear()
+        await self._database.write(lambda session: webhooks.add_deliveries(session, late))
+
+    waiting: list[Delivery] = []
+    deliveries.queue_events, take_turn, Courier._take_turn = queue_late, Courier._take_turn, take_turn_late
+
+
+class _Ignored:
+    """In the place of a statement: says that it touched one row."""
+
+    def execute(self, *_: object) -> int:
+        return 1
+
+
+def forget_timers() -> None:
+    """Keeps them as long as the process lives."""
+    run = timers.run
+
+    async def run_anew(database: Database, *args: Any) -> None:
+        await database.write(lambda session: session.execute(Model.metadata.tables["timers"].delete()).close())
+        await run(database, *args)
+
+    timers.run = run_anew
+
+
+def fire_without_a_lock() -> None:
+    """Does what was due when it looked, whoever else does it, too."""
+    clocks.lock_subject = lambda *_: True
+    timers._take = _Ignored()
+
+
 BROKEN = (
     reply_before_commit,
     commit_without_fsync,
@@ -108,6 +156,9 @@ BROKEN = (
     count_watches_as_calls,
     wait_for_the_database,
     wait_for_slow_readers,
+    move_the_cursor_alone,
+    forget_timers,
+    fire_without_a_lock,
 )
 MUTANTS = {each.__name__: each for each in BROKEN}
 

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from chassis.testing import Postgres, python, run_process, wait_until
-from flows.test_sos_over_http import EventStream
+from flows.pages import EventStream
 from harness import RunningPlatform, run_platform
 from security.tokens import Signer
 from telemetry.receiver import Receiver, run_receiver

@@ -5,19 +5,20 @@ import statistics
 import time
 from typing import Any
 
+import grpc
 import httpx
 import pytest
 
-from contract.rpcs import AN_ABSENT_UUID, RPCS, Services, new_id, read_until_caught_up
+from contract.over_json import write_call
+from contract.rpcs import AN_ABSENT_UUID, RPCS, Services, new_id, read_error, read_until_caught_up
 from harness import RunningPlatform
+from security.matrix import ABOUT, ALERT_STATES, REQUESTS, UNIT_STATES, fill
+from security.tokens import POLICE
 
-OF_ONE_ALERT = [key for key, rpc in RPCS.items() if rpc.has("name") and rpc.upstream == "alerts"]
-MORE: dict[str, dict[str, Any]] = {
-    "alerts.TrackAlert": {"locations": [{"point": {"latitude": -6.17, "longitude": 106.82}}]},
-    "alerts.ResolveAlert": {"outcome": "HELPED"},
-    "alerts.AddNote": {"text": "a note"},
-}
-FOR_THE_ROOM = {"alerts.ConfirmReceipt", "alerts.AcknowledgeAlert", "alerts.ReleaseAlert", "alerts.ResolveAlert", "alerts.AddNote"}
+OF_ONE_ALERT = [key for key, request in REQUESTS.items() if ABOUT[key] == ALERT_STATES and "$alert" in str(request)]
+# Whoever calls them answers for an agency, or goes out for one.
+FOR_THE_ROOM = {key for key, rpc in RPCS.items() if rpc.rule and rpc.rule.roles}
+OF_ONE_UNIT = [key for key, request in REQUESTS.items() if ABOUT[key] == UNIT_STATES and "$unit" in str(request)]
 ABSENT = f"alerts/{AN_ABSENT_UUID}"
 WORDS = {"note": "words that nobody else may read", "caller": {"displayName": "Somebody", "callbackPhone": "+628110000"}}
 SECRETS = (b"words that nobody", b"Somebody", b"+628110000")
@@ -34,18 +35,35 @@ class Sos:
         self.name = self.alert.name
 
     def do(self, step: str, person: str, **more: Any) -> Any:
-        return self.services.call(f"alerts.{step}", {"name": self.name, **more}, token=self.tokens[person]).message
+        content = more if "alert" in more else {"name": self.name, **more}
+        return self.services.call(f"alerts.{step}", content, token=self.tokens[person]).message
 
     def ask(self, step: str, **more: Any) -> Any:
         """By the alert's token."""
         return self.services.call(f"alerts.{step}", {"name": self.name, **more}, alert_token=self.secret).message
+
+    def dispatch(self, **unit: Any) -> str:
+        """By whoever holds it; the unit."""
+        name = make_unit(self.services, self.tokens, **unit)
+        self.do("DispatchAlert", "dispatcher", units=[name])
+        return name
 
     def go_through(self) -> None:
         """All that the room does with it."""
         self.do("ConfirmReceipt", "dispatcher")
         self.do("AcknowledgeAlert", "dispatcher")
         self.do("AddNote", "dispatcher", text="to everybody", audience="CALLER")
-        self.do("ReleaseAlert", "dispatcher")
+        self.do("UpdateAlert", "dispatcher", alert={"name": self.name, "kind": "FIRE", "contactPreference": "CALL"})
+        self.do("RecordContact", "dispatcher", means="CALL", result="NO_ANSWER")
+        self.do("RequestAgency", "dispatcher", agency=POLICE)
+        self.do("RespondToRequest", "officer", answer="REJECT", reason="no car")
+        unit = self.dispatch()
+        for status in ("EN_ROUTE", "ON_SCENE", "DONE"):
+            self.do("UpdateAssignment", "dispatcher", unit=unit, status=status)
+        if not self.alert.silent:
+            self.do("SendMessage", "dispatcher", text="to the caller")
+        self.do("AssignAlert", "supervisor", assignee="secure-dispatcher-2")
+        self.do("ReleaseAlert", "supervisor")
         self.do("AcknowledgeAlert", "colleague")
         self.do("ResolveAlert", "colleague", outcome="HELPED")
 
@@ -53,6 +71,19 @@ class Sos:
         content = {"pageSize": 1000, "createdAfter": self.alert.create_time.ToJsonString(), **filters}
         listed = self.services.call("alerts.ListAlerts", content, token=self.tokens[person]).message
         return self.name in [each.name for each in listed.alerts]
+
+
+def make_unit(services: Services, tokens: dict[str, str], **fields: Any) -> str:
+    """Of the room, on duty."""
+    content = {"unit": {"kind": "AMBULANCE", "displayName": "A unit", "crew": ["secure-crew"], **fields}}
+    name = services.call("alerts.CreateUnit", content, token=tokens["supervisor"]).message.name
+    services.call("alerts.StartDuty", {"name": name}, token=tokens["supervisor"]).require_ok()
+    return name
+
+
+def ask_of(key: str, name: str) -> dict[str, Any]:
+    """The usual request of one alert."""
+    return fill(REQUESTS[key], {"$alert": name, "$operator": "", "$unit": "units/nobody"})
 
 
 def asked_by(key: str) -> list[str]:
@@ -64,8 +95,7 @@ def test_anothers_alert_and_none_are_answered_alike(services: Services, tokens: 
     sos = Sos(services, tokens)
     for person in asked_by(key):
         one, other = (
-            services.call(key, {"name": name, **MORE.get(key, {})}, token=tokens.get(person, ""), alert_token=new_id())
-            for name in (sos.name, ABSENT)
+            services.call(key, ask_of(key, name), token=tokens.get(person, ""), alert_token=new_id()) for name in (sos.name, ABSENT)
         )
         assert one.said == "NOT_FOUND ALERT_NOT_FOUND"
         assert (one.text, one.status.SerializeToString()) == (other.text, other.status.SerializeToString())
@@ -75,15 +105,30 @@ def test_anothers_alert_and_none_are_answered_alike(services: Services, tokens: 
 def test_they_are_answered_alike_over_json_to_the_byte(
     platform: RunningPlatform, services: Services, tokens: dict[str, str], key: str
 ) -> None:
-    sos, binding = Sos(services, tokens), RPCS[key].bindings[0]
+    sos = Sos(services, tokens)
     headers = {"authorization": f"Bearer {tokens['officer']}"}
     told: list[tuple[int, bytes, dict[str, str]]] = []
     for name in (sos.name, ABSENT):
-        path = binding.path.replace("{name=alerts/*}", name)
-        answer = httpx.request(binding.method, f"{platform.url}{path}", json=MORE.get(key, {}) if binding.body else None, headers=headers)
+        call = write_call(RPCS[key].bindings[0], ask_of(key, name))
+        answer = httpx.request(call.method, f"{platform.url}{call.path}", params=call.query or None, json=call.body, headers=headers)
         told.append((answer.status_code, answer.content, {word: value for word, value in answer.headers.items() if word != "date"}))
     assert told[0] == told[1]
     assert told[0][0] == 404
+
+
+@pytest.mark.parametrize("key", OF_ONE_UNIT)
+def test_another_agencys_unit_and_none_are_answered_alike(services: Services, tokens: dict[str, str], key: str) -> None:
+    unit = make_unit(services, tokens)
+    one, other = (
+        services.call(key, fill(REQUESTS[key], {"$unit": name}), token=tokens["officer"]) for name in (unit, f"units/{AN_ABSENT_UUID}")
+    )
+    assert one.said == "NOT_FOUND UNIT_NOT_FOUND"
+    # Where several were named, it says which one.
+    assert one.metadata == ({"unit": unit} if "reports" in REQUESTS[key] else {})
+    assert one.text == other.text
+    assert one.status.SerializeToString().replace(unit.encode(), b"") == other.status.SerializeToString().replace(
+        f"units/{AN_ABSENT_UUID}".encode(), b""
+    )
 
 
 def test_they_take_as_long(services: Services, tokens: dict[str, str]) -> None:
@@ -101,7 +146,7 @@ def test_they_take_as_long(services: Services, tokens: dict[str, str]) -> None:
 def test_a_silent_alert_is_gone_for_the_account_that_raised_it(services: Services, tokens: dict[str, str]) -> None:
     sos = Sos(services, tokens, silent=True)
     for key in OF_ONE_ALERT:
-        said = services.call(key, {"name": sos.name, **MORE.get(key, {})}, token=tokens["victim"]).said
+        said = services.call(key, ask_of(key, sos.name), token=tokens["victim"]).said
         assert said == ("PERMISSION_DENIED ACCESS_DENIED" if key in FOR_THE_ROOM else "NOT_FOUND ALERT_NOT_FOUND")
     assert not sos.is_listed("victim")
     assert not sos.is_listed("victim", kind=["MEDICAL"])
@@ -132,6 +177,8 @@ def test_after_a_cancel_the_callers_side_is_shown_nothing_of_what_the_room_does(
     assert (cancelled.state, cancelled.HasField("deliver_time"), cancelled.cancel_claim) == (cancelled.CANCELLED, True, 0)
     sos.do("AcknowledgeAlert", "dispatcher")
     sos.do("AddNote", "dispatcher", text="we are coming", audience="CALLER")
+    sos.do("UpdateAlert", "dispatcher", alert={"name": sos.name, "kind": "FIRE", "target": {"addressText": "next door"}})
+    sos.do("UpdateAssignment", "dispatcher", unit=sos.dispatch(), status="ON_SCENE")
     sos.do("ResolveAlert", "dispatcher", outcome="HELPED")
     assert sos.ask("GetAlert") == cancelled
     assert sos.do("GetAlert", "victim") == cancelled
@@ -163,9 +210,21 @@ def test_what_the_caller_is_shown_never_goes_back(services: Services, tokens: di
 def test_the_callers_side_is_told_nobodys_name(services: Services, tokens: dict[str, str]) -> None:
     sos = Sos(services, tokens)
     sos.go_through()
-    told = sos.ask("GetAlert").SerializeToString() + sos.ask("ListAlertEvents").SerializeToString()
-    assert b"secure-dispatcher" not in told
-    assert b"secure-colleague" not in told
+    told = b"".join(sos.ask(step).SerializeToString() for step in ("GetAlert", "ListAlertEvents", "ListMessages"))
+    assert b"to the caller" in told
+    for name in (b"secure-dispatcher", b"secure-colleague", b"secure-supervisor", b"secure-officer", POLICE.encode(), b"units/"):
+        assert name not in told
+
+
+def take_until(stream: Any, name: str, event: str) -> list[Any]:
+    """What a watch says of one alert, up to and with an event of this type, or where it is empty until the alert has left."""
+    found: list[Any] = []
+    for message in stream:
+        if name in {message.event.alert.name, message.left.name}:
+            found.append(message)
+            if message.event.type == event:
+                break
+    return found
 
 
 @pytest.mark.parametrize("restricted", [{"silent": True}, {"kind": "VIOLENCE"}, {"silent": True, "kind": "VIOLENCE"}])
@@ -178,7 +237,8 @@ def test_a_restricted_alert_is_redacted_for_the_other_dispatchers_by_every_door(
         sos = Sos(services, tokens, **restricted)
         sos.do("AddNote", "supervisor", text="words that nobody else may read")
         sos.do("AcknowledgeAlert", "dispatcher")
-        live = [next(stream) for _ in range(4)]
+        # Others of the room's come between, and what its own clocks say.
+        live = take_until(stream, sos.name, "AlertAcknowledged")
     told = [
         *live,
         *services.call("alerts.WatchAlerts", token=other).messages,
@@ -188,7 +248,12 @@ def test_a_restricted_alert_is_redacted_for_the_other_dispatchers_by_every_door(
         next(each for each in services.call("alerts.ListAlerts", room, token=other).message.alerts if each.name == sos.name),
     ]
     about = [message for message in told if sos.name in str(message)]
-    assert [message.event.type for message in live] == ["AlertRaised", "AlertRouted", "NoteAdded", "AlertAcknowledged"]
+    assert [message.event.type for message in live if message.event.type != "AlertEscalated"] == [
+        "AlertRaised",
+        "AlertRouted",
+        "NoteAdded",
+        "AlertAcknowledged",
+    ]
     assert len(about) >= 8
     for message in about:
         content = message.SerializeToString()
@@ -211,3 +276,91 @@ def test_a_silent_alerts_event_tells_no_cell_of_the_map(platform: RunningPlatfor
     rows = dict(connection.execute("SELECT resource, attributes FROM events WHERE type = 'AlertRaised'").fetchall())
     connection.close()
     assert ["cell" in rows[sos.name] for sos in (open_one, silent, violence)] == [True, False, False]
+
+
+# What opens an alert, each with a request about it.
+DOORS = {"GetAlert": {}, "WatchAlert": {}, "ListAlertEvents": {}, "ListMessages": {}}
+
+
+def test_a_crew_sees_a_restricted_alert_while_it_is_at_work_for_it_and_no_longer(services: Services, tokens: dict[str, str]) -> None:
+    crew = tokens["crew"]
+
+    def look() -> set[str]:
+        return {services.call(f"alerts.{door}", {"name": sos.name, **more}, token=crew).said for door, more in DOORS.items()}
+
+    sos = Sos(services, tokens, kind="VIOLENCE")
+    assert look() == {"NOT_FOUND ALERT_NOT_FOUND"}
+    sos.do("AcknowledgeAlert", "dispatcher")
+    unit = sos.dispatch()
+    assert look() == {"OK"}
+    assert sos.do("GetAlert", "crew").note == WORDS["note"]
+    with services.watch("alerts.WatchAlert", {"name": sos.name}, token=crew) as stream:
+        cursor = read_until_caught_up(stream)[-1].cursor
+        last = sos.do("UpdateAssignment", "crew", unit=unit, status="DONE")
+        rest = list(stream)
+    sos.do("AddNote", "dispatcher", text="words that nobody else may read", audience="RESPONDER")
+    watched = services.call("alerts.WatchAssignments", {"unit": unit, "cursor": cursor}, token=crew)
+    # Neither what ends it nor what comes after that tells any more.
+    assert [message.WhichOneof("content") for message in rest][-1] == "end"
+    for message in (last, *rest, *watched.messages):
+        assert [secret for secret in SECRETS if secret in message.SerializeToString()] == []
+    assert look() == {"NOT_FOUND ALERT_NOT_FOUND"}
+
+
+def test_a_crew_that_was_relieved_sees_no_more(services: Services, tokens: dict[str, str]) -> None:
+    sos = Sos(services, tokens)
+    sos.do("AcknowledgeAlert", "dispatcher")
+    unit = sos.dispatch()
+    assert sos.do("GetAlert", "crew").note == WORDS["note"]
+    with services.watch("alerts.WatchAssignments", {"unit": unit, "cursor": "now"}, token=tokens["crew"]) as stream:
+        read_until_caught_up(stream)
+        relieved = {"unit": {"name": unit, "crew": ["somebody-else"]}}
+        services.call("alerts.UpdateUnit", relieved, token=tokens["supervisor"]).require_ok()
+        sos.do("AddNote", "dispatcher", text="words that nobody else may read", audience="RESPONDER")
+        said, ended = read_rest(stream)
+    assert ended in {"OK", "NOT_FOUND UNIT_NOT_FOUND"}
+    assert [secret for secret in SECRETS if secret in b"".join(message.SerializeToString() for message in said)] == []
+    for door, more in DOORS.items():
+        assert services.call(f"alerts.{door}", {"name": sos.name, **more}, token=tokens["crew"]).said == "NOT_FOUND ALERT_NOT_FOUND"
+
+
+def read_rest(stream: Any) -> tuple[list[Any], str]:
+    """What a watch says until it ends or has nothing more to say, and the error that it ends with."""
+    said: list[Any] = []
+    try:
+        for message in stream:
+            if message.WhichOneof("content") == "heartbeat":
+                break
+            said.append(message)
+    except grpc.RpcError as error:
+        return said, read_error(error).said
+    return said, "OK"
+
+
+def test_an_agency_that_has_refused_an_alert_sees_by_every_door_that_it_exists_and_no_more(
+    services: Services, tokens: dict[str, str]
+) -> None:
+    other, recent = tokens["officer"], {"createdAfter": "2000-01-01T00:00:00Z", "pageSize": 1000}
+    sos = Sos(services, tokens)
+    sos.do("AcknowledgeAlert", "dispatcher")
+    sos.do("RequestAgency", "dispatcher", agency=POLICE)
+    assert sos.do("GetAlert", "officer").note == WORDS["note"]
+    sos.do("RespondToRequest", "officer", answer="REJECT", reason="no car")
+    with services.watch("alerts.WatchAlerts", {"cursor": "now"}, token=other) as stream:
+        read_until_caught_up(stream)
+        sos.do("AddNote", "dispatcher", text="words that nobody else may read")
+        live = take_until(stream, sos.name, "")
+    told = [
+        *live,
+        *services.call("alerts.WatchAlert", {"name": sos.name}, token=other).messages,
+        sos.do("GetAlert", "officer"),
+        next(each for each in services.call("alerts.ListAlerts", recent, token=other).message.alerts if each.name == sos.name),
+    ]
+    assert [message.WhichOneof("content") for message in live] == ["event", "left"]
+    for message in told:
+        content = message.SerializeToString()
+        assert [secret for secret in (*SECRETS, b"secure-victim", b"secure-dispatcher") if secret in content] == []
+    assert sos.name not in [each.event.alert.name for each in services.call("alerts.WatchAlerts", token=other).messages]
+    assert not sos.is_listed("officer", kind=["MEDICAL"])
+    for door in ("ListAlertEvents", "ListMessages"):
+        assert services.call(f"alerts.{door}", {"name": sos.name}, token=other).said == "PERMISSION_DENIED NOT_CLAIMANT"

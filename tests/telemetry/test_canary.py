@@ -17,6 +17,7 @@ import redis
 from chassis.testing import wait_until
 from contract.rpcs import Services, new_id, read_until_caught_up
 from contract.streams import over_http
+from contract.webhooks import run_taking
 from harness import RunningPlatform
 from security.tokens import ROOM, Signer
 from telemetry.canaries import Canary, plant, plant_number, plant_position, read_files, search
@@ -62,7 +63,13 @@ class Planting:
         return self.canary(name, lambda name: plant(name, "kenari-{}-kenari"))
 
     def post(self, path: str, content: Any, **headers: str) -> Any:
-        answer = httpx.post(f"{self.platform.url}{path}", json=content, headers=headers)
+        return self.send("POST", path, content, headers)
+
+    def patch(self, path: str, content: Any, **headers: str) -> Any:
+        return self.send("PATCH", path, content, headers)
+
+    def send(self, method: str, path: str, content: Any, headers: dict[str, str]) -> Any:
+        answer = httpx.request(method, f"{self.platform.url}{path}", json=content, headers=headers)
         assert answer.status_code == 200, answer.text
         return answer.json()
 
@@ -105,8 +112,63 @@ class Planting:
             assert httpx.get(f"{self.platform.url}/v1/contacts:nearby", params=query).status_code == 200
             self.post("/v1/locations:resolve", near)
             assert next(message for message in stream if message.event.type == "AlertCancelled")
+        self.plant_in_dispatch(by_system)
         self.plant_in_directory()
         self.refuse_all(name)
+        self.plant_in_webhook()
+
+    def plant_in_dispatch(self, by_system: dict[str, str]) -> None:
+        """What those who answer say to each other and to the caller, and where their units are."""
+        brigade = {"authorization": "Bearer " + self.signer.sign("canary-brigade", "dispatcher", agency="agencies/jakarta-fire")}
+        crew_token = self.signer.sign("canary-crew", "responder", agency=ROOM)
+        crew = {"authorization": f"Bearer {crew_token}"}
+        by, alert_token = {"operator": "x"}, new_id()
+        name = self.post("/v1/alerts:raise", {"kind": "FIRE", "alertToken": alert_token})["alert"]["name"]
+        self.post(f"/v1/{name}:acknowledge", by, **by_system)
+        changed = {
+            "target": {"addressText": self.canary("an address by the room"), "point": self.point("a target by the room")},
+            "caller": {"displayName": self.canary("a name by the room"), "callbackPhone": self.canary("a phone by the room", plant_number)},
+        }
+        self.patch(f"/v1/{name}?operator=x", changed, **by_system)
+        contact = {"means": "CALL", "result": "OTHER_PERSON", "text": self.canary("what was said in a contact")}
+        self.post(f"/v1/{name}:recordContact", {**contact, **by}, **by_system)
+        self.post(f"/v1/{name}:sendMessage", {"text": self.canary("a message to the caller"), **by}, **by_system)
+        self.post(f"/v1/{name}:sendMessage", {"text": self.canary("a message by the caller")}, **{"siaga-alert-token": alert_token})
+        asked = {"agency": "agencies/jakarta-fire", "reason": self.canary("a reason to ask")}
+        self.post(f"/v1/{name}:requestAgency", {**asked, **by}, **by_system)
+        self.post(f"/v1/{name}:respondToRequest", {"answer": "REJECT", "reason": self.canary("a reason to refuse")}, **brigade)
+        self.post(f"/v1/{name}:handOver", {**asked, "reason": self.canary("a reason to hand over"), **by}, **by_system)
+        unit = {"kind": "AMBULANCE", "displayName": self.canary("a call sign"), "crew": ["canary-crew", self.secret("a colleague")]}
+        unit_name = self.post("/v1/units", {"unit": unit}, **by_system)["name"]
+        self.post(f"/v1/{unit_name}:startDuty", {}, **crew)
+        with over_http(self.platform)("alerts.WatchAssignments", {"unit": unit_name}, crew_token, "") as stream:
+            read_until_caught_up(stream)
+            self.post(f"/v1/{name}:dispatch", {"units": [unit_name], **by}, **by_system)
+            for place in ("where a unit is", "where a unit is by then"):
+                reports = [{"unit": unit_name, "position": {"point": self.point(place), "accuracyMeters": 5}}]
+                self.post("/v1/units:reportPositions", {"reports": reports}, **crew)
+            assert httpx.get(f"{self.platform.url}/v1/{name}:recommendUnits", headers=by_system).status_code == 200
+            declined = {"unit": unit_name, "status": "DECLINED", "reason": self.canary("a reason to decline")}
+            self.post(f"/v1/{name}:updateAssignment", declined, **crew)
+            assert next(message for message in stream if message.HasField("left"))
+        self.refuse_in_dispatch(name, unit_name, by_system)
+
+    def refuse_in_dispatch(self, name: str, unit: str, by_system: dict[str, str]) -> None:
+        """The same where something is wrong with the request, or with the database."""
+        long = {"text": self.canary("a long message") * 400, "operator": "x"}
+        self.refuse("a long message", "POST", f"/v1/{name}:sendMessage", json=long, headers=by_system)
+        bad = {"unit": {"kind": "TEAM", "displayName": self.canary("a long call sign") * 40}}
+        self.refuse("a long call sign", "POST", "/v1/units", json=bad, headers=by_system)
+        lost = {"reports": [{"unit": "units/nobody", "position": {"point": self.point("where nobody is")}}]}
+        self.refuse("a position of no unit", "POST", "/v1/units:reportPositions", json=lost, headers=by_system)
+        with without_table(self.platform.folder / "alerts.db", "messages"):
+            content = {"text": self.canary("a message that the database refuses"), "operator": "x"}
+            self.refuse("a broken table of messages", "POST", f"/v1/{name}:sendMessage", json=content, headers=by_system)
+        with without_table(self.platform.folder / "alerts.db", "units"):
+            reports = {"reports": [{"unit": unit, "position": {"point": self.point("a place that the database refuses")}}]}
+            self.refuse("a broken table of units", "POST", "/v1/units:reportPositions", json=reports, headers=by_system)
+        for table in ("messages", "units"):
+            require_internal_error(self.errors[f"the error of a broken table of {table}"])
 
     def plant_in_directory(self) -> None:
         number = self.canary("a facility's number", plant_number).removeprefix("+62")
@@ -156,6 +218,28 @@ class Planting:
             content = {"text": self.canary("a note that the database refuses")}
             self.refuse("a broken database", "POST", f"/v1/{name}:addNote", json=content, headers=bearer)
         require_internal_error(self.errors["the error of a broken database"])
+
+    def plant_in_webhook(self) -> None:
+        """Its secrets, and what a receiver's URL holds: some have a token of their own there."""
+        by_system = {"authorization": "Bearer " + self.signer.sign("canary-system", "agency", agency=ROOM)}
+        with run_taking() as url:
+            content = {"url": f"{url}{self.secret('the path of a webhook')}", "description": self.canary("the description of a webhook")}
+            made = self.post("/v1/webhooks", content, **by_system)
+            rotated = self.post(f"/v1/{made['name']}:rotateSecret", {}, **by_system)
+            for name, text in (("the secret of a webhook", made["secret"]), ("the new secret of a webhook", rotated["secret"])):
+                self.canaries[name] = Canary(name, text, text.removeprefix("whsec_").rstrip("="))
+            self.post("/v1/alerts:raise", {"kind": "FIRE"})
+            self.post(f"/v1/{made['name']}:sendTestEvent", {}, **by_system)
+            wait_until(lambda: self.count_attempts(made["name"], by_system) >= 3, 15, "its deliveries are taken")
+        # Now nobody takes them.
+        self.post(f"/v1/{made['name']}:sendTestEvent", {}, **by_system)
+        wait_until(lambda: self.count_attempts(made["name"], by_system) >= 4, 15, "one is not")
+        refused = {"url": f"http://{self.secret('a name that leads nowhere')}.test/"}
+        self.refuse("a webhook without an address", "POST", "/v1/webhooks", json=refused, headers=by_system)
+
+    def count_attempts(self, webhook: str, by_system: dict[str, str]) -> int:
+        found = httpx.get(f"{self.platform.url}/v1/{webhook}/deliveries", headers=by_system).json()["deliveries"]
+        return sum(len(each.get("attempts", ())) for each in found)
 
 
 def require_internal_error(error: bytes) -> None:
@@ -242,7 +326,7 @@ def test_every_place_has_something_in_it(planted: tuple[Planting, dict[str, byte
 
 def test_no_secret_is_found_anywhere(planted: tuple[Planting, dict[str, bytes]]) -> None:
     planting, places = planted
-    assert len(planting.canaries) >= 30
+    assert len(planting.canaries) >= 70
     found = search(planting.canaries.values(), places)
     allowed = tuple(f"{name} in {place} (" for name, kept in KEPT.items() for place in kept)
     assert [each for each in found if not each.startswith(allowed)] == []
@@ -257,7 +341,10 @@ def test_what_is_kept_is_found_where_it_is(planted: tuple[Planting, dict[str, by
 def test_the_control_is_found_where_secrets_belong(planted: tuple[Planting, dict[str, bytes]], traced: RunningPlatform) -> None:
     planting, _ = planted
     files = {name: content for name, content in read_files(traced.folder).items() if name in SEALED}
-    for name in ("the note", "the display name", "the phone", "the address", "a note", "the place, latitude"):
+    sealed = {"the note", "the display name", "the phone", "the address", "a note", "the place, latitude"}
+    sealed |= {"what was said in a contact", "a message to the caller", "a message by the caller", "a reason to refuse"}
+    sealed |= {"a reason to decline", "a call sign", "where a unit is by then, latitude", "an address by the room"}
+    for name in sealed:
         assert search([planting.canaries[name]], files), name
 
 

@@ -17,10 +17,13 @@ _log = logging.getLogger(__name__)
 
 
 class Bell:
-    """Rings in this process, and over Redis in the other replicas of the service. Redis may be away."""
+    """Rings in this process, and over Redis in the other replicas of the service. Redis may be away. One waits for it; whoever
+    else shall hear it is among the `listeners`, which are called at each ring.
+    """
 
     def __init__(self, channel: str, redis_url: str) -> None:
         self._channel = channel
+        self.listeners: list[Callable[[], None]] = []
         self._rung = asyncio.Event()
         self._to_tell = asyncio.Event()
         self._away = False
@@ -36,7 +39,7 @@ class Bell:
         )
 
     def ring(self) -> None:
-        self._rung.set()
+        self._hear()
         self._to_tell.set()
 
     async def wait(self, timeout: float) -> None:  # a call_later is a third of asyncio.timeout's cost
@@ -79,8 +82,13 @@ class Bell:
             await subscription.subscribe(self._channel)
             self._away = False
             # What was rung while nobody listened.
-            self._rung.set()
+            self._hear()
             while True:
                 message = await subscription.get_message(timeout=5)
                 if message is not None and message["data"] != self._sender:
-                    self._rung.set()
+                    self._hear()
+
+    def _hear(self) -> None:
+        self._rung.set()
+        for listener in self.listeners:
+            listener()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 from shapely import MultiPolygon, Point, STRtree
+from shapely.geometry.base import BaseGeometry
 from shapely.ops import nearest_points
 
 # Between boundaries drawn apart lie slivers; the widest in Jakarta's are well below this.
@@ -80,6 +81,14 @@ class AreaIndex:
             gap = self._measure(point, self._query(point, self._gap, stretch), self._gap, stretch)
             found = (gap[0][0], False) if gap else self._find_nearest_point(latitude, longitude)
         return found, near
+
+    def find_met(self, shape: BaseGeometry) -> dict[str, bool]:
+        """The areas that the shape meets by more than a common border, and whether it holds all of each. An area without a
+        boundary is met, and held, where the shape holds its point.
+        """
+        near = sorted(self._tree.query(shape, predicate="intersects").tolist()) if self._names else []
+        met = {self._names[index]: shape.covers(self._boundaries[index]) for index in near if not self._boundaries[index].touches(shape)}
+        return met | {name: True for name, point in zip(self._point_names, self._points, strict=True) if shape.covers(Point(point))}
 
     def _query(self, point: Point, meters: float, stretch: float) -> Sequence[int]:
         """The smaller ones first."""

@@ -37,7 +37,7 @@ class Caller:
     """`problem` says why a token that came along counts as absent: EXPIRED FOREIGN NOT_YET_VALID UNVERIFIABLE, or is empty.
 
     Times are seconds of the Unix epoch; `sign_in_time` is when the person proved who they are (the claim `auth_time`), 0 where
-    the issuer does not say.
+    the issuer does not say. `areas` are those whose statistics an official may see, with all within them.
     """
 
     user: str = ""
@@ -47,6 +47,7 @@ class Caller:
     expire_time: float = 0.0
     problem: str = ""
     sign_in_time: float = 0.0
+    areas: tuple[str, ...] = ()
 
 
 NOBODY = Caller()
@@ -228,10 +229,12 @@ class TokenVerifier:
 def _read_claims(claims: dict[str, Any]) -> Caller:
     """Raises ValueError or TypeError where a claim is not of its type."""
     user, agency, name, expire_time = claims["sub"], claims.get("agency", ""), claims.get("name", ""), claims["exp"]
-    words = claims.get("roles", [])
+    words, areas = claims.get("roles", []), claims.get("areas", [])
     if not (isinstance(user, str) and user and isinstance(agency, str) and isinstance(name, str) and isinstance(words, list)):
         raise TypeError
-    if "\0" in f"{user}{agency}{name}":
+    if not (isinstance(areas, list) and all(isinstance(area, str) for area in areas)):
+        raise TypeError
+    if "\0" in "".join((user, agency, name, *areas)):
         # PostgreSQL could not keep it.
         raise ValueError
     if isinstance(expire_time, bool) or not isinstance(expire_time, int | float) or not math.isfinite(expire_time):
@@ -243,7 +246,9 @@ def _read_claims(claims: dict[str, Any]) -> Caller:
         roles |= {access_pb2.CITIZEN}
     if not agency:
         roles -= _OF_AN_AGENCY
+    if not areas:
+        roles -= {access_pb2.OFFICIAL}
     sign_in_time = claims.get("auth_time", 0)
     if isinstance(sign_in_time, bool) or not isinstance(sign_in_time, int | float) or not math.isfinite(sign_in_time):
         raise TypeError
-    return Caller(user, roles, agency, name, float(expire_time), sign_in_time=float(sign_in_time))
+    return Caller(user, roles, agency, name, float(expire_time), sign_in_time=float(sign_in_time), areas=tuple(areas))

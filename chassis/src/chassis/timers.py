@@ -4,10 +4,10 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeAlias
 
 from opentelemetry import metrics
-from sqlalchemy import Column, ColumnElement, MetaData, String, Table, bindparam, delete, insert, select, update
+from sqlalchemy import Column, MetaData, String, Table, bindparam, delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from chassis import telemetry
@@ -16,10 +16,9 @@ from chassis.database import Database
 from chassis.errors import ServiceUnavailable
 from chassis.statements import Prepared
 
-S = TypeVar("S")
 _POLL_SECONDS = 0.25
-# How many are fired at a time; each in a transaction of its own, so that one that fails keeps no other one back.
-_AT_ONCE = 32
+# How many are fired at a time, each in a transaction of its own. More would keep whoever calls for help waiting.
+_AT_ONCE = 16
 # One that fails is tried again, and until then it is in nobody's way.
 _RETRY = timedelta(seconds=30)
 _log = logging.getLogger(__name__)
@@ -35,6 +34,16 @@ class Timer(NamedTuple):
     due_time: datetime
 
 
+class ResourceBusy(Exception):
+    """Somebody else has locked it: another replica, which fires, or a change, which replaces its timers."""
+
+
+# Keeps everybody else from changing a resource, and waits for nobody: False where there is none of the name. Raises ResourceBusy.
+Lock: TypeAlias = Callable[[Session, str], bool]
+# Does what is due; what it returns is called once that is on disk.
+Fire: TypeAlias = Callable[[Session, Timer], Callable[[], None] | None]
+
+
 class Timers:
     """`metadata` is the service's; its table `timers` holds what has not fired yet."""
 
@@ -47,66 +56,68 @@ class Timers:
             Column("subject", String, primary_key=True),
             Column("due_time", UtcTime, nullable=False, index=True),
         )
+        columns = [table.c[name] for name in Timer._fields]
+        same = [column == bindparam(name) for name, column in zip(Timer._fields, columns, strict=True)]
         self._add = Prepared(insert(table), Timer._fields)
-        self._due = (
-            select(*(table.c[name] for name in Timer._fields))
-            .where(table.c.due_time <= bindparam("now"))
-            .order_by(table.c.due_time)
-            .limit(_AT_ONCE)
-        )
+        self._take = Prepared(delete(table).where(*same))
+        self._postpone = Prepared(update(table).where(*same).values(due_time=bindparam("later")))
+        self._clear = Prepared(delete(table).where(table.c.resource == bindparam("resource")))
+        self._due = select(*columns).where(table.c.due_time <= bindparam("now")).order_by(table.c.due_time).limit(_AT_ONCE)
 
     def add(self, session: Session, timer: Timer) -> None:
-        """A first one: on the driver's cursor, for hot paths."""
+        """A first one."""
         self._add.execute(session.connection(), timer._asdict())
 
     def replace(self, session: Session, resource: str, timers: Sequence[Timer]) -> None:
-        """In the place of all that the resource has."""
-        session.execute(delete(self._table).where(self._table.c.resource == resource))
+        """In the place of all that the resource has, which is locked."""
+        connection = session.connection()
+        self._clear.execute(connection, {"resource": resource})
         if timers:
-            self._add.execute_many(session.connection(), [timer._asdict() for timer in timers])
+            self._add.execute_many(connection, [timer._asdict() for timer in timers])
 
     def cancel(self, session: Session, resources: Collection[str]) -> None:
-        """All that these resources have."""
+        """All that these resources have, which are locked."""
         session.execute(delete(self._table).where(self._table.c.resource.in_(resources)))
 
-    async def run(self, database: Database, lock: Callable[[Session, str], S | None], fire: Callable[[Session, Timer, S], None]) -> None:
-        """Until cancelled. In one transaction each: `lock` brings a timer's resource and keeps everybody else from changing it,
-        the timer goes, and `fire` does what is due. Whatever replaces timers locks their resource first, too: so no
-        two wait for each other, and of several replicas one fires.
+    async def run(self, database: Database, lock: Lock, fire: Fire) -> None:
+        """Until cancelled. In one transaction each: a timer's resource is locked, the timer goes, and what is due is done.
+
+        Whatever replaces timers locks their resource first, too: so of several replicas one fires, and what was cancelled or
+        moved meanwhile does not.
         """
         while True:
             try:
-                while due := await database.read(self._find_due):
-                    await asyncio.gather(*(self._attempt(database, lock, fire, timer) for timer in due))
+                while any(await self._fire_due(database, lock, fire)):
+                    pass
             except ServiceUnavailable:
                 pass
             await asyncio.sleep(_POLL_SECONDS)
 
-    async def _attempt(
-        self, database: Database, lock: Callable[[Session, str], S | None], fire: Callable[[Session, Timer, S], None], timer: Timer
-    ) -> None:
-        def act(session: Session) -> bool:
-            subject = lock(session, timer.resource)
-            # Not one that was cancelled, moved or fired meanwhile.
-            taken = session.execute(delete(self._table).where(*self._is(timer))).rowcount == 1  # pyright: ignore[reportAttributeAccessIssue]  # a CursorResult
-            if taken and subject is not None:
-                fire(session, timer, subject)
-            return taken
+    async def _fire_due(self, database: Database, lock: Lock, fire: Fire) -> Sequence[bool]:
+        """Of the first of those that are due, whether each was taken out of the way."""
+        due = await database.read(self._find_due)
+        return await asyncio.gather(*(self._attempt(database, lock, fire, timer) for timer in due))
+
+    async def _attempt(self, database: Database, lock: Lock, fire: Fire, timer: Timer) -> bool:
+        def act(session: Session) -> tuple[bool, Callable[[], None] | None]:
+            there = lock(session, timer.resource)
+            taken = self._take.execute(session.connection(), timer._asdict()) == 1
+            return taken, fire(session, timer) if there and taken else None
 
         try:
-            if await database.write(act):
-                _late_seconds.record((now() - timer.due_time).total_seconds(), {"kind": timer.kind})
-        except ServiceUnavailable:
-            raise
+            taken, follow = await database.write(act)
+        except (ResourceBusy, ServiceUnavailable):
+            return False
         except Exception as error:  # noqa: BLE001  # one that cannot be fired must not end the others
             _log.error("a timer %s of %s failed: %s", timer.kind, timer.resource, telemetry.describe(error))  # without the error's text
-            await database.write(lambda session: self._postpone(session, timer))
+            later = {**timer._asdict(), "later": now() + _RETRY}
+            await database.write(lambda session: self._postpone.execute(session.connection(), later))
+            return True
+        if taken:
+            _late_seconds.record((now() - timer.due_time).total_seconds(), {"kind": timer.kind})
+        if follow:
+            follow()
+        return taken
 
     def _find_due(self, session: Session) -> Sequence[Timer]:
         return [Timer._make(row) for row in session.execute(self._due, {"now": now()})]
-
-    def _postpone(self, session: Session, timer: Timer) -> None:
-        session.execute(update(self._table).where(*self._is(timer)).values(due_time=now() + _RETRY))
-
-    def _is(self, timer: Timer) -> Sequence[ColumnElement[bool]]:
-        return [self._table.c[name] == value for name, value in timer._asdict().items()]

@@ -49,6 +49,11 @@ class RateLimited(Problem):
     text = "Too many requests: wait as long as the header retry-after says."
 
 
+class InvalidSignature(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.INVALID_SIGNATURE)
+    text = "The request is not signed by a secret that is known here, or was signed more than 5 minutes ago."
+
+
 def find_http_status(problem: Problem) -> int:
     return HTTP_STATUS[problem.to_status().code]
 

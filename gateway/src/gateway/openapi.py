@@ -154,6 +154,10 @@ class Writer:
         return found
 
     def _write_success(self, rpc: Rpc) -> Json:
+        if rpc.method.output_type == ".google.api.HttpBody":
+            # The body as it is; its type stands in the comment, as `text/csv`.
+            media = re.findall(r"`(\w+/\w+)`", rpc.comment)[0]
+            return {"description": "A file.", "content": {media: {"schema": {"type": "string"}}}}
         schema = self._write_message(rpc.method.output_type)
         if rpc.method.server_streaming:
             text = "Server-sent events; each `data:` is one JSON object of this schema."

@@ -1,5 +1,7 @@
 """What the gateway is told from its environment."""
 
+from pathlib import Path
+
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -27,5 +29,9 @@ class Settings(BaseSettings):
     address_limit: int = 500
     # Hands out tokens for demo persons to whoever asks. For development alone.
     dev_issuer: bool = False
-    # What the LoST server calls itself in its answers: a name of the deployment's in the DNS, by which loops are told.
+    # The secrets by which SMS gateways sign what they hand over, one a line. Without the file nobody hands anything over.
+    sms_secret_file: Path | None = None
+    # What the LoST server and the feed of warnings call themselves: a name of the deployment's in the DNS.
     lost_source: str = Field(default="siaga.localhost", pattern=r"^([a-zA-Z0-9-]+\.)+[a-zA-Z0-9]+$")
+    # A PEM file with a private key and the certificate for it: CAP documents are signed where it is given.
+    cap_key_file: Path | None = None

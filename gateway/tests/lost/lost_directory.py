@@ -130,7 +130,7 @@ async def run_adapters(monkeypatch: pytest.MonkeyPatch, folder: str) -> AsyncIte
     add_DirectoryServiceServicer_to_server(directory, server)
     server.add_insecure_port(address)
     await server.start()
-    app = make_app(Settings(upstreams={"directory": [address]}))
+    app = make_app(Settings(upstreams={"directory": [address], "alerts": [address]}))
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://adapters") as http:
         yield Client(http, directory, server)

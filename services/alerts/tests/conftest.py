@@ -6,6 +6,7 @@ import grpc
 import pytest
 from pydantic import SecretStr
 
+from alerts import counting
 from alerts.__main__ import MIGRATIONS
 from alerts.model import Model
 from alerts.settings import Settings
@@ -16,7 +17,12 @@ from chassis.testing import AUDIENCE, ISSUER, Issuer, create_database, execute, 
 # What the tests of this folder share stands beside them in modules.
 sys.path.append(str(Path(__file__).parent))
 
+from cities import write_snapshot
+from city import make_city
+from officials import Officials
 from people import People, run_service
+from responders import Responders
+from warned import Readers, make_snapshot
 
 
 @pytest.fixture(scope="session")
@@ -69,3 +75,36 @@ async def people(channel: grpc.aio.Channel, issuer: Issuer) -> People:
     # An SOS never waits for the issuer's keys: until the service has them, its caller is nobody.
     await people.dewi("ListAlerts")
     return people
+
+
+@pytest.fixture
+async def readers(settings: Settings, issuer: Issuer) -> AsyncIterator[Readers]:
+    """Of warnings, whose service knows the areas of a directory."""
+    settings.snapshot_file.write_bytes(make_snapshot().SerializeToString())
+    async with run_service(settings) as channel:
+        yield Readers(channel, issuer)
+
+
+@pytest.fixture
+async def responders(settings: Settings, issuer: Issuer) -> AsyncIterator[Responders]:
+    """With a directory that knows their agencies."""
+    write_snapshot(settings.snapshot_file)
+    async with run_service(settings) as channel:
+        responders = Responders(channel, issuer)
+        await responders.dewi("ListAlerts")
+        yield responders
+
+
+@pytest.fixture
+def city_snapshot(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service knows areas, and counts at once."""
+    settings.snapshot_file.write_bytes(make_city().SerializeToString())
+    monkeypatch.setattr(counting, "_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(counting, "_POLL_SECONDS", 0.05)
+
+
+@pytest.fixture
+async def officials(city_snapshot: None, people: People) -> Officials:  # noqa: ARG001  # before the service starts
+    officials = Officials(people)
+    await officials.wait()
+    return officials

@@ -1,6 +1,8 @@
 """Alerts without a service: how they come to be, and the hours of a day on which things happen to them."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from google.protobuf.json_format import ParseDict
@@ -14,6 +16,7 @@ from alerts.routing import Route
 from alerts.wire import alerts as wire
 from chassis.clock import new_uuid
 from siaga.alerts.v1.alert_service_pb2 import RaiseAlertRequest
+from siaga.directory.v1.directory_service_pb2 import GetSnapshotResponse
 
 ROOM = "agencies/jakarta-112"
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -44,3 +47,9 @@ def make_position(alert: Alert, fix_time: datetime, latitude: float = -6.2, long
     return Position(
         alert=alert.name, latitude=latitude, longitude=longitude, accuracy_meters=None, fix_time=fix_time, source=1, receive_time=fix_time
     )
+
+
+def keep_agencies(kept: Path, agencies: Mapping[str, Mapping[str, Any]]) -> None:
+    """A snapshot with these agencies and nothing else, in the file from which alerts starts; each as JSON spells it."""
+    snapshot = {"agencies": [{"name": name, **said} for name, said in agencies.items()]}
+    kept.write_bytes(ParseDict({"etag": "kept", "snapshot": snapshot}, GetSnapshotResponse()).SerializeToString())

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import grpc
 import pytest
+from google.protobuf import message_factory
 from google.protobuf.json_format import ParseDict
 from google.rpc import error_details_pb2, status_pb2
 
@@ -21,6 +22,7 @@ ROOM = "agencies/jakarta-112"
 OTHER_ROOM = "agencies/bandung-112"
 MONAS = {"latitude": -6.1754, "longitude": 106.8272}
 SECONDS = 10.0
+_SERVICES = [service for file in (alert_service_pb2, unit_service_pb2) for service in file.DESCRIPTOR.services_by_name.values()]
 
 
 def new_id() -> str:
@@ -142,8 +144,8 @@ class People:
 
 
 def to_request(rpc: str, **fields: Any) -> Any:
-    messages = alert_service_pb2 if hasattr(alert_service_pb2, f"{rpc}Request") else unit_service_pb2
-    return ParseDict(fields, getattr(messages, f"{rpc}Request")())
+    service = next(each for each in _SERVICES if rpc in each.methods_by_name)
+    return ParseDict(fields, message_factory.GetMessageClass(service.methods_by_name[rpc].input_type)())
 
 
 async def refusal_of(call: Awaitable[object]) -> Refusal:

@@ -174,7 +174,7 @@ class TestAskingForHelp:
         }
         asked = part_of(alert, POLICE)
         assert (asked.requester, asked.reason, asked.hand_over, asked.request_time) == (ROOM, "a knife", False, after(seconds=60))
-        assert (alert.state, awaited(alert)) == (State.ACKNOWLEDGED, {POLICE: 70.0})
+        assert (alert.state, awaited(alert)) == (State.ACKNOWLEDGED, {POLICE: 75.0})
 
     def test_the_other_one_helps_when_it_accepts(self) -> None:
         alert = accept(ask(take(make_alert())), now=after(seconds=9))
@@ -204,7 +204,7 @@ class TestAskingForHelp:
         ask(alert, now=after(seconds=60))
         asked = part_of(alert, POLICE)
         assert (asked.state, asked.end_time, asked.reason, asked.is_asked) == (ResponseState.REQUESTED, None, "a knife", True)
-        assert awaited(alert) == {POLICE: 70.0}
+        assert awaited(alert) == {POLICE: 75.0}
         accept(alert)
 
     def test_to_ask_again_who_was_asked_or_helps_changes_nothing(self) -> None:

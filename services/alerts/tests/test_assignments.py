@@ -190,9 +190,8 @@ class TestHowFarAUnitComes:
             assert alert.update_assignment("units/amb-1", target, "", after(seconds=9))
             assert assignment.status == target
         elif target == present:
-            # There, it answers a call of the roll.
-            assert alert.update_assignment("units/amb-1", target, "", after(seconds=9)) == (target is ON_SCENE)
-            assert alert.revision == revision + (target is ON_SCENE)
+            assert not alert.update_assignment("units/amb-1", target, "", after(seconds=9))
+            assert alert.revision == revision
         else:
             with pytest.raises(InvalidTransition) as refused:
                 alert.update_assignment("units/amb-1", target, "", after(seconds=9))

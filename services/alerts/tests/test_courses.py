@@ -48,6 +48,11 @@ def call_roll(alert: Alert, now: datetime) -> None:
         alert.call_roll(len(alert.assignments) - 1, now)
 
 
+def escalate(alert: Alert, agency: str, now: datetime) -> None:
+    if any(each.agency == agency for each in alert.parts.find_awaited()):
+        alert.escalate(agency, FIRE, now)
+
+
 def reroute(alert: Alert, now: datetime) -> None:
     alert.require_open()
     alert.reroute("areas/32", Routing.NEAREST, AGENCIES[now.second % 3], now)
@@ -66,7 +71,7 @@ OPERATIONS: dict[str, Callable[[Alert, Viewer, datetime], object]] = {
     "reroute": lambda alert, _, now: reroute(alert, now),
     "dispatch": send,
     "move_on": lambda alert, _, now: move_on(alert, now),
-    "escalate": lambda alert, by, now: alert.require_open() or alert.escalate(by.agency, FIRE, now),
+    "escalate": lambda alert, by, now: escalate(alert, by.agency, now),
     "pass_limit": lambda alert, _, now: alert.pass_limit(now),
     "call_roll": lambda alert, _, now: call_roll(alert, now),
     "resolve": lambda alert, by, now: alert.resolve(HELPED, by, now),

@@ -121,7 +121,8 @@ WRITES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 async def prepare(people: People, rpc: str) -> tuple[str, Party]:
     """An alert that takes the write, and who may write."""
-    name, caller = await people.raise_alert()
+    # By nobody known: of whoever raises many the service says that it doubts them.
+    name, caller = await people.raise_alert(people.nobody)
     if rpc in {"ReleaseAlert", "ResolveAlert"}:
         await people.rina("AcknowledgeAlert", name=name)
     return name, caller if rpc in {"TrackAlert", "CancelAlert"} else people.rina

@@ -162,7 +162,6 @@ class TestNobodyCanTell:
 
     @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
     async def test_the_replies_are_as_long_and_take_as_long(self, people: People) -> None:
-        """The nightly run has more of them in tests/security."""
         await set_pins(people)
         took: dict[str, list[float]] = {PIN: [], DURESS: []}
         sizes = set[int]()
@@ -174,7 +173,9 @@ class TestNobodyCanTell:
                 times.append(time.perf_counter() - began)
                 sizes.add(len(look(reply)))
         assert len(sizes) == 1
-        assert abs(statistics.median(took[PIN]) - statistics.median(took[DURESS])) < 0.01
+        # Two hashes take most of it; how far the medians are apart depends on the machine, and it is never a tenth of them.
+        medians = [statistics.median(times) for times in took.values()]
+        assert max(medians) < min(medians) * 1.1
 
 
 class TestGuessing:

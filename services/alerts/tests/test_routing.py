@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from pydantic import SecretStr
 from shapely import MultiPolygon, Polygon, box
 
 import directory.settings
-from alerts.model.enums import Routing
+from alerts.model.enums import Kind, Routing, State
+from alerts.model.policies import Limit, Policy
 from alerts.routing import Route, Router
 from alerts.settings import Settings
 from chassis.settings import Platform
@@ -25,7 +27,7 @@ from directory.__main__ import serve as serve_directory
 from directory.commands import migrate_database
 from siaga.alerts.v1 import alert_pb2
 from siaga.directory.v1 import agency_pb2, snapshot_pb2
-from siaga.directory.v1.directory_admin_service_pb2 import ImportDirectoryRequest
+from siaga.directory.v1.directory_admin_service_pb2 import ImportDirectoryRequest, UpdateAgencyRequest
 from siaga.directory.v1.directory_admin_service_pb2_grpc import DirectoryAdminServiceStub
 from siaga.directory.v1.directory_service_pb2 import GetSnapshotResponse
 from siaga.directory.v1.directory_service_pb2_grpc import DirectoryServiceStub
@@ -233,6 +235,28 @@ class TestFollowingTheDirectory:
             assert router._index is index
             assert (kept.stat().st_ino, kept.stat().st_mtime_ns) == (written.st_ino, written.st_mtime_ns)
         assert caplog.text.count("is in use") == 1
+
+    async def test_an_agencys_policy_is_learnt_with_the_next_look_and_kept(self, tmp_path: Path, issuer: Issuer) -> None:
+        kept = tmp_path / "alerts.directory"
+        router = make_router(kept)
+        async with run_directory(tmp_path / "directory", free_port(), issuer) as channel:
+            stub: Any = DirectoryServiceStub(channel)
+            admin: Any = DirectoryAdminServiceStub(channel)
+            await router._refresh(stub)
+            assert router.find_policy(DEFAULT_ROOM) == Policy()
+            limit = {"kind": "FIRE", "state": "ON_SCENE", "warn_seconds": 7, "alert_seconds": 8}
+            policy = {"deliver_seconds": 1, "acknowledge_seconds": 2, "supervisor_seconds": 3, "parent_seconds": 4}
+            policy |= {"roll_call_seconds": 0, "position_seconds": 6, "limits": [limit]}
+            agency = {"name": DEFAULT_ROOM, "alert_policy": policy}
+            metadata = [("authorization", f"Bearer {issuer.sign('indra', 'admin')}")]
+            await admin.UpdateAgency(UpdateAgencyRequest(agency=agency), metadata=metadata)
+            await router._refresh(stub)
+        for each in (router, make_router(kept)):
+            found = each.find_policy(DEFAULT_ROOM)
+            seconds = [time.total_seconds() for time in (found.deliver, found.acknowledge, found.supervisor, found.parent)]
+            assert (seconds, found.roll_call, found.position_age) == ([1, 2, 3, 4], timedelta(0), timedelta(seconds=6))
+            assert found.limits == [Limit(Kind.FIRE, State.ON_SCENE, timedelta(seconds=7), timedelta(seconds=8))]
+            assert each.find_policy("agencies/jakarta-fire") == Policy()
 
     @pytest.mark.parametrize("boundary", [b"no boundary", shapely.to_wkb(Polygon())], ids=["no boundary", "another shape"])
     async def test_a_broken_one_costs_a_warning_and_neither_the_routes_nor_the_service(

@@ -155,7 +155,7 @@ class Courses(RuleBasedStateMachine):
             assert (by, self.stage.view(by, self.touched)) == (by, told.view(person))
 
 
-USUAL = examples(max_examples=600, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck))
+USUAL = examples(max_examples=300, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def test_on_the_entities_every_course_is_as_documented() -> None:

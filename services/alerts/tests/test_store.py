@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from crews import OKA, POLICE, accept, ask, offer, send, take
 from moments import BUDI, CITRA, DEWI, RINA, ROOM, SARI, START, after, make_alert, make_position
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -18,6 +19,7 @@ from alerts.model.timeline import Note
 from alerts.model.viewers import Viewer
 from alerts.settings import Settings
 from alerts.store import alerts as store
+from alerts.store import units as unit_store
 from alerts.store.alerts import Filters
 from chassis.database import Database, open_database
 from chassis.timers import Timer
@@ -109,12 +111,12 @@ async def test_lists_begin_with_the_newest(database: Database) -> None:
 async def test_a_page_goes_on_where_the_one_before_ended(database: Database) -> None:
     alerts = [make_alert() for _ in range(5)]
     await keep(database, *alerts)
-    for ask in (ask_agency, ask_user):
-        first = await ask(database, limit=2)
-        second = await ask(database, before=first[-1], limit=2)
-        third = await ask(database, before=second[-1], limit=2)
+    for read in (ask_agency, ask_user):
+        first = await read(database, limit=2)
+        second = await read(database, before=first[-1], limit=2)
+        third = await read(database, before=second[-1], limit=2)
         assert [*first, *second, *third] == newest_first(*alerts)
-        assert await ask(database, before=third[-1]) == []
+        assert await read(database, before=third[-1]) == []
 
 
 async def test_an_agency_lists_its_own_and_a_user_theirs(database: Database) -> None:
@@ -233,6 +235,55 @@ async def test_open_alerts_are_those_that_the_agency_has_not_closed_the_oldest_f
 
     open_alerts = [alerts[0].name, alerts[2].name, alerts[3].name]
     assert await database.read(ask) == [open_alerts, sorted([*open_alerts, drill.name])]
+
+
+async def test_what_an_agency_has_refused_is_listed_to_it_and_neither_open_nor_found_by_its_kind(database: Database) -> None:
+    asked, refused, given_away = (make_alert(kind="FIRE") for _ in range(3))
+    await keep(database, asked, refused, given_away)
+    await change(database, asked, lambda alert: ask(take(alert)))
+    await change(database, refused, lambda alert: ask(take(alert)).reject_request("no", OKA, START))
+    await change(database, given_away, lambda alert: accept(offer(take(alert))))
+
+    def find_open(session: Session) -> list[list[str]]:
+        return [names(store.find_open_alerts(session, each, drills=False)) for each in (ROOM, POLICE)]
+
+    assert await database.read(find_open) == [sorted(names([asked, refused])), sorted(names([asked, given_away]))]
+    for viewer, found in ((RINA, [asked, refused]), (OKA, [asked, given_away])):
+        assert await ask_agency(database, replace(ALL, kinds=[FIRE]), viewer) == newest_first(*found)
+        assert await ask_agency(database, viewer=viewer) == newest_first(asked, refused, given_away)
+
+
+async def test_an_agency_is_found_by_what_it_leads(database: Database) -> None:
+    ours, theirs = make_alert(), make_alert()
+    await keep(database, ours, theirs)
+    await change(database, theirs, lambda alert: accept(offer(take(alert))))
+    assert await ask_agency(database, replace(ALL, agency=POLICE)) == [theirs.name]
+    assert await ask_agency(database, replace(ALL, agency=ROOM), OKA) == []
+
+
+async def test_a_unit_has_the_alert_that_it_is_at_work_for(database: Database) -> None:
+    alert = make_alert()
+    await keep(database, alert)
+    columns = {"kind": 1, "display_name": "A", "crew": ["tono"], "duty": 2, "update_time": START, "agency": ROOM}
+
+    def work(session: Session) -> None:
+        for name in ("units/amb-1", "units/amb-2"):
+            assert unit_store.add_unit(session, {**columns, "name": name, "alert": ""})
+            assert not unit_store.add_unit(session, {**columns, "name": name, "alert": "", "agency": POLICE})
+        found, units = store.find_alert(session, alert.name, for_update=True), unit_store.lock_units(session, ["units/amb-1", "units/none"])
+        assert found
+        assert list(units) == ["units/amb-1"]
+        send(take(found), *units.values())
+
+    await database.write(work)
+
+    def read(session: Session) -> list[list[str]]:
+        return [names(store.find_alerts_of_unit(session, each)) for each in ("units/amb-1", "units/amb-2", "units/none")]
+
+    assert await database.read(read) == [[alert.name], [], []]
+    found = await database.read(lambda session: store.find_alert(session, alert.name))
+    assert found
+    assert [(each.unit, each.crew, each.arrive_time) for each in found.assignments] == [("units/amb-1", ["tono"], None)]
 
 
 async def test_an_alert_for_update_is_read_anew(database: Database) -> None:

@@ -68,8 +68,10 @@ class Answers:
             self._loop.call_later(PATIENCE_SECONDS, self._give_up, future)
         return future
 
-    def settle(self, future: "asyncio.Future[Any]", value: Any, error: BaseException | None) -> None:  # noqa: ANN401
-        self.report(error)
+    def settle(self, future: "asyncio.Future[Any]", value: Any, error: BaseException | None, *, wrote: bool = True) -> None:  # noqa: ANN401
+        """A read that is answered says nothing of writes: a server whose standby is gone answers it, and commits nothing."""
+        if wrote or error:
+            self.report(error)
         if future.done():
             return
         if isinstance(error, StopIteration):  # A future refuses it, and the caller would wait for ever.

@@ -62,7 +62,7 @@ class PostgresDatabase:
         return await self._accept(self._write(operation, seconds, apart=apart), urgent=urgent)
 
     async def read(self, operation: Callable[[Session], T], *, seconds: float = _SECONDS, apart: bool = False) -> T:
-        return await self._accept(self._read(operation, seconds, apart=apart))
+        return await self._accept(self._read(operation, seconds, apart=apart), wrote=False)
 
     async def close(self) -> None:
         """Finishes what was accepted before it."""
@@ -82,19 +82,19 @@ class PostgresDatabase:
         transact = self._transact_apart if apart else self._transact
         return await transact(operation, None, seconds, **_SNAPSHOT)
 
-    async def _accept(self, work: Coroutine[Any, Any, Any], *, urgent: bool = False) -> Any:  # noqa: ANN401  # whatever the operation returns
+    async def _accept(self, work: Coroutine[Any, Any, Any], *, urgent: bool = False, wrote: bool = True) -> Any:  # noqa: ANN401  # whatever the operation returns
         if self._closed:
             work.close()
             raise ServiceUnavailable(retry_seconds=RETRY_SECONDS)
         future = self._answers.expect(urgent=urgent)
-        task = asyncio.create_task(self._work(work, future))
+        task = asyncio.create_task(self._work(work, future, wrote=wrote))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return await future
 
-    async def _work(self, work: Coroutine[Any, Any, Any], future: "asyncio.Future[Any]") -> None:
+    async def _work(self, work: Coroutine[Any, Any, Any], future: "asyncio.Future[Any]", *, wrote: bool) -> None:
         try:
-            self._answers.settle(future, await work, None)
+            self._answers.settle(future, await work, None, wrote=wrote)
         except BaseException as error:  # noqa: BLE001  # an operation may raise anything, and its caller gets it
             self._answers.settle(future, None, error)
 

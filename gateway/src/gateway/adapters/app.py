@@ -1,23 +1,32 @@
 """The adapters behind Envoy: what transcoding cannot express, and every path that nobody else knows."""
 
 import logging
+import math
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import cast
 
 import uvicorn
+from google.rpc import error_details_pb2
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from chassis.errors import InternalError, Problem
-from gateway.adapters.directory import Directory
+from gateway.adapters.cap.app import Cap
 from gateway.adapters.hsds.app import Hsds
 from gateway.adapters.issuer import Issuer
 from gateway.adapters.lost.app import Lost
+from gateway.adapters.services import Directory, Service, Texts, Warnings
+from gateway.adapters.sms.app import Sms
 from gateway.contract import Contract
 from gateway.errors import MethodNotFound, find_http_status, write_json
 from gateway.openapi import write_openapi
 from gateway.settings import Settings
+from siaga.alerts.v1.text_service_pb2_grpc import TextServiceStub
+from siaga.alerts.v1.warning_service_pb2_grpc import WarningServiceStub
+from siaga.directory.v1.directory_service_pb2_grpc import DirectoryServiceStub
 
 log = logging.getLogger("gateway.adapters")
 
@@ -35,14 +44,26 @@ def make_app(settings: Settings) -> Starlette:
     async def get_openapi(_: Request) -> Response:
         return JSONResponse(document)
 
-    directory = Directory(settings)
-    routes = [Route("/openapi.json", get_openapi), *Lost(settings, directory).routes, *Hsds(directory, contract).routes]
+    directory: Directory = Service(settings.upstreams["directory"][0], DirectoryServiceStub)  # pyright: ignore[reportAssignmentType]
+    warnings: Warnings = Service(settings.upstreams["alerts"][0], WarningServiceStub)  # pyright: ignore[reportAssignmentType]
+
+    texts: Texts = Service(settings.upstreams["alerts"][0], TextServiceStub)  # pyright: ignore[reportAssignmentType]
+
+    @asynccontextmanager
+    async def open_services(_: Starlette) -> AsyncGenerator[None, None]:
+        async with directory.open(), warnings.open(), texts.open():
+            yield
+
+    routes = [Route("/openapi.json", get_openapi)]
+    routes += [*Lost(settings, directory).routes, *Hsds(directory, contract).routes, *Cap(settings, warnings).routes]
+    if settings.sms_secret_file:
+        routes += Sms(settings.sms_secret_file, texts).routes
     if settings.dev_issuer:
         log.warning("THE DEVELOPMENT ISSUER IS ON: whoever asks gets a token for any demo person. Never run it in production.")
         routes += Issuer(settings.platform).routes
     # Starlette knows 404 and 405 by itself; both are "no such path or method" here, as at the edge.
     handlers = {Problem: answer_problem, 404: answer_unknown_path, 405: answer_unknown_path, 500: answer_fault}
-    return Starlette(routes=routes, exception_handlers=handlers, lifespan=lambda _: directory.open())
+    return Starlette(routes=routes, exception_handlers=handlers, lifespan=open_services)
 
 
 async def answer_problem(_: Request, error: Exception) -> Response:
@@ -61,4 +82,12 @@ async def answer_fault(request: Request, _: Exception) -> Response:
 
 
 def write_error(problem: Problem) -> Response:
-    return JSONResponse(write_json(problem), status_code=find_http_status(problem))
+    return JSONResponse(write_json(problem), find_http_status(problem), find_retry(problem))
+
+
+def find_retry(problem: Problem) -> dict[str, str]:
+    """Say how long to wait where waiting helps, in whole seconds, as the header has it."""
+    retry = error_details_pb2.RetryInfo()
+    if not any(detail.Unpack(retry) for detail in problem.to_status().details):
+        return {}
+    return {"retry-after": str(math.ceil(retry.retry_delay.ToTimedelta().total_seconds()))}

@@ -1,12 +1,13 @@
 """The development issuer: signs in demo persons without asking who asks. It is on only where its setting says so."""
 
+import base64
 import hashlib
+import hmac
 import json
 import time
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Any, cast
 
 import jwt
 from cryptography.hazmat.primitives import serialization
@@ -18,9 +19,9 @@ from starlette.routing import Route
 
 from chassis.errors import InvalidRequest
 from chassis.settings import Platform
-from gateway.adapters.body import read_body
+from gateway.adapters.body import parse_json, read_body
+from gateway.adapters.client_credentials import ClientRefused, read_client
 from gateway.adapters.persons import PERSONS, Person
-from gateway.errors import UnreadableRequest
 
 TOKEN_SECONDS = 12 * 3600
 
@@ -38,15 +39,17 @@ class Issuer:
         self.routes = [
             Route("/dev/persons", self.list_persons),
             Route("/dev/token", self.create_token, methods=["POST"]),
+            Route("/dev/oauth/token", self.grant_token, methods=["POST"]),
             Route("/dev/jwks", self.get_jwks),
             Route("/dev/.well-known/openid-configuration", self.get_discovery),
         ]
 
     async def list_persons(self, _: Request) -> Response:
-        return JSONResponse({"persons": [asdict(person) for person in PERSONS.values()]})
+        """With the secret of each client: whoever asks may have a token of anybody here as well."""
+        return JSONResponse({"persons": [asdict(person) | self._find_secret(person) for person in PERSONS.values()]})
 
     async def create_token(self, request: Request) -> Response:
-        asked = await read_json(request)
+        asked = parse_json(await read_body(request))
         person = PERSONS.get(str(asked.get("person")))
         if person is None:
             raise InvalidRequest(fields=[("person", f"must be one of {', '.join(PERSONS)}")])
@@ -54,6 +57,19 @@ class Issuer:
         return JSONResponse(
             {"accessToken": token, "tokenType": "Bearer", "expiresIn": TOKEN_SECONDS}, headers={"cache-control": "no-store"}
         )
+
+    async def grant_token(self, request: Request) -> Response:
+        """OAuth 2.0 client credentials (RFC 6749, 4.4): what any issuer of a deployment offers to agencies' systems."""
+        headers = {"cache-control": "no-store", "pragma": "no-cache"}
+        try:
+            client = await read_client(request)
+            person = PERSONS.get(client.id)
+            if person is None or not person.client or not hmac.compare_digest(self._make_secret(person).encode(), client.secret.encode()):
+                raise ClientRefused("invalid_client", basic=client.basic)
+        except ClientRefused as refused:
+            return JSONResponse({"error": refused.error}, refused.status, headers | refused.headers)
+        token = self.sign_token(person, int(time.time()))
+        return JSONResponse({"access_token": token, "token_type": "Bearer", "expires_in": TOKEN_SECONDS}, headers=headers)
 
     async def get_jwks(self, _: Request) -> Response:
         return JSONResponse(self._jwks)
@@ -64,10 +80,21 @@ class Issuer:
             {
                 "issuer": issuer,
                 "jwks_uri": f"{issuer}/jwks",
-                "token_endpoint": f"{issuer}/token",
+                "token_endpoint": f"{issuer}/oauth/token",
+                "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+                "grant_types_supported": ["client_credentials"],
+                "response_types_supported": [],
                 "id_token_signing_alg_values_supported": ["ES256"],
             }
         )
+
+    def _find_secret(self, person: Person) -> dict[str, str]:
+        return {"secret": self._make_secret(person)} if person.client else {}
+
+    def _make_secret(self, person: Person) -> str:
+        """Of this installation alone, and the same after a restart."""
+        number = self._key.private_numbers().private_value.to_bytes(32)
+        return base64.urlsafe_b64encode(hmac.digest(number, f"client {person.person}".encode(), "sha256")).decode().rstrip("=")
 
     def sign_token(self, person: Person, now: int) -> str:
         claims = {
@@ -85,18 +112,6 @@ class Issuer:
         if person.areas:
             claims["areas"] = person.areas
         return jwt.encode(claims, self._key, algorithm="ES256", headers={"kid": self._kid})
-
-
-async def read_json(request: Request) -> dict[str, Any]:
-    body = await read_body(request)
-    try:
-        found = json.loads(body)
-    # The second is what too deep a nesting ends in.
-    except (ValueError, RecursionError) as error:
-        raise UnreadableRequest from error
-    if not isinstance(found, dict):
-        raise UnreadableRequest
-    return cast("dict[str, Any]", found)
 
 
 def load_key(path: Path) -> ec.EllipticCurvePrivateKey:

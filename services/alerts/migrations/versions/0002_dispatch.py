@@ -59,7 +59,7 @@ def upgrade() -> None:
         sa.Column("end_time", UtcTime(), nullable=True),
         sa.Column("roll_time", UtcTime(), nullable=True),
         sa.Column("roll_step", sa.SmallInteger(), nullable=False),
-        sa.Column("missed_roll_calls", sa.SmallInteger(), nullable=False),
+        sa.Column("missed_roll_calls", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(["alert"], ["alerts.name"], name=op.f("fk_assignments_alert")),
         sa.PrimaryKeyConstraint("alert", "number", name=op.f("pk_assignments")),
     )
@@ -78,7 +78,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_messages_alert", "messages", ["alert", "id"], unique=False)
 
-    op.add_column("alerts", sa.Column("escalation_level", sa.SmallInteger(), server_default="0", nullable=False))
+    op.add_column("alerts", sa.Column("escalation_level", sa.Integer(), server_default="0", nullable=False))
     op.add_column("alerts", sa.Column("dispatch_time", UtcTime(), nullable=True))
     op.add_column("alerts", sa.Column("arrive_time", UtcTime(), nullable=True))
     op.add_column("alerts", sa.Column("state_time", UtcTime(), server_default=_EVER, nullable=False))
@@ -86,6 +86,7 @@ def upgrade() -> None:
     op.add_column("alerts", sa.Column("withheld", sa.JSON(), server_default="{}", nullable=False))
 
     op.add_column("responses", sa.Column("requester", sa.String(), server_default="", nullable=False))
+    op.add_column("responses", sa.Column("instead_of", sa.String(), server_default="", nullable=False))
     op.add_column("responses", sa.Column("hand_over", sa.Boolean(), server_default=sa.false(), nullable=False))
     op.add_column("responses", sa.Column("reason", sa.String(), server_default="", nullable=False))
     op.add_column("responses", sa.Column("escalation", sa.SmallInteger(), server_default="0", nullable=False))
@@ -93,6 +94,7 @@ def upgrade() -> None:
     op.add_column("responses", sa.Column("step", sa.SmallInteger(), server_default="0", nullable=False))
     op.execute("UPDATE alerts SET state_time = update_time")
     op.execute("UPDATE responses SET clock_time = request_time")
+    op.execute("UPDATE responses SET step = 1 WHERE alert IN (SELECT name FROM alerts WHERE deliver_time IS NOT NULL)")
     # Whoever has not been answered yet is not forgotten.
     op.execute(
         "INSERT INTO timers (resource, kind, subject, due_time) SELECT name, 'answer', agency, create_time FROM alerts "

@@ -144,3 +144,89 @@ class ReasonRequired(Problem):
 class AgencyInConflict(Problem):
     reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.AGENCY_IN_CONFLICT)
     text = "This agency must not know of the alert."
+
+
+class WebhookNotFound(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.WEBHOOK_NOT_FOUND)
+    text = "Your agency has no such webhook."
+
+
+class WebhookChanged(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.WEBHOOK_CHANGED)
+    text = "The webhook has changed since you read it: read it again."
+
+
+class WebhookTargetRefused(Problem):
+    """`fields` say what is wrong with the URL."""
+
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.WEBHOOK_TARGET_REFUSED)
+    text = "Events may not be sent to this URL."
+
+
+class WebhookDisabled(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.WEBHOOK_DISABLED)
+    text = "The webhook is disabled: enable it first."
+
+
+class DeliveryNotFound(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.DELIVERY_NOT_FOUND)
+    text = "The webhook has no such delivery."
+
+
+class TooManyWebhooks(Problem):
+    """`max` is how many there may be."""
+
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.TOO_MANY_WEBHOOKS)
+    text = "Your agency has as many webhooks as it may have: remove one first."
+
+
+class WarningNotFound(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.WARNING_NOT_FOUND)
+    text = "There is no such warning that you may know of."
+
+
+class NotIssuer(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.NOT_ISSUER)
+    text = "Only the agency that issued this warning may do this."
+
+
+class WarningClosed(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.WARNING_CLOSED)
+    text = "This warning was cancelled or has expired: issue a new one."
+
+
+class WarningChanged(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.WARNING_CHANGED)
+    text = "The warning has changed since you read it: read it again."
+
+
+class NotPending(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.NOT_PENDING)
+    text = "Nothing of this warning awaits approval."
+
+
+class SecondPersonRequired(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.SECOND_PERSON_REQUIRED)
+    text = "Another supervisor of your agency must approve what you wrote."
+
+
+class WarningFull(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.WARNING_FULL)
+    text = "This warning has as many messages as it can have: cancel it, and issue a new one."
+
+
+class AreaNotFound(Problem):
+    """`area` is the one."""
+
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.AREA_NOT_FOUND)
+    text = "The directory knows no such area."
+
+
+class StatisticsOutOfScope(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.STATISTICS_OUT_OF_SCOPE)
+    text = "You may see the statistics of your own areas or of your own agency."
+
+
+class StatisticsNotReady(Problem):
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.STATISTICS_NOT_READY)
+    text = "The alerts are being counted for the first time: try again shortly."

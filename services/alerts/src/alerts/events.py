@@ -7,10 +7,11 @@ import h3
 from sqlalchemy.orm import Session
 
 from alerts.model.alerts import Alert
-from alerts.model.enums import Audience, Escalation, Kind, State, Status
+from alerts.model.enums import Audience, Escalation, Kind, MessageType, RollCall, State, Status
 from alerts.model.incidents import Incident
 from alerts.model.tables import log
 from alerts.model.units import SHOWN_TO_CALLER, Assignment
+from alerts.model.warnings import PublicWarning
 
 # Cells of about 5 km², so that nobody can be found by one.
 _CELL_RESOLUTION = 7
@@ -114,11 +115,11 @@ def alert_overdue(session: Session, alert: Alert) -> None:
     log.append(session, "AlertOverdue", alert.name, Audience.AGENCY, state=State(alert.state).name, step=alert.limit_step)
 
 
-def roll_called(session: Session, alert: Alert, assignment: Assignment, *, missed: bool) -> None:
+def roll_called(session: Session, alert: Alert, assignment: Assignment, call: RollCall) -> None:
     """The crew is asked whether all are well, or has not answered."""
-    kind = "RollCallMissed" if missed else "RollCallDue"
+    kind = "RollCallDue" if call is RollCall.DUE else "RollCallMissed"
     log.append(session, kind, alert.name, Audience.RESPONDER, units=[assignment.unit], missed=assignment.missed_roll_calls)
-    if missed and assignment.mayday:
+    if call is RollCall.MAYDAY:
         log.append(session, "MaydayRaised", alert.name, Audience.RESPONDER, units=[assignment.unit])
 
 
@@ -177,3 +178,22 @@ def alert_followed(session: Session, alert: Alert, state: State, operator: str) 
 def incident_changed(session: Session, incident: Incident, event: str) -> None:
     """`IncidentFormed`, `IncidentChanged` or `IncidentClosed`."""
     log.append(session, event, incident.name, Audience.AGENCY)
+
+
+def warning_proposed(session: Session, warning: PublicWarning, operator: str) -> None:
+    """The warning, or an update of it, awaits a second person."""
+    log.append(session, "WarningProposed", warning.name, Audience.AGENCY, operator)
+
+
+def warning_withdrawn(session: Session, warning: PublicWarning, operator: str) -> None:
+    """What awaited a second person is never sent."""
+    log.append(session, "WarningWithdrawn", warning.name, Audience.AGENCY, operator)
+
+
+def warning_sent(session: Session, warning: PublicWarning, operator: str) -> None:
+    kind = {MessageType.ALERT: "WarningIssued", MessageType.UPDATE: "WarningUpdated", MessageType.CANCEL: "WarningCancelled"}
+    log.append(session, kind[MessageType(warning.type)], warning.name, Audience.PUBLIC, operator, number=warning.number)
+
+
+def warning_expired(session: Session, warning: PublicWarning) -> None:
+    log.append(session, "WarningExpired", warning.name, Audience.PUBLIC, number=warning.number)

@@ -3,10 +3,10 @@
 import asyncio
 import logging
 import os
-from collections import defaultdict
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, timedelta, tzinfo
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import grpc
 import shapely
@@ -15,6 +15,7 @@ from shapely import MultiPolygon
 
 from alerts.model.enums import Routing
 from alerts.model.policies import Limit, Policy
+from alerts.model.reach import Region, Regions
 from chassis import telemetry
 from chassis.geo import AreaIndex, Place
 from siaga.directory.v1 import agency_pb2, directory_service_pb2, directory_service_pb2_grpc, snapshot_pb2
@@ -37,6 +38,14 @@ class Route:
     routing: Routing
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the directory says of an area."""
+
+    display_name: str
+    zone: tzinfo
+
+
 class Router:
     """Follows the directory at `address`; works from what is in `kept` while the directory is away."""
 
@@ -45,10 +54,13 @@ class Router:
         self._default = Route("", default_agency, Routing.DEFAULT)
         self._etag = ""
         self._index = AreaIndex([])
-        self._children: dict[str, list[str]] = {}
+        self._regions = Regions([], self._index)
+        self._agency_names: dict[str, str] = {}
         self._rooms: dict[str, str] = {}
         self._parents: dict[str, str] = {}
         self._policies: dict[str, Policy] = {}
+        self._areas: dict[str, Known] = {}
+        self._zone: tzinfo = UTC
         if kept.exists():
             try:
                 self._learn(directory_service_pb2.GetSnapshotResponse.FromString(kept.read_bytes()))
@@ -72,9 +84,32 @@ class Router:
         """The one that takes every SOS of the area; the default room where no area is known, or it has none."""
         return self._rooms.get(area) or self._default.agency
 
+    @property
+    def regions(self) -> Regions:
+        return self._regions
+
     def areas_within(self, area: str) -> list[str]:
         """The area and everything within it."""
-        return [area, *(each for child in self._children.get(area, []) for each in self.areas_within(child))]
+        return list(self._regions.find_within(area))
+
+    def name_agency(self, agency: str) -> str:
+        """For people; as it is identified where the directory has no name for it."""
+        return self._agency_names.get(agency) or agency.removeprefix("agencies/")
+
+    @property
+    def has_snapshot(self) -> bool:
+        return bool(self._etag)
+
+    def find_areas_below(self, area: str) -> list[str]:
+        """Directly below it; without one, the largest that there are."""
+        return self._regions.find_below(area)
+
+    def find_display_name(self, area: str) -> str:
+        return self._areas[area].display_name if area in self._areas else ""
+
+    def find_zone(self, area: str) -> tzinfo:
+        """Of an area that is not known: that of the city whose room answers what cannot be routed."""
+        return self._areas[area].zone if area in self._areas else self._zone
 
     def knows(self, agency: str) -> bool:
         return agency in self._parents or agency == self._default.agency
@@ -122,17 +157,23 @@ class Router:
     def _learn(self, response: directory_service_pb2.GetSnapshotResponse) -> None:
         snapshot = response.snapshot
         rooms = {each.area: each.agency for each in snapshot.coverage if each.category == agency_pb2.EMERGENCY}
-        children: defaultdict[str, list[str]] = defaultdict(list)
+        parents = {each.area.parent for each in snapshot.areas}
         # Parents come before their children, who inherit from them where they have no room of their own.
         for each in snapshot.areas:
-            children[each.area.parent].append(each.area.name)
             if each.area.parent in rooms:
                 rooms.setdefault(each.area.name, rooms[each.area.parent])
         # Whatever has a boundary, and of the rest the smallest areas alone: the larger ones' points say less.
-        index = AreaIndex(_place(each) for each in snapshot.areas if each.boundary or each.area.name not in children)
-        self._parents = {each.name: each.parent for each in snapshot.agencies}
+        index = AreaIndex(_place(each) for each in snapshot.areas if each.boundary or each.area.name not in parents)
+        above = {each.name: each.parent for each in snapshot.agencies}
+        # Every way up ends at the city's room: one that leads nowhere or back is none.
+        self._parents = {name: "" if parent not in above or _leads_back(name, above) else parent for name, parent in above.items()}
         self._policies = {each.name: _read_policy(each.alert_policy) for each in snapshot.agencies if each.HasField("alert_policy")}
-        self._index, self._children, self._rooms, self._etag = index, dict(children), rooms, response.etag
+        zones = {name: _find_zone(name) for name in {each.area.time_zone for each in snapshot.areas}}
+        self._areas = {each.area.name: Known(each.area.display_name, zones[each.area.time_zone]) for each in snapshot.areas}
+        self._zone = next((known.zone for area, known in self._areas.items() if rooms.get(area) == self._default.agency), UTC)
+        self._agency_names = {each.name: each.display_name for each in snapshot.agencies}
+        self._regions = Regions(map(_read_region, snapshot.areas), index)
+        self._index, self._rooms, self._etag = index, rooms, response.etag
 
     def _keep(self, response: directory_service_pb2.GetSnapshotResponse) -> None:
         self._kept.parent.mkdir(parents=True, exist_ok=True)
@@ -141,11 +182,33 @@ class Router:
         new.replace(self._kept)
 
 
+def _read_region(record: snapshot_pb2.Snapshot.AreaRecord) -> Region:
+    area = record.area
+    return Region(area.name, area.parent, area.level, area.time_zone, bounded=bool(record.boundary))
+
+
 def _place(record: snapshot_pb2.Snapshot.AreaRecord) -> Place:
     boundary = shapely.from_wkb(record.boundary) if record.boundary else None
     if boundary is not None and not isinstance(boundary, MultiPolygon):
         raise ValueError(boundary.geom_type)
     return Place(record.area.name, boundary, (record.area.point.longitude, record.area.point.latitude))
+
+
+def _find_zone(name: str) -> tzinfo:
+    try:
+        return ZoneInfo(name or "UTC")
+    except (KeyError, ValueError, OSError):
+        # The directory knows it; this machine's data may be older.
+        _log.warning("the time zone %s is not known here: its days are counted in UTC", name)
+        return UTC
+
+
+def _leads_back(agency: str, parents: dict[str, str]) -> bool:
+    above, passed = parents[agency], set[str]()
+    while above and above not in passed:
+        passed.add(above)
+        above = parents.get(above, "")
+    return agency in passed
 
 
 def _read_policy(said: agency_pb2.AlertPolicy) -> Policy:

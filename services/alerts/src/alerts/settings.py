@@ -32,5 +32,11 @@ class Settings(BaseSettings):
     snapshot_file: Path = Field(default_factory=_in_data("alerts.directory"))
     # The city's own room, which answers what cannot be routed.
     default_agency: str = "agencies/jakarta-112"
+    # Where telephone numbers without a country code are of, ISO 3166-1 alpha-2.
+    country: str = Field(default="ID", pattern="^[A-Z]{2}$")
     # How many watches run at a time.
     max_watches: int = Field(default=5000, ge=1)
+    # Whether webhooks may be called over `http` and at addresses of private networks: for receivers on the premises.
+    webhooks_allow_private: bool = False
+    # What public warnings are sent from: a name of the deployment's in the DNS, `siaga.example` for `jakarta-112@siaga.example`.
+    sender_domain: str = Field(default="siaga.localhost", pattern=r"^([a-zA-Z0-9-]+\.)+[a-zA-Z0-9]+$")

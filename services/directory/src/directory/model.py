@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 from enum import IntEnum
+from itertools import pairwise
 from typing import Any, NamedTuple, TypeAlias, TypedDict
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -13,9 +14,12 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from chassis.clock import UtcTime
 from chassis.events import EventLog
 from chassis.idempotency import RequestKeys
+from chassis.masks import json_name
 from directory.hours import find_fault_of_hours
 
 UNCONFIRMED = "unconfirmed"
+# The steps of an AlertPolicy in their order, and the contract's defaults for those that it leaves out.
+_STEPS = (("deliver_seconds", 10), ("acknowledge_seconds", 15), ("supervisor_seconds", 20), ("parent_seconds", 60))
 # What may change without taking an entry from the import that brings it.
 _NOT_IMPORTED = frozenset({"status", "alert_text", "assured_by", "assured_time"})
 _TICK = timedelta(microseconds=1)
@@ -209,9 +213,7 @@ class Agency(Versioned, Model):
         """The rules that an agency must keep by itself."""
         yield from _find_fault_of_name(self.display_name)
         yield from _find_fault_of_assurance(self)
-        for limit in (self.alert_policy or {}).get("limits", ()):
-            if limit["alertSeconds"] < limit["warnSeconds"]:
-                yield "alert_policy", "calls the supervisors before it warns"
+        yield from _find_faults_of_policy(self.alert_policy or {})
 
 
 class Hotline(Versioned, Model):
@@ -341,3 +343,19 @@ def _find_fault_of_name(text: str) -> Iterator[Fault]:
 def _find_fault_of_assurance(entry: Agency | Hotline | Facility) -> Iterator[Fault]:
     if (entry.assured_time is None) != (entry.assured_by == UNCONFIRMED):
         yield "assured_time", "goes with assured_by: both, or neither"
+
+
+def _find_faults_of_policy(policy: dict[str, Any]) -> Iterator[Fault]:
+    seconds = {step: policy.get(json_name(step), usual) for step, usual in _STEPS}
+    for earlier, later in pairwise(seconds):
+        if seconds[later] < seconds[earlier]:
+            absent = "" if json_name(later) in policy else ", which is the default"
+            yield f"alert_policy.{later}", f"{seconds[later]}{absent}, may not be before {json_name(earlier)}, {seconds[earlier]}"
+    known = set[tuple[str, str]]()
+    for place, limit in enumerate(policy.get("limits", ())):
+        path, kind = f"alert_policy.limits[{place}]", (limit.get("kind", ""), limit["state"])
+        if limit["alertSeconds"] < limit["warnSeconds"]:
+            yield f"{path}.alert_seconds", "may not be before warnSeconds"
+        if kind in known:
+            yield path, "is of the same kind and state as one before it"
+        known.add(kind)

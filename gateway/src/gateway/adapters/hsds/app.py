@@ -10,11 +10,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from chassis.errors import InvalidRequest
-from gateway.adapters.directory import Directory
 from gateway.adapters.hsds.entities import Entry, Json, Writer
 from gateway.adapters.hsds.entries import Entries, Filters, Near
 from gateway.adapters.hsds.questions import check_parameters, read_decimal, read_flag, read_id, read_page, read_text, read_time
 from gateway.adapters.hsds.taxonomy import TAXONOMY_ID, Taxonomy
+from gateway.adapters.services import Directory
 from gateway.contract import Contract
 from gateway.errors import MethodNotFound
 from siaga.directory.v1.agency_pb2 import Agency

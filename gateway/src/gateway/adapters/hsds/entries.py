@@ -9,8 +9,8 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from starlette.requests import Request
 
-from gateway.adapters.directory import Directory, DirectoryProblem
 from gateway.adapters.hsds.entities import Entry
+from gateway.adapters.services import Directory, ServiceProblem
 from siaga.directory.v1.agency_pb2 import Agency, Category, Hotline
 from siaga.directory.v1.area_pb2 import Area
 from siaga.directory.v1.directory_service_pb2 import (
@@ -66,7 +66,7 @@ class Entries:
         """Return the facility of the uid, else the hotline."""
         try:
             return await self.get_facility(f"facilities/{uid}")
-        except DirectoryProblem as no_facility:
+        except ServiceProblem as no_facility:
             if no_facility.name != "FACILITY_NOT_FOUND":
                 raise
         return await self._ask(self._stub.GetHotline, GetHotlineRequest(name=f"hotlines/{uid}"))

@@ -12,11 +12,11 @@ from starlette.routing import Route
 
 from chassis.errors import Problem
 from gateway.adapters.body import read_body
-from gateway.adapters.directory import Directory, DirectoryProblem
 from gateway.adapters.lost.errors import BY_REASON, BadRequest, InternalError, Loop, LostError, NotFound, ServiceNotImplemented
 from gateway.adapters.lost.names import SERVICES, SOS, Element
 from gateway.adapters.lost.queries import Query, read_query
 from gateway.adapters.lost.replies import end_reply, write_errors, write_mapping, write_services
+from gateway.adapters.services import Directory, ServiceProblem
 from gateway.settings import Settings
 from siaga.directory.v1 import agency_pb2
 from siaga.directory.v1.agency_pb2 import Coverage
@@ -130,7 +130,7 @@ class Lost:
     async def _find_part(self, area: str, point: Point, request: Request) -> Polygon | None:
         try:
             found = await self._directory.ask(self._directory.stub.GetAreaBoundary, GetAreaBoundaryRequest(name=area), request)
-        except DirectoryProblem as problem:
+        except ServiceProblem as problem:
             if problem.name == "BOUNDARY_UNKNOWN":
                 return None
             raise

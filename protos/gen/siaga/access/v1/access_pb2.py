@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1csiaga/access/v1/access.proto\x12\x0fsiaga.access.v1\x1a google/protobuf/descriptor.proto\"\xe8\x01\n\x04Rule\x12$\n\x05roles\x18\x01 \x03(\x0e\x32\x15.siaga.access.v1.Role\x12*\n\x05token\x18\x02 \x01(\x0e\x32\x1b.siaga.access.v1.Rule.Token\x12\x15\n\rexpired_grace\x18\x03 \x01(\x08\x12\x15\n\rnever_limited\x18\x04 \x01(\x08\x12\x11\n\tgrpc_only\x18\x05 \x01(\x08\x12\x11\n\temergency\x18\x06 \x01(\x08\":\n\x05Token\x12\x15\n\x11TOKEN_UNSPECIFIED\x10\x00\x12\x0c\n\x08REQUIRED\x10\x01\x12\x0c\n\x08OPTIONAL\x10\x02*\x8a\x01\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0b\n\x07\x43ITIZEN\x10\x01\x12\r\n\tRESPONDER\x10\x02\x12\x0e\n\nDISPATCHER\x10\x03\x12\x0e\n\nSUPERVISOR\x10\x04\x12\n\n\x06\x41GENCY\x10\x05\x12\x0c\n\x08OFFICIAL\x10\x06\x12\t\n\x05\x41\x44MIN\x10\x07\x12\x0b\n\x07SERVICE\x10\x08:E\n\x04rule\x12\x1e.google.protobuf.MethodOptions\x18\xd1\x86\x03 \x01(\x0b\x32\x15.siaga.access.v1.Ruleb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1csiaga/access/v1/access.proto\x12\x0fsiaga.access.v1\x1a google/protobuf/descriptor.proto\"\xe8\x01\n\x04Rule\x12$\n\x05roles\x18\x01 \x03(\x0e\x32\x15.siaga.access.v1.Role\x12*\n\x05token\x18\x02 \x01(\x0e\x32\x1b.siaga.access.v1.Rule.Token\x12\x15\n\rexpired_grace\x18\x03 \x01(\x08\x12\x15\n\rnever_limited\x18\x04 \x01(\x08\x12\x11\n\tgrpc_only\x18\x05 \x01(\x08\x12\x11\n\temergency\x18\x06 \x01(\x08\":\n\x05Token\x12\x15\n\x11TOKEN_UNSPECIFIED\x10\x00\x12\x0c\n\x08REQUIRED\x10\x01\x12\x0c\n\x08OPTIONAL\x10\x02*\x97\x01\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0b\n\x07\x43ITIZEN\x10\x01\x12\r\n\tRESPONDER\x10\x02\x12\x0e\n\nDISPATCHER\x10\x03\x12\x0e\n\nSUPERVISOR\x10\x04\x12\n\n\x06\x41GENCY\x10\x05\x12\x0c\n\x08OFFICIAL\x10\x06\x12\t\n\x05\x41\x44MIN\x10\x07\x12\x0b\n\x07SERVICE\x10\x08\x12\x0b\n\x07\x41\x44\x41PTER\x10\t:E\n\x04rule\x12\x1e.google.protobuf.MethodOptions\x18\xd1\x86\x03 \x01(\x0b\x32\x15.siaga.access.v1.Ruleb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,7 +33,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'siaga.access.v1.access_pb2'
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ROLE']._serialized_start=319
-  _globals['_ROLE']._serialized_end=457
+  _globals['_ROLE']._serialized_end=470
   _globals['_RULE']._serialized_start=84
   _globals['_RULE']._serialized_end=316
   _globals['_RULE_TOKEN']._serialized_start=258

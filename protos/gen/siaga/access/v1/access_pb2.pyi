@@ -45,6 +45,8 @@ class _RoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Role.ValueType],
     """Administers the platform's own data, such as the directory."""
     SERVICE: _Role.ValueType  # 8
     """Another service of the platform."""
+    ADAPTER: _Role.ValueType  # 9
+    """A system that hands over what reached the emergency number without data, such as an SMS gateway."""
 
 class Role(_Role, metaclass=_RoleEnumTypeWrapper):
     """Who a caller is, from the `roles` claim of the token; the claim spells them in lower case."""
@@ -67,6 +69,8 @@ ADMIN: Role.ValueType  # 7
 """Administers the platform's own data, such as the directory."""
 SERVICE: Role.ValueType  # 8
 """Another service of the platform."""
+ADAPTER: Role.ValueType  # 9
+"""A system that hands over what reached the emergency number without data, such as an SMS gateway."""
 Global___Role: _TypeAlias = Role  # noqa: Y015
 
 @_typing.final

@@ -568,11 +568,13 @@ class Alert(_message.Message):
         operator: _builtins.str
         """Who of the agency holds the alert now; empty when nobody does."""
         requester: _builtins.str
-        """The agency that asked for its help, `agencies/{agency}`; empty for the first lead."""
+        """The agency that asked for its help, `agencies/{agency}`; empty for the first lead, and for those who are called
+        because it does not answer.
+        """
         hand_over: _builtins.bool
         """It is asked to lead; until it accepts, the one who asked does."""
         escalation: Global___Alert.Escalation.ValueType
-        """Who is called by now, because nobody has answered. Starts anew with a release."""
+        """Who is called by now, because nobody has answered; absent once somebody has. Starts anew with a release."""
         reason: _builtins.str
         """Why it was asked, or why it refused, in the words of whoever did. At most 500 characters."""
         @_builtins.property

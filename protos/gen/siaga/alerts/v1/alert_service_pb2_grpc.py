@@ -3,8 +3,10 @@
 import grpc
 import warnings
 
+from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
 from siaga.alerts.v1 import alert_pb2 as siaga_dot_alerts_dot_v1_dot_alert__pb2
 from siaga.alerts.v1 import alert_service_pb2 as siaga_dot_alerts_dot_v1_dot_alert__service__pb2
+from siaga.alerts.v1 import statistics_pb2 as siaga_dot_alerts_dot_v1_dot_statistics__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -190,6 +192,21 @@ class AlertServiceStub:
                 request_serializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.EraseMyAlertsRequest.SerializeToString,
                 response_deserializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.EraseMyAlertsResponse.FromString,
                 _registered_method=True)
+        self.GetAlertStatistics = channel.unary_unary(
+                '/siaga.alerts.v1.AlertService/GetAlertStatistics',
+                request_serializer=siaga_dot_alerts_dot_v1_dot_statistics__pb2.GetAlertStatisticsRequest.SerializeToString,
+                response_deserializer=siaga_dot_alerts_dot_v1_dot_statistics__pb2.GetAlertStatisticsResponse.FromString,
+                _registered_method=True)
+        self.ExportAlertStatistics = channel.unary_unary(
+                '/siaga.alerts.v1.AlertService/ExportAlertStatistics',
+                request_serializer=siaga_dot_alerts_dot_v1_dot_statistics__pb2.ExportAlertStatisticsRequest.SerializeToString,
+                response_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+                _registered_method=True)
+        self.RebuildAlertStatistics = channel.unary_unary(
+                '/siaga.alerts.v1.AlertService/RebuildAlertStatistics',
+                request_serializer=siaga_dot_alerts_dot_v1_dot_statistics__pb2.RebuildAlertStatisticsRequest.SerializeToString,
+                response_deserializer=siaga_dot_alerts_dot_v1_dot_statistics__pb2.RebuildAlertStatisticsResponse.FromString,
+                _registered_method=True)
 
 
 class AlertServiceServicer:
@@ -255,7 +272,8 @@ class AlertServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchAlerts(self, request, context):
-        """Follows an agency's alerts: first those that are open, then `snapshot_end`, then every change.
+        """Follows an agency's alerts: first those that are open, then `snapshot_end`, then every change. An alert has `left`
+        when it is closed, and when the agency refuses it or gives it away.
 
         Errors: `INVALID_CURSOR`, `CURSOR_EXPIRED`, `OVERLOADED`.
         """
@@ -437,8 +455,8 @@ class AlertServiceServicer:
         moment. By the one who holds the agency's part, or a supervisor. A unit that is at work for this alert already is
         not sent again.
 
-        Errors, with the unit in `metadata["unit"]`: `UNIT_NOT_FOUND`, `UNIT_OFF_DUTY`, `UNIT_BUSY`, `UNIT_POSITION_OLD`;
-        `DRILL_MISMATCH`; `ALERT_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+        Errors: `ALERT_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`; with the unit in
+        `metadata["unit"]` `UNIT_NOT_FOUND`, `UNIT_OFF_DUTY`, `UNIT_BUSY`, `UNIT_POSITION_OLD`, `DRILL_MISMATCH`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -457,8 +475,9 @@ class AlertServiceServicer:
 
     def WatchAssignments(self, request, context):
         """Follows what a unit is sent to: first the alert that it is at work for, then `snapshot_end`, then every change; an
-        alert has `left` when the unit's work for it has ended. For its crew, and whoever answers for its agency; the watch of
-        somebody who is relieved ends with `UNIT_NOT_FOUND`.
+        alert has `left` when the unit's work for it has ended. Every event carries the alert as it is now, so that one from
+        just before the unit was sent may bring it. For its crew, and whoever answers for its agency; the watch of somebody
+        who is relieved ends with `UNIT_NOT_FOUND`.
 
         Errors: `UNIT_NOT_FOUND`, `INVALID_CURSOR`, `CURSOR_EXPIRED`, `OVERLOADED`.
         """
@@ -512,6 +531,38 @@ class AlertServiceServicer:
 
     def EraseMyAlerts(self, request, context):
         """Erases all alerts of the signed-in caller, as EraseAlert does, and their PINs.
+
+        Errors: none of its own.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetAlertStatistics(self, request, context):
+        """Counts alerts and how fast they were answered, by area, kind, hour or day, for a period and in comparison with
+        another. An official sees the areas of their token's `areas` claim and those within them, a supervisor the alerts
+        that their own agency answers for. Small numbers are suppressed, and so is what they could be computed from.
+
+        Errors: `STATISTICS_OUT_OF_SCOPE`, `STATISTICS_NOT_READY`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportAlertStatistics(self, request, context):
+        """Returns the same as a table for spreadsheets: `text/csv` (RFC 4180, UTF-8), a line for each row and the total as the
+        last. A suppressed number is the word `suppressed`, a figure that there is not is empty.
+
+        Errors: `STATISTICS_OUT_OF_SCOPE`, `STATISTICS_NOT_READY`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RebuildAlertStatistics(self, request, context):
+        """Has the statistics counted anew from the alerts, beside those that are told meanwhile: after a change of areas'
+        time zones, which counts only from then on, or where somebody doubts the figures. One rebuilding runs at a time;
+        whoever asks for another one is told of that one.
 
         Errors: none of its own.
         """
@@ -671,6 +722,21 @@ def add_AlertServiceServicer_to_server(servicer, server):
                     servicer.EraseMyAlerts,
                     request_deserializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.EraseMyAlertsRequest.FromString,
                     response_serializer=siaga_dot_alerts_dot_v1_dot_alert__service__pb2.EraseMyAlertsResponse.SerializeToString,
+            ),
+            'GetAlertStatistics': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAlertStatistics,
+                    request_deserializer=siaga_dot_alerts_dot_v1_dot_statistics__pb2.GetAlertStatisticsRequest.FromString,
+                    response_serializer=siaga_dot_alerts_dot_v1_dot_statistics__pb2.GetAlertStatisticsResponse.SerializeToString,
+            ),
+            'ExportAlertStatistics': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExportAlertStatistics,
+                    request_deserializer=siaga_dot_alerts_dot_v1_dot_statistics__pb2.ExportAlertStatisticsRequest.FromString,
+                    response_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
+            ),
+            'RebuildAlertStatistics': grpc.unary_unary_rpc_method_handler(
+                    servicer.RebuildAlertStatistics,
+                    request_deserializer=siaga_dot_alerts_dot_v1_dot_statistics__pb2.RebuildAlertStatisticsRequest.FromString,
+                    response_serializer=siaga_dot_alerts_dot_v1_dot_statistics__pb2.RebuildAlertStatisticsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1488,6 +1554,87 @@ class AlertService:
             '/siaga.alerts.v1.AlertService/EraseMyAlerts',
             siaga_dot_alerts_dot_v1_dot_alert__service__pb2.EraseMyAlertsRequest.SerializeToString,
             siaga_dot_alerts_dot_v1_dot_alert__service__pb2.EraseMyAlertsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetAlertStatistics(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/siaga.alerts.v1.AlertService/GetAlertStatistics',
+            siaga_dot_alerts_dot_v1_dot_statistics__pb2.GetAlertStatisticsRequest.SerializeToString,
+            siaga_dot_alerts_dot_v1_dot_statistics__pb2.GetAlertStatisticsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportAlertStatistics(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/siaga.alerts.v1.AlertService/ExportAlertStatistics',
+            siaga_dot_alerts_dot_v1_dot_statistics__pb2.ExportAlertStatisticsRequest.SerializeToString,
+            google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RebuildAlertStatistics(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/siaga.alerts.v1.AlertService/RebuildAlertStatistics',
+            siaga_dot_alerts_dot_v1_dot_statistics__pb2.RebuildAlertStatisticsRequest.SerializeToString,
+            siaga_dot_alerts_dot_v1_dot_statistics__pb2.RebuildAlertStatisticsResponse.FromString,
             options,
             channel_credentials,
             insecure,

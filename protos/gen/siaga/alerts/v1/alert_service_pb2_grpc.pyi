@@ -4,9 +4,11 @@ isort:skip_file
 """
 
 from collections import abc as _abc
+from google.api import httpbody_pb2 as _httpbody_pb2
 from grpc import aio as _aio
 from siaga.alerts.v1 import alert_pb2 as _alert_pb2
 from siaga.alerts.v1 import alert_service_pb2 as _alert_service_pb2
+from siaga.alerts.v1 import statistics_pb2 as _statistics_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -74,7 +76,8 @@ class AlertServiceStub:
     Errors: `ALERT_NOT_FOUND`, `INVALID_CURSOR`, `CURSOR_EXPIRED`, `OVERLOADED`.
     """
     WatchAlerts: _grpc.UnaryStreamMultiCallable[_alert_service_pb2.WatchAlertsRequest, _alert_service_pb2.WatchAlertsResponse]
-    """Follows an agency's alerts: first those that are open, then `snapshot_end`, then every change.
+    """Follows an agency's alerts: first those that are open, then `snapshot_end`, then every change. An alert has `left`
+    when it is closed, and when the agency refuses it or gives it away.
 
     Errors: `INVALID_CURSOR`, `CURSOR_EXPIRED`, `OVERLOADED`.
     """
@@ -188,8 +191,8 @@ class AlertServiceStub:
     moment. By the one who holds the agency's part, or a supervisor. A unit that is at work for this alert already is
     not sent again.
 
-    Errors, with the unit in `metadata["unit"]`: `UNIT_NOT_FOUND`, `UNIT_OFF_DUTY`, `UNIT_BUSY`, `UNIT_POSITION_OLD`;
-    `DRILL_MISMATCH`; `ALERT_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+    Errors: `ALERT_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`; with the unit in
+    `metadata["unit"]` `UNIT_NOT_FOUND`, `UNIT_OFF_DUTY`, `UNIT_BUSY`, `UNIT_POSITION_OLD`, `DRILL_MISMATCH`.
     """
     UpdateAssignment: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.UpdateAssignmentRequest, _alert_pb2.Alert]
     """Says how far a unit has come. By its crew, or whoever answers for its agency. The same status again changes
@@ -200,8 +203,9 @@ class AlertServiceStub:
     """
     WatchAssignments: _grpc.UnaryStreamMultiCallable[_alert_service_pb2.WatchAssignmentsRequest, _alert_service_pb2.WatchAlertsResponse]
     """Follows what a unit is sent to: first the alert that it is at work for, then `snapshot_end`, then every change; an
-    alert has `left` when the unit's work for it has ended. For its crew, and whoever answers for its agency; the watch of
-    somebody who is relieved ends with `UNIT_NOT_FOUND`.
+    alert has `left` when the unit's work for it has ended. Every event carries the alert as it is now, so that one from
+    just before the unit was sent may bring it. For its crew, and whoever answers for its agency; the watch of somebody
+    who is relieved ends with `UNIT_NOT_FOUND`.
 
     Errors: `UNIT_NOT_FOUND`, `INVALID_CURSOR`, `CURSOR_EXPIRED`, `OVERLOADED`.
     """
@@ -235,6 +239,26 @@ class AlertServiceStub:
     """
     EraseMyAlerts: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.EraseMyAlertsRequest, _alert_service_pb2.EraseMyAlertsResponse]
     """Erases all alerts of the signed-in caller, as EraseAlert does, and their PINs.
+
+    Errors: none of its own.
+    """
+    GetAlertStatistics: _grpc.UnaryUnaryMultiCallable[_statistics_pb2.GetAlertStatisticsRequest, _statistics_pb2.GetAlertStatisticsResponse]
+    """Counts alerts and how fast they were answered, by area, kind, hour or day, for a period and in comparison with
+    another. An official sees the areas of their token's `areas` claim and those within them, a supervisor the alerts
+    that their own agency answers for. Small numbers are suppressed, and so is what they could be computed from.
+
+    Errors: `STATISTICS_OUT_OF_SCOPE`, `STATISTICS_NOT_READY`.
+    """
+    ExportAlertStatistics: _grpc.UnaryUnaryMultiCallable[_statistics_pb2.ExportAlertStatisticsRequest, _httpbody_pb2.HttpBody]
+    """Returns the same as a table for spreadsheets: `text/csv` (RFC 4180, UTF-8), a line for each row and the total as the
+    last. A suppressed number is the word `suppressed`, a figure that there is not is empty.
+
+    Errors: `STATISTICS_OUT_OF_SCOPE`, `STATISTICS_NOT_READY`.
+    """
+    RebuildAlertStatistics: _grpc.UnaryUnaryMultiCallable[_statistics_pb2.RebuildAlertStatisticsRequest, _statistics_pb2.RebuildAlertStatisticsResponse]
+    """Has the statistics counted anew from the alerts, beside those that are told meanwhile: after a change of areas'
+    time zones, which counts only from then on, or where somebody doubts the figures. One rebuilding runs at a time;
+    whoever asks for another one is told of that one.
 
     Errors: none of its own.
     """
@@ -284,7 +308,8 @@ class AlertServiceAsyncStub(AlertServiceStub):
     Errors: `ALERT_NOT_FOUND`, `INVALID_CURSOR`, `CURSOR_EXPIRED`, `OVERLOADED`.
     """
     WatchAlerts: _aio.UnaryStreamMultiCallable[_alert_service_pb2.WatchAlertsRequest, _alert_service_pb2.WatchAlertsResponse]  # type: ignore[assignment]
-    """Follows an agency's alerts: first those that are open, then `snapshot_end`, then every change.
+    """Follows an agency's alerts: first those that are open, then `snapshot_end`, then every change. An alert has `left`
+    when it is closed, and when the agency refuses it or gives it away.
 
     Errors: `INVALID_CURSOR`, `CURSOR_EXPIRED`, `OVERLOADED`.
     """
@@ -398,8 +423,8 @@ class AlertServiceAsyncStub(AlertServiceStub):
     moment. By the one who holds the agency's part, or a supervisor. A unit that is at work for this alert already is
     not sent again.
 
-    Errors, with the unit in `metadata["unit"]`: `UNIT_NOT_FOUND`, `UNIT_OFF_DUTY`, `UNIT_BUSY`, `UNIT_POSITION_OLD`;
-    `DRILL_MISMATCH`; `ALERT_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+    Errors: `ALERT_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`; with the unit in
+    `metadata["unit"]` `UNIT_NOT_FOUND`, `UNIT_OFF_DUTY`, `UNIT_BUSY`, `UNIT_POSITION_OLD`, `DRILL_MISMATCH`.
     """
     UpdateAssignment: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.UpdateAssignmentRequest, _alert_pb2.Alert]  # type: ignore[assignment]
     """Says how far a unit has come. By its crew, or whoever answers for its agency. The same status again changes
@@ -410,8 +435,9 @@ class AlertServiceAsyncStub(AlertServiceStub):
     """
     WatchAssignments: _aio.UnaryStreamMultiCallable[_alert_service_pb2.WatchAssignmentsRequest, _alert_service_pb2.WatchAlertsResponse]  # type: ignore[assignment]
     """Follows what a unit is sent to: first the alert that it is at work for, then `snapshot_end`, then every change; an
-    alert has `left` when the unit's work for it has ended. For its crew, and whoever answers for its agency; the watch of
-    somebody who is relieved ends with `UNIT_NOT_FOUND`.
+    alert has `left` when the unit's work for it has ended. Every event carries the alert as it is now, so that one from
+    just before the unit was sent may bring it. For its crew, and whoever answers for its agency; the watch of somebody
+    who is relieved ends with `UNIT_NOT_FOUND`.
 
     Errors: `UNIT_NOT_FOUND`, `INVALID_CURSOR`, `CURSOR_EXPIRED`, `OVERLOADED`.
     """
@@ -445,6 +471,26 @@ class AlertServiceAsyncStub(AlertServiceStub):
     """
     EraseMyAlerts: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.EraseMyAlertsRequest, _alert_service_pb2.EraseMyAlertsResponse]  # type: ignore[assignment]
     """Erases all alerts of the signed-in caller, as EraseAlert does, and their PINs.
+
+    Errors: none of its own.
+    """
+    GetAlertStatistics: _aio.UnaryUnaryMultiCallable[_statistics_pb2.GetAlertStatisticsRequest, _statistics_pb2.GetAlertStatisticsResponse]  # type: ignore[assignment]
+    """Counts alerts and how fast they were answered, by area, kind, hour or day, for a period and in comparison with
+    another. An official sees the areas of their token's `areas` claim and those within them, a supervisor the alerts
+    that their own agency answers for. Small numbers are suppressed, and so is what they could be computed from.
+
+    Errors: `STATISTICS_OUT_OF_SCOPE`, `STATISTICS_NOT_READY`.
+    """
+    ExportAlertStatistics: _aio.UnaryUnaryMultiCallable[_statistics_pb2.ExportAlertStatisticsRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
+    """Returns the same as a table for spreadsheets: `text/csv` (RFC 4180, UTF-8), a line for each row and the total as the
+    last. A suppressed number is the word `suppressed`, a figure that there is not is empty.
+
+    Errors: `STATISTICS_OUT_OF_SCOPE`, `STATISTICS_NOT_READY`.
+    """
+    RebuildAlertStatistics: _aio.UnaryUnaryMultiCallable[_statistics_pb2.RebuildAlertStatisticsRequest, _statistics_pb2.RebuildAlertStatisticsResponse]  # type: ignore[assignment]
+    """Has the statistics counted anew from the alerts, beside those that are told meanwhile: after a change of areas'
+    time zones, which counts only from then on, or where somebody doubts the figures. One rebuilding runs at a time;
+    whoever asks for another one is told of that one.
 
     Errors: none of its own.
     """
@@ -527,7 +573,8 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _alert_service_pb2.WatchAlertsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_alert_service_pb2.WatchAlertsResponse], _abc.AsyncIterator[_alert_service_pb2.WatchAlertsResponse]]:
-        """Follows an agency's alerts: first those that are open, then `snapshot_end`, then every change.
+        """Follows an agency's alerts: first those that are open, then `snapshot_end`, then every change. An alert has `left`
+        when it is closed, and when the agency refuses it or gives it away.
 
         Errors: `INVALID_CURSOR`, `CURSOR_EXPIRED`, `OVERLOADED`.
         """
@@ -743,8 +790,8 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         moment. By the one who holds the agency's part, or a supervisor. A unit that is at work for this alert already is
         not sent again.
 
-        Errors, with the unit in `metadata["unit"]`: `UNIT_NOT_FOUND`, `UNIT_OFF_DUTY`, `UNIT_BUSY`, `UNIT_POSITION_OLD`;
-        `DRILL_MISMATCH`; `ALERT_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
+        Errors: `ALERT_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`; with the unit in
+        `metadata["unit"]` `UNIT_NOT_FOUND`, `UNIT_OFF_DUTY`, `UNIT_BUSY`, `UNIT_POSITION_OLD`, `DRILL_MISMATCH`.
         """
 
     @_abc_1.abstractmethod
@@ -767,8 +814,9 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_alert_service_pb2.WatchAlertsResponse], _abc.AsyncIterator[_alert_service_pb2.WatchAlertsResponse]]:
         """Follows what a unit is sent to: first the alert that it is at work for, then `snapshot_end`, then every change; an
-        alert has `left` when the unit's work for it has ended. For its crew, and whoever answers for its agency; the watch of
-        somebody who is relieved ends with `UNIT_NOT_FOUND`.
+        alert has `left` when the unit's work for it has ended. Every event carries the alert as it is now, so that one from
+        just before the unit was sent may bring it. For its crew, and whoever answers for its agency; the watch of somebody
+        who is relieved ends with `UNIT_NOT_FOUND`.
 
         Errors: `UNIT_NOT_FOUND`, `INVALID_CURSOR`, `CURSOR_EXPIRED`, `OVERLOADED`.
         """
@@ -832,6 +880,44 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_alert_service_pb2.EraseMyAlertsResponse, _abc.Awaitable[_alert_service_pb2.EraseMyAlertsResponse]]:
         """Erases all alerts of the signed-in caller, as EraseAlert does, and their PINs.
+
+        Errors: none of its own.
+        """
+
+    @_abc_1.abstractmethod
+    def GetAlertStatistics(
+        self,
+        request: _statistics_pb2.GetAlertStatisticsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_statistics_pb2.GetAlertStatisticsResponse, _abc.Awaitable[_statistics_pb2.GetAlertStatisticsResponse]]:
+        """Counts alerts and how fast they were answered, by area, kind, hour or day, for a period and in comparison with
+        another. An official sees the areas of their token's `areas` claim and those within them, a supervisor the alerts
+        that their own agency answers for. Small numbers are suppressed, and so is what they could be computed from.
+
+        Errors: `STATISTICS_OUT_OF_SCOPE`, `STATISTICS_NOT_READY`.
+        """
+
+    @_abc_1.abstractmethod
+    def ExportAlertStatistics(
+        self,
+        request: _statistics_pb2.ExportAlertStatisticsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_httpbody_pb2.HttpBody, _abc.Awaitable[_httpbody_pb2.HttpBody]]:
+        """Returns the same as a table for spreadsheets: `text/csv` (RFC 4180, UTF-8), a line for each row and the total as the
+        last. A suppressed number is the word `suppressed`, a figure that there is not is empty.
+
+        Errors: `STATISTICS_OUT_OF_SCOPE`, `STATISTICS_NOT_READY`.
+        """
+
+    @_abc_1.abstractmethod
+    def RebuildAlertStatistics(
+        self,
+        request: _statistics_pb2.RebuildAlertStatisticsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_statistics_pb2.RebuildAlertStatisticsResponse, _abc.Awaitable[_statistics_pb2.RebuildAlertStatisticsResponse]]:
+        """Has the statistics counted anew from the alerts, beside those that are told meanwhile: after a change of areas'
+        time zones, which counts only from then on, or where somebody doubts the figures. One rebuilding runs at a time;
+        whoever asks for another one is told of that one.
 
         Errors: none of its own.
         """

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from siaga.errors.v1 import error_reason_pb2 as siaga_dot_errors_dot_v1_dot_error__reason__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"siaga/alerts/v1/error_reason.proto\x12\x0fsiaga.alerts.v1\x1a\"siaga/errors/v1/error_reason.proto*\xc7\x05\n\x0b\x45rrorReason\x12\"\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x1a\x04\x88\xb5\x18\x02\x12\x19\n\x0f\x41LERT_NOT_FOUND\x10\x01\x1a\x04\x88\xb5\x18\x05\x12\x1e\n\x14\x41LREADY_ACKNOWLEDGED\x10\x02\x1a\x04\x88\xb5\x18\n\x12\x1a\n\x10NOT_ACKNOWLEDGED\x10\x03\x1a\x04\x88\xb5\x18\t\x12\x16\n\x0cNOT_CLAIMANT\x10\x04\x1a\x04\x88\xb5\x18\x07\x12\x16\n\x0c\x41LERT_CLOSED\x10\x05\x1a\x04\x88\xb5\x18\t\x12\x1b\n\x11OPERATOR_REQUIRED\x10\x06\x1a\x04\x88\xb5\x18\x03\x12\x1a\n\x10\x41GENCY_NOT_FOUND\x10\x07\x1a\x04\x88\xb5\x18\x05\x12\x17\n\rNOT_REQUESTED\x10\x08\x1a\x04\x88\xb5\x18\t\x12\x17\n\rALERT_CHANGED\x10\t\x1a\x04\x88\xb5\x18\n\x12 \n\x16\x43\x41LLER_NOT_CONTACTABLE\x10\n\x1a\x04\x88\xb5\x18\t\x12\x18\n\x0eUNIT_NOT_FOUND\x10\x0b\x1a\x04\x88\xb5\x18\x05\x12\x15\n\x0bUNIT_EXISTS\x10\x0c\x1a\x04\x88\xb5\x18\x06\x12\x16\n\x0cUNIT_CHANGED\x10\r\x1a\x04\x88\xb5\x18\n\x12\x13\n\tUNIT_BUSY\x10\x0e\x1a\x04\x88\xb5\x18\t\x12\x17\n\rUNIT_OFF_DUTY\x10\x0f\x1a\x04\x88\xb5\x18\t\x12\x1b\n\x11UNIT_POSITION_OLD\x10\x10\x1a\x04\x88\xb5\x18\t\x12\x12\n\x08NOT_CREW\x10\x11\x1a\x04\x88\xb5\x18\x07\x12\x1c\n\x12INVALID_TRANSITION\x10\x12\x1a\x04\x88\xb5\x18\t\x12\x13\n\tWRONG_PIN\x10\x13\x1a\x04\x88\xb5\x18\x07\x12\x1a\n\x10SIGN_IN_REQUIRED\x10\x14\x1a\x04\x88\xb5\x18\x07\x12\x18\n\x0ePINS_TOO_ALIKE\x10\x15\x1a\x04\x88\xb5\x18\x03\x12\x19\n\x0fREASON_REQUIRED\x10\x16\x1a\x04\x88\xb5\x18\t\x12\x1c\n\x12\x41GENCY_IN_CONFLICT\x10\x17\x1a\x04\x88\xb5\x18\t\x12\x1c\n\x12INCIDENT_NOT_FOUND\x10\x18\x1a\x04\x88\xb5\x18\x05\x12\x18\n\x0e\x44RILL_MISMATCH\x10P\x1a\x04\x88\xb5\x18\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"siaga/alerts/v1/error_reason.proto\x12\x0fsiaga.alerts.v1\x1a\"siaga/errors/v1/error_reason.proto*\x8e\t\n\x0b\x45rrorReason\x12\"\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x1a\x04\x88\xb5\x18\x02\x12\x19\n\x0f\x41LERT_NOT_FOUND\x10\x01\x1a\x04\x88\xb5\x18\x05\x12\x1e\n\x14\x41LREADY_ACKNOWLEDGED\x10\x02\x1a\x04\x88\xb5\x18\n\x12\x1a\n\x10NOT_ACKNOWLEDGED\x10\x03\x1a\x04\x88\xb5\x18\t\x12\x16\n\x0cNOT_CLAIMANT\x10\x04\x1a\x04\x88\xb5\x18\x07\x12\x16\n\x0c\x41LERT_CLOSED\x10\x05\x1a\x04\x88\xb5\x18\t\x12\x1b\n\x11OPERATOR_REQUIRED\x10\x06\x1a\x04\x88\xb5\x18\x03\x12\x1a\n\x10\x41GENCY_NOT_FOUND\x10\x07\x1a\x04\x88\xb5\x18\x05\x12\x17\n\rNOT_REQUESTED\x10\x08\x1a\x04\x88\xb5\x18\t\x12\x17\n\rALERT_CHANGED\x10\t\x1a\x04\x88\xb5\x18\n\x12 \n\x16\x43\x41LLER_NOT_CONTACTABLE\x10\n\x1a\x04\x88\xb5\x18\t\x12\x18\n\x0eUNIT_NOT_FOUND\x10\x0b\x1a\x04\x88\xb5\x18\x05\x12\x15\n\x0bUNIT_EXISTS\x10\x0c\x1a\x04\x88\xb5\x18\x06\x12\x16\n\x0cUNIT_CHANGED\x10\r\x1a\x04\x88\xb5\x18\n\x12\x13\n\tUNIT_BUSY\x10\x0e\x1a\x04\x88\xb5\x18\t\x12\x17\n\rUNIT_OFF_DUTY\x10\x0f\x1a\x04\x88\xb5\x18\t\x12\x1b\n\x11UNIT_POSITION_OLD\x10\x10\x1a\x04\x88\xb5\x18\t\x12\x12\n\x08NOT_CREW\x10\x11\x1a\x04\x88\xb5\x18\x07\x12\x1c\n\x12INVALID_TRANSITION\x10\x12\x1a\x04\x88\xb5\x18\t\x12\x13\n\tWRONG_PIN\x10\x13\x1a\x04\x88\xb5\x18\x07\x12\x1a\n\x10SIGN_IN_REQUIRED\x10\x14\x1a\x04\x88\xb5\x18\x07\x12\x18\n\x0ePINS_TOO_ALIKE\x10\x15\x1a\x04\x88\xb5\x18\x03\x12\x19\n\x0fREASON_REQUIRED\x10\x16\x1a\x04\x88\xb5\x18\t\x12\x1c\n\x12\x41GENCY_IN_CONFLICT\x10\x17\x1a\x04\x88\xb5\x18\t\x12\x1c\n\x12INCIDENT_NOT_FOUND\x10\x18\x1a\x04\x88\xb5\x18\x05\x12\x1b\n\x11WEBHOOK_NOT_FOUND\x10(\x1a\x04\x88\xb5\x18\x05\x12\x19\n\x0fWEBHOOK_CHANGED\x10)\x1a\x04\x88\xb5\x18\n\x12 \n\x16WEBHOOK_TARGET_REFUSED\x10*\x1a\x04\x88\xb5\x18\x03\x12\x1a\n\x10WEBHOOK_DISABLED\x10+\x1a\x04\x88\xb5\x18\t\x12\x1c\n\x12\x44\x45LIVERY_NOT_FOUND\x10,\x1a\x04\x88\xb5\x18\x05\x12\x1b\n\x11TOO_MANY_WEBHOOKS\x10-\x1a\x04\x88\xb5\x18\t\x12\x1b\n\x11WARNING_NOT_FOUND\x10<\x1a\x04\x88\xb5\x18\x05\x12\x14\n\nNOT_ISSUER\x10=\x1a\x04\x88\xb5\x18\x07\x12\x18\n\x0eWARNING_CLOSED\x10>\x1a\x04\x88\xb5\x18\t\x12\x19\n\x0fWARNING_CHANGED\x10?\x1a\x04\x88\xb5\x18\n\x12\x15\n\x0bNOT_PENDING\x10@\x1a\x04\x88\xb5\x18\t\x12 \n\x16SECOND_PERSON_REQUIRED\x10\x41\x1a\x04\x88\xb5\x18\x07\x12\x16\n\x0cWARNING_FULL\x10\x42\x1a\x04\x88\xb5\x18\t\x12\x18\n\x0e\x41REA_NOT_FOUND\x10\x43\x1a\x04\x88\xb5\x18\x05\x12\x18\n\x0e\x44RILL_MISMATCH\x10P\x1a\x04\x88\xb5\x18\t\x12!\n\x17STATISTICS_OUT_OF_SCOPE\x10Z\x1a\x04\x88\xb5\x18\x07\x12\x1e\n\x14STATISTICS_NOT_READY\x10[\x1a\x04\x88\xb5\x18\x0e\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -82,8 +82,40 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ERRORREASON'].values_by_name["AGENCY_IN_CONFLICT"]._serialized_options = b'\210\265\030\t'
   _globals['_ERRORREASON'].values_by_name["INCIDENT_NOT_FOUND"]._loaded_options = None
   _globals['_ERRORREASON'].values_by_name["INCIDENT_NOT_FOUND"]._serialized_options = b'\210\265\030\005'
+  _globals['_ERRORREASON'].values_by_name["WEBHOOK_NOT_FOUND"]._loaded_options = None
+  _globals['_ERRORREASON'].values_by_name["WEBHOOK_NOT_FOUND"]._serialized_options = b'\210\265\030\005'
+  _globals['_ERRORREASON'].values_by_name["WEBHOOK_CHANGED"]._loaded_options = None
+  _globals['_ERRORREASON'].values_by_name["WEBHOOK_CHANGED"]._serialized_options = b'\210\265\030\n'
+  _globals['_ERRORREASON'].values_by_name["WEBHOOK_TARGET_REFUSED"]._loaded_options = None
+  _globals['_ERRORREASON'].values_by_name["WEBHOOK_TARGET_REFUSED"]._serialized_options = b'\210\265\030\003'
+  _globals['_ERRORREASON'].values_by_name["WEBHOOK_DISABLED"]._loaded_options = None
+  _globals['_ERRORREASON'].values_by_name["WEBHOOK_DISABLED"]._serialized_options = b'\210\265\030\t'
+  _globals['_ERRORREASON'].values_by_name["DELIVERY_NOT_FOUND"]._loaded_options = None
+  _globals['_ERRORREASON'].values_by_name["DELIVERY_NOT_FOUND"]._serialized_options = b'\210\265\030\005'
+  _globals['_ERRORREASON'].values_by_name["TOO_MANY_WEBHOOKS"]._loaded_options = None
+  _globals['_ERRORREASON'].values_by_name["TOO_MANY_WEBHOOKS"]._serialized_options = b'\210\265\030\t'
+  _globals['_ERRORREASON'].values_by_name["WARNING_NOT_FOUND"]._loaded_options = None
+  _globals['_ERRORREASON'].values_by_name["WARNING_NOT_FOUND"]._serialized_options = b'\210\265\030\005'
+  _globals['_ERRORREASON'].values_by_name["NOT_ISSUER"]._loaded_options = None
+  _globals['_ERRORREASON'].values_by_name["NOT_ISSUER"]._serialized_options = b'\210\265\030\007'
+  _globals['_ERRORREASON'].values_by_name["WARNING_CLOSED"]._loaded_options = None
+  _globals['_ERRORREASON'].values_by_name["WARNING_CLOSED"]._serialized_options = b'\210\265\030\t'
+  _globals['_ERRORREASON'].values_by_name["WARNING_CHANGED"]._loaded_options = None
+  _globals['_ERRORREASON'].values_by_name["WARNING_CHANGED"]._serialized_options = b'\210\265\030\n'
+  _globals['_ERRORREASON'].values_by_name["NOT_PENDING"]._loaded_options = None
+  _globals['_ERRORREASON'].values_by_name["NOT_PENDING"]._serialized_options = b'\210\265\030\t'
+  _globals['_ERRORREASON'].values_by_name["SECOND_PERSON_REQUIRED"]._loaded_options = None
+  _globals['_ERRORREASON'].values_by_name["SECOND_PERSON_REQUIRED"]._serialized_options = b'\210\265\030\007'
+  _globals['_ERRORREASON'].values_by_name["WARNING_FULL"]._loaded_options = None
+  _globals['_ERRORREASON'].values_by_name["WARNING_FULL"]._serialized_options = b'\210\265\030\t'
+  _globals['_ERRORREASON'].values_by_name["AREA_NOT_FOUND"]._loaded_options = None
+  _globals['_ERRORREASON'].values_by_name["AREA_NOT_FOUND"]._serialized_options = b'\210\265\030\005'
   _globals['_ERRORREASON'].values_by_name["DRILL_MISMATCH"]._loaded_options = None
   _globals['_ERRORREASON'].values_by_name["DRILL_MISMATCH"]._serialized_options = b'\210\265\030\t'
+  _globals['_ERRORREASON'].values_by_name["STATISTICS_OUT_OF_SCOPE"]._loaded_options = None
+  _globals['_ERRORREASON'].values_by_name["STATISTICS_OUT_OF_SCOPE"]._serialized_options = b'\210\265\030\007'
+  _globals['_ERRORREASON'].values_by_name["STATISTICS_NOT_READY"]._loaded_options = None
+  _globals['_ERRORREASON'].values_by_name["STATISTICS_NOT_READY"]._serialized_options = b'\210\265\030\016'
   _globals['_ERRORREASON']._serialized_start=92
-  _globals['_ERRORREASON']._serialized_end=803
+  _globals['_ERRORREASON']._serialized_end=1258
 # @@protoc_insertion_point(module_scope)

@@ -31,7 +31,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     NOT_ACKNOWLEDGED: _ErrorReason.ValueType  # 3
     """Nobody has taken the alert yet: acknowledge it first."""
     NOT_CLAIMANT: _ErrorReason.ValueType  # 4
-    """Only the one who holds the alert, or a supervisor of the agency, may do this."""
+    """Only the one who holds the alert, or a supervisor, may do this, and none of an agency that has refused it or given it away."""
     ALERT_CLOSED: _ErrorReason.ValueType  # 5
     """The alert is closed and takes no more of this."""
     OPERATOR_REQUIRED: _ErrorReason.ValueType  # 6
@@ -47,7 +47,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     UNIT_NOT_FOUND: _ErrorReason.ValueType  # 11
     """No such unit of this agency. Where several were named, `metadata["unit"]` is the one."""
     UNIT_EXISTS: _ErrorReason.ValueType  # 12
-    """There is a unit of this name. `metadata["name"]` is it."""
+    """There is a unit of this name, of whichever agency. `metadata["name"]` is it."""
     UNIT_CHANGED: _ErrorReason.ValueType  # 13
     """The unit has changed since its `etag` was read."""
     UNIT_BUSY: _ErrorReason.ValueType  # 14
@@ -72,10 +72,42 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """This agency must not know of the alert."""
     INCIDENT_NOT_FOUND: _ErrorReason.ValueType  # 24
     """No such incident, or not one of this agency's; the two look the same."""
+    WEBHOOK_NOT_FOUND: _ErrorReason.ValueType  # 40
+    """No such webhook of this agency."""
+    WEBHOOK_CHANGED: _ErrorReason.ValueType  # 41
+    """The webhook has changed since its `etag` was read."""
+    WEBHOOK_TARGET_REFUSED: _ErrorReason.ValueType  # 42
+    """Events may not be sent to this URL; `google.rpc.BadRequest` says why."""
+    WEBHOOK_DISABLED: _ErrorReason.ValueType  # 43
+    """The webhook is disabled: enable it first."""
+    DELIVERY_NOT_FOUND: _ErrorReason.ValueType  # 44
+    """No such delivery of this webhook."""
+    TOO_MANY_WEBHOOKS: _ErrorReason.ValueType  # 45
+    """The agency has as many webhooks as one may have. `metadata["max"]` is the number."""
+    WARNING_NOT_FOUND: _ErrorReason.ValueType  # 60
+    """No such warning, or not one that this caller may know of, or no message of this number."""
+    NOT_ISSUER: _ErrorReason.ValueType  # 61
+    """Only the agency that issued the warning may do this."""
+    WARNING_CLOSED: _ErrorReason.ValueType  # 62
+    """The warning was cancelled or has expired: issue a new one."""
+    WARNING_CHANGED: _ErrorReason.ValueType  # 63
+    """The warning has changed since its `etag` was read."""
+    NOT_PENDING: _ErrorReason.ValueType  # 64
+    """Nothing awaits approval."""
+    SECOND_PERSON_REQUIRED: _ErrorReason.ValueType  # 65
+    """Whoever wrote it cannot approve it: another supervisor of the agency must."""
+    WARNING_FULL: _ErrorReason.ValueType  # 66
+    """The warning has 200 messages, and the next one can only cancel it: issue a new one."""
+    AREA_NOT_FOUND: _ErrorReason.ValueType  # 67
+    """The directory knows no such area. `metadata["area"]` is the area."""
     DRILL_MISMATCH: _ErrorReason.ValueType  # 80
     """An exercise and an emergency do not go together: exercise units are sent to drills, and no others are; a drill is
     merged with drills. `metadata["unit"]` or `metadata["alert"]` is the one that does not fit.
     """
+    STATISTICS_OUT_OF_SCOPE: _ErrorReason.ValueType  # 90
+    """The caller may not see the statistics of this area or this agency."""
+    STATISTICS_NOT_READY: _ErrorReason.ValueType  # 91
+    """The alerts have not been counted yet since the service was installed or upgraded: wait as long as RetryInfo says."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Reasons of errors that only alerts returns, beside those of `siaga.errors.v1.ErrorReason`."""
@@ -89,7 +121,7 @@ ALREADY_ACKNOWLEDGED: ErrorReason.ValueType  # 2
 NOT_ACKNOWLEDGED: ErrorReason.ValueType  # 3
 """Nobody has taken the alert yet: acknowledge it first."""
 NOT_CLAIMANT: ErrorReason.ValueType  # 4
-"""Only the one who holds the alert, or a supervisor of the agency, may do this."""
+"""Only the one who holds the alert, or a supervisor, may do this, and none of an agency that has refused it or given it away."""
 ALERT_CLOSED: ErrorReason.ValueType  # 5
 """The alert is closed and takes no more of this."""
 OPERATOR_REQUIRED: ErrorReason.ValueType  # 6
@@ -105,7 +137,7 @@ CALLER_NOT_CONTACTABLE: ErrorReason.ValueType  # 10
 UNIT_NOT_FOUND: ErrorReason.ValueType  # 11
 """No such unit of this agency. Where several were named, `metadata["unit"]` is the one."""
 UNIT_EXISTS: ErrorReason.ValueType  # 12
-"""There is a unit of this name. `metadata["name"]` is it."""
+"""There is a unit of this name, of whichever agency. `metadata["name"]` is it."""
 UNIT_CHANGED: ErrorReason.ValueType  # 13
 """The unit has changed since its `etag` was read."""
 UNIT_BUSY: ErrorReason.ValueType  # 14
@@ -130,8 +162,40 @@ AGENCY_IN_CONFLICT: ErrorReason.ValueType  # 23
 """This agency must not know of the alert."""
 INCIDENT_NOT_FOUND: ErrorReason.ValueType  # 24
 """No such incident, or not one of this agency's; the two look the same."""
+WEBHOOK_NOT_FOUND: ErrorReason.ValueType  # 40
+"""No such webhook of this agency."""
+WEBHOOK_CHANGED: ErrorReason.ValueType  # 41
+"""The webhook has changed since its `etag` was read."""
+WEBHOOK_TARGET_REFUSED: ErrorReason.ValueType  # 42
+"""Events may not be sent to this URL; `google.rpc.BadRequest` says why."""
+WEBHOOK_DISABLED: ErrorReason.ValueType  # 43
+"""The webhook is disabled: enable it first."""
+DELIVERY_NOT_FOUND: ErrorReason.ValueType  # 44
+"""No such delivery of this webhook."""
+TOO_MANY_WEBHOOKS: ErrorReason.ValueType  # 45
+"""The agency has as many webhooks as one may have. `metadata["max"]` is the number."""
+WARNING_NOT_FOUND: ErrorReason.ValueType  # 60
+"""No such warning, or not one that this caller may know of, or no message of this number."""
+NOT_ISSUER: ErrorReason.ValueType  # 61
+"""Only the agency that issued the warning may do this."""
+WARNING_CLOSED: ErrorReason.ValueType  # 62
+"""The warning was cancelled or has expired: issue a new one."""
+WARNING_CHANGED: ErrorReason.ValueType  # 63
+"""The warning has changed since its `etag` was read."""
+NOT_PENDING: ErrorReason.ValueType  # 64
+"""Nothing awaits approval."""
+SECOND_PERSON_REQUIRED: ErrorReason.ValueType  # 65
+"""Whoever wrote it cannot approve it: another supervisor of the agency must."""
+WARNING_FULL: ErrorReason.ValueType  # 66
+"""The warning has 200 messages, and the next one can only cancel it: issue a new one."""
+AREA_NOT_FOUND: ErrorReason.ValueType  # 67
+"""The directory knows no such area. `metadata["area"]` is the area."""
 DRILL_MISMATCH: ErrorReason.ValueType  # 80
 """An exercise and an emergency do not go together: exercise units are sent to drills, and no others are; a drill is
 merged with drills. `metadata["unit"]` or `metadata["alert"]` is the one that does not fit.
 """
+STATISTICS_OUT_OF_SCOPE: ErrorReason.ValueType  # 90
+"""The caller may not see the statistics of this area or this agency."""
+STATISTICS_NOT_READY: ErrorReason.ValueType  # 91
+"""The alerts have not been counted yet since the service was installed or upgraded: wait as long as RetryInfo says."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

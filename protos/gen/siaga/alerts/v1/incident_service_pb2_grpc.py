@@ -99,7 +99,7 @@ class IncidentServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListIncidents(self, request, context):
-        """Lists incidents, the newest first.
+        """Lists the incidents that the agency leads, the newest first.
 
         Errors: `INVALID_PAGE_TOKEN`.
         """
@@ -108,8 +108,8 @@ class IncidentServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchIncidents(self, request, context):
-        """Follows an agency's incidents: first those that are open, then `snapshot_end`, then every change. What happens to the
-        alerts themselves, WatchAlerts tells.
+        """Follows the incidents that the agency leads: first those that are open, then `snapshot_end`, then every change. What
+        happens to the alerts themselves, WatchAlerts tells.
 
         Errors: `INVALID_CURSOR`, `CURSOR_EXPIRED`, `OVERLOADED`.
         """
@@ -141,7 +141,7 @@ class IncidentServiceServicer:
     def MessageIncident(self, request, context):
         """Writes to every caller of the incident whose alert follows its lead, the lead's included, and who may be contacted.
 
-        Errors: `INCIDENT_NOT_FOUND`, `NOT_CLAIMANT`, `NOT_ACKNOWLEDGED`, `OPERATOR_REQUIRED`.
+        Errors: `INCIDENT_NOT_FOUND`, `NOT_CLAIMANT`, `NOT_ACKNOWLEDGED`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

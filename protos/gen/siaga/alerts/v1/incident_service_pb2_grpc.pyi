@@ -42,13 +42,13 @@ class IncidentServiceStub:
     Errors: `INCIDENT_NOT_FOUND`.
     """
     ListIncidents: _grpc.UnaryUnaryMultiCallable[_incident_service_pb2.ListIncidentsRequest, _incident_service_pb2.ListIncidentsResponse]
-    """Lists incidents, the newest first.
+    """Lists the incidents that the agency leads, the newest first.
 
     Errors: `INVALID_PAGE_TOKEN`.
     """
     WatchIncidents: _grpc.UnaryStreamMultiCallable[_incident_service_pb2.WatchIncidentsRequest, _incident_service_pb2.WatchIncidentsResponse]
-    """Follows an agency's incidents: first those that are open, then `snapshot_end`, then every change. What happens to the
-    alerts themselves, WatchAlerts tells.
+    """Follows the incidents that the agency leads: first those that are open, then `snapshot_end`, then every change. What
+    happens to the alerts themselves, WatchAlerts tells.
 
     Errors: `INVALID_CURSOR`, `CURSOR_EXPIRED`, `OVERLOADED`.
     """
@@ -68,7 +68,7 @@ class IncidentServiceStub:
     MessageIncident: _grpc.UnaryUnaryMultiCallable[_incident_service_pb2.MessageIncidentRequest, _incident_service_pb2.MessageIncidentResponse]
     """Writes to every caller of the incident whose alert follows its lead, the lead's included, and who may be contacted.
 
-    Errors: `INCIDENT_NOT_FOUND`, `NOT_CLAIMANT`, `NOT_ACKNOWLEDGED`, `OPERATOR_REQUIRED`.
+    Errors: `INCIDENT_NOT_FOUND`, `NOT_CLAIMANT`, `NOT_ACKNOWLEDGED`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
     """
     ResolveIncident: _grpc.UnaryUnaryMultiCallable[_incident_service_pb2.ResolveIncidentRequest, _incident_pb2.Incident]
     """Closes the incident: its lead with the outcome, those that follow as DUPLICATE. Members that never rest stay open.
@@ -99,13 +99,13 @@ class IncidentServiceAsyncStub(IncidentServiceStub):
     Errors: `INCIDENT_NOT_FOUND`.
     """
     ListIncidents: _aio.UnaryUnaryMultiCallable[_incident_service_pb2.ListIncidentsRequest, _incident_service_pb2.ListIncidentsResponse]  # type: ignore[assignment]
-    """Lists incidents, the newest first.
+    """Lists the incidents that the agency leads, the newest first.
 
     Errors: `INVALID_PAGE_TOKEN`.
     """
     WatchIncidents: _aio.UnaryStreamMultiCallable[_incident_service_pb2.WatchIncidentsRequest, _incident_service_pb2.WatchIncidentsResponse]  # type: ignore[assignment]
-    """Follows an agency's incidents: first those that are open, then `snapshot_end`, then every change. What happens to the
-    alerts themselves, WatchAlerts tells.
+    """Follows the incidents that the agency leads: first those that are open, then `snapshot_end`, then every change. What
+    happens to the alerts themselves, WatchAlerts tells.
 
     Errors: `INVALID_CURSOR`, `CURSOR_EXPIRED`, `OVERLOADED`.
     """
@@ -125,7 +125,7 @@ class IncidentServiceAsyncStub(IncidentServiceStub):
     MessageIncident: _aio.UnaryUnaryMultiCallable[_incident_service_pb2.MessageIncidentRequest, _incident_service_pb2.MessageIncidentResponse]  # type: ignore[assignment]
     """Writes to every caller of the incident whose alert follows its lead, the lead's included, and who may be contacted.
 
-    Errors: `INCIDENT_NOT_FOUND`, `NOT_CLAIMANT`, `NOT_ACKNOWLEDGED`, `OPERATOR_REQUIRED`.
+    Errors: `INCIDENT_NOT_FOUND`, `NOT_CLAIMANT`, `NOT_ACKNOWLEDGED`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
     """
     ResolveIncident: _aio.UnaryUnaryMultiCallable[_incident_service_pb2.ResolveIncidentRequest, _incident_pb2.Incident]  # type: ignore[assignment]
     """Closes the incident: its lead with the outcome, those that follow as DUPLICATE. Members that never rest stay open.
@@ -165,7 +165,7 @@ class IncidentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _incident_service_pb2.ListIncidentsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_incident_service_pb2.ListIncidentsResponse, _abc.Awaitable[_incident_service_pb2.ListIncidentsResponse]]:
-        """Lists incidents, the newest first.
+        """Lists the incidents that the agency leads, the newest first.
 
         Errors: `INVALID_PAGE_TOKEN`.
         """
@@ -176,8 +176,8 @@ class IncidentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _incident_service_pb2.WatchIncidentsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_incident_service_pb2.WatchIncidentsResponse], _abc.AsyncIterator[_incident_service_pb2.WatchIncidentsResponse]]:
-        """Follows an agency's incidents: first those that are open, then `snapshot_end`, then every change. What happens to the
-        alerts themselves, WatchAlerts tells.
+        """Follows the incidents that the agency leads: first those that are open, then `snapshot_end`, then every change. What
+        happens to the alerts themselves, WatchAlerts tells.
 
         Errors: `INVALID_CURSOR`, `CURSOR_EXPIRED`, `OVERLOADED`.
         """
@@ -215,7 +215,7 @@ class IncidentServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_incident_service_pb2.MessageIncidentResponse, _abc.Awaitable[_incident_service_pb2.MessageIncidentResponse]]:
         """Writes to every caller of the incident whose alert follows its lead, the lead's included, and who may be contacted.
 
-        Errors: `INCIDENT_NOT_FOUND`, `NOT_CLAIMANT`, `NOT_ACKNOWLEDGED`, `OPERATOR_REQUIRED`.
+        Errors: `INCIDENT_NOT_FOUND`, `NOT_CLAIMANT`, `NOT_ACKNOWLEDGED`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
         """
 
     @_abc_1.abstractmethod

@@ -169,7 +169,7 @@ class UnitServiceServicer:
         """As ReportUnitPositions, for as long as the stream lasts. Every message is kept at once; the first that cannot be
         ends the stream.
 
-        Errors: as ReportUnitPositions; `INVALID_TOKEN` once the token has expired.
+        Errors: `UNIT_NOT_FOUND` with the unit in `metadata["unit"]`, `NOT_CREW`; `INVALID_TOKEN` once the token has expired.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -84,7 +84,7 @@ class UnitServiceStub:
     """As ReportUnitPositions, for as long as the stream lasts. Every message is kept at once; the first that cannot be
     ends the stream.
 
-    Errors: as ReportUnitPositions; `INVALID_TOKEN` once the token has expired.
+    Errors: `UNIT_NOT_FOUND` with the unit in `metadata["unit"]`, `NOT_CREW`; `INVALID_TOKEN` once the token has expired.
     """
 
 @_typing.type_check_only
@@ -141,7 +141,7 @@ class UnitServiceAsyncStub(UnitServiceStub):
     """As ReportUnitPositions, for as long as the stream lasts. Every message is kept at once; the first that cannot be
     ends the stream.
 
-    Errors: as ReportUnitPositions; `INVALID_TOKEN` once the token has expired.
+    Errors: `UNIT_NOT_FOUND` with the unit in `metadata["unit"]`, `NOT_CREW`; `INVALID_TOKEN` once the token has expired.
     """
 
 class UnitServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -249,7 +249,7 @@ class UnitServiceServicer(metaclass=_abc_1.ABCMeta):
         """As ReportUnitPositions, for as long as the stream lasts. Every message is kept at once; the first that cannot be
         ends the stream.
 
-        Errors: as ReportUnitPositions; `INVALID_TOKEN` once the token has expired.
+        Errors: `UNIT_NOT_FOUND` with the unit in `metadata["unit"]`, `NOT_CREW`; `INVALID_TOKEN` once the token has expired.
         """
 
 def add_UnitServiceServicer_to_server(servicer: UnitServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

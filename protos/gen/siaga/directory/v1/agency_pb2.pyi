@@ -135,14 +135,15 @@ Global___PhoneNumber: _TypeAlias = PhoneNumber  # noqa: Y015
 @_typing.final
 class AlertPolicy(_message.Message):
     """How long an agency may take for an alert before somebody else is called. A second is the unit throughout; absent values
-    are the defaults.
+    are the defaults. The first four are counted from when the agency was asked, and none may be before the one above it.
+    A change holds for an alert from its next step on.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
     class Limit(_message.Message):
-        """How long alerts of a kind may stay in a state."""
+        """How long alerts of a kind may stay in a state; one for a kind and a state."""
 
         DESCRIPTOR: _descriptor.Descriptor
 
@@ -186,7 +187,7 @@ class AlertPolicy(_message.Message):
     supervisor_seconds: _builtins.int
     """Then the supervisors are called, 1 to 3,600. Absent: 20."""
     parent_seconds: _builtins.int
-    """Then the agency above this one, 1 to 3,600. Absent: 60."""
+    """Then the agency above this one, and again each time that as long has passed, 1 to 3,600. Absent: 60."""
     roll_call_seconds: _builtins.int
     """A crew at the scene is asked whether all are well, so long after it arrived or last answered; asked again when as
     long has passed, and missed when it has passed once more. 0 to 3,600, 0 for never. Absent: 60.

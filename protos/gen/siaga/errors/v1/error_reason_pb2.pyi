@@ -63,6 +63,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The answer took longer than the deadline. A change may have happened: repeat it with the same `request_id`."""
     INTERNAL_ERROR: _ErrorReason.ValueType  # 15
     """A fault of ours. `metadata["errorId"]` stands in the log beside the cause."""
+    INVALID_SIGNATURE: _ErrorReason.ValueType  # 80
+    """At the gateway's adapters alone: what a system sent is not signed, not by a secret that is known here, or was signed
+    more than 5 minutes ago. Sign it anew.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Reasons of errors that any RPC may return, in `google.rpc.ErrorInfo.reason` with `domain` "siaga". What an RPC
@@ -109,6 +113,10 @@ DEADLINE_PASSED: ErrorReason.ValueType  # 14
 """The answer took longer than the deadline. A change may have happened: repeat it with the same `request_id`."""
 INTERNAL_ERROR: ErrorReason.ValueType  # 15
 """A fault of ours. `metadata["errorId"]` stands in the log beside the cause."""
+INVALID_SIGNATURE: ErrorReason.ValueType  # 80
+"""At the gateway's adapters alone: what a system sent is not signed, not by a secret that is known here, or was signed
+more than 5 minutes ago. Sign it anew.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 CODE_FIELD_NUMBER: _builtins.int

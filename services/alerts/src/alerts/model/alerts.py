@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from alerts.errors import AlertChanged, AlertClosed, NotClaimant, UnitBusy, UnitNotFound
 from alerts.model.calls import Call
-from alerts.model.enums import Audience, CancelClaim, ContactPreference, Escalation, Kind, ResponseState, Routing, State, Status
+from alerts.model.enums import Audience, CancelClaim, ContactPreference, Escalation, Kind, ResponseState, RollCall, Routing, State, Status
 from alerts.model.membership import Member
 from alerts.model.responses import Parts, Response
 from alerts.model.tables import Model
@@ -36,7 +36,7 @@ class Alert(Call, Member, Model):
     routing: Mapped[int] = mapped_column(SmallInteger)
     agency: Mapped[str]
     outcome: Mapped[int] = mapped_column(SmallInteger)
-    escalation_level: Mapped[int] = mapped_column(SmallInteger)
+    escalation_level: Mapped[int]
     token_hash: Mapped[bytes]
     deliver_time: Mapped[datetime | None]
     acknowledge_time: Mapped[datetime | None]
@@ -69,10 +69,14 @@ class Alert(Call, Member, Model):
     def etag(self) -> str:
         return f'"{self.revision}"'
 
+    def concerns(self, agency: str) -> bool:
+        """Whether the agency has, or had to the end, a part in it."""
+        part = self.parts.find(agency)
+        return part is not None and part.is_live
+
     def is_open_to(self, agency: str) -> bool:
         """Whether the agency has something to do in it."""
-        part = self.parts.find(agency)
-        return not self.close_time and part is not None and part.is_live
+        return not self.close_time and self.concerns(agency)
 
     @property
     def at_work(self) -> set[str]:
@@ -90,6 +94,8 @@ class Alert(Call, Member, Model):
             return False
         now = self._order(now)
         self.deliver_time = now
+        for response in self.responses:
+            response.confirm_receipt()
         self._changed(now)
         return True
 
@@ -120,7 +126,7 @@ class Alert(Call, Member, Model):
         self.require_open()
         own = self.parts.require_holder(by)
         now = self._order(now)
-        own.release(now)
+        self.parts.release(own, now)
         self._changed(now, shown=False)
 
     def request_agency(self, agency: str, reason: str, by: "Viewer", now: datetime, *, hand_over: bool) -> bool:
@@ -272,7 +278,7 @@ class Alert(Call, Member, Model):
         elif claim is CancelClaim.DURESS and self.state == State.CANCELLED:
             # The caller was made to give away their PIN before.
             self.close_time = None
-            self.parts.lead.release(now)
+            self.parts.release(self.parts.lead, now)
         self._changed(now, shown=first)
         return True
 
@@ -285,34 +291,26 @@ class Alert(Call, Member, Model):
         self._changed(now, shown=True)
         return True
 
-    def escalate(self, agency: str, above: str, now: datetime) -> Escalation | None:
-        """The next step of an agency's clock, after which `above` is asked, too; None where nobody is called."""
-        parts = self.parts
-        response = parts.find(agency)
-        if response is None or not parts.is_awaited(response):
-            return None
+    def escalate(self, agency: str, above: str, now: datetime) -> tuple[Escalation, bool]:
+        """A clock of an agency's has run out: who is called, and whether `above` is asked by it."""
+        response = self.parts.find(agency)
+        assert response is not None
         now = self._order(now)
-        # Whom somebody asked to help is called without regard to whose screen the alert is on.
-        called = response.escalate(delivered=bool(self.deliver_time) or bool(response.requester))
-        if called is None:
-            return None
+        called, asked = self.parts.escalate(response, above, now)
         self.escalation_level += 1
-        if called is Escalation.PARENT and above and parts.find(above) is None:
-            parts.bring_in(above, response.requester, response.reason, now).hand_over = response.hand_over
         self._changed(now, shown=False)
-        return called
+        return called, asked
 
     def pass_limit(self, now: datetime) -> None:
         self.limit_step += 1
         self._changed(self._order(now), shown=False)
 
-    def call_roll(self, number: int, now: datetime) -> tuple[Assignment, bool]:
-        """A crew is asked, or has missed the call: True."""
-        assignment = self.assignments[number]
+    def call_roll(self, number: int, now: datetime) -> tuple[Assignment, RollCall]:
         now = self._order(now)
-        missed = assignment.call_roll(now)
+        assignment = self.assignments[number]
+        call = assignment.call_roll(now)
         self._changed(now, shown=False)
-        return assignment, missed
+        return assignment, call
 
     def touch(self, now: datetime, *, shown: bool | None) -> None:
         """Something about it has changed; None where the caller's side sees it as long as it sees anything."""

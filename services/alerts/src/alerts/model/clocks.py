@@ -24,9 +24,9 @@ def find_clocks(alert: Alert, find_policy: Callable[[str], Policy]) -> Iterator[
     if alert.close_time:
         return
     parts = alert.parts
-    for response in alert.responses:
+    for response in parts.find_awaited():
         # While another alert stands for this one, nobody is called for it but those who were asked for it alone.
-        if parts.is_awaited(response) and (response.is_asked or not alert.merged_into):
+        if response.is_asked or not alert.merged_into:
             yield Clock(ANSWER, response.agency, response.find_due(find_policy(response.agency)))
     limit = find_policy(parts.lead.agency).find_limit(alert.kind, alert.state)
     if limit and not alert.merged_into and alert.limit_step < _LIMIT_STEPS:

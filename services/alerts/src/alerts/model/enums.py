@@ -24,6 +24,18 @@ class State(IntEnum):
     CANCELLED = 6
 
 
+class Channel(IntEnum):
+    SMS = 2
+    VOICE = 3
+
+
+class Source(IntEnum):
+    """Where a position comes from that is not a caller's own app's."""
+
+    AML = 3
+    SMS = 4
+
+
 class ContactPreference(IntEnum):
     DO_NOT_CONTACT = 3
 
@@ -71,6 +83,15 @@ class Outcome(IntEnum):
     DUPLICATE = 4
 
 
+class RollCall(Enum):
+    """What became of a call of the roll."""
+
+    DUE = "due"
+    MISSED = "missed"
+    # So many in a row that the crew may itself need help.
+    MAYDAY = "mayday"
+
+
 class Status(IntEnum):
     """How far a unit has come."""
 
@@ -114,6 +135,8 @@ class Sender(IntEnum):
 class Audience(IntEnum):
     """Each sees its own events and those of the ones before it."""
 
+    # Everybody.
+    PUBLIC = 0
     CALLER = 1
     CONTACT = 2
     RESPONDER = 3
@@ -132,3 +155,29 @@ class View(Enum):
     @property
     def audience(self) -> Audience:
         return {View.CALLER: Audience.CALLER, View.CREW: Audience.RESPONDER}.get(self, Audience.AGENCY)
+
+
+class WarningState(IntEnum):
+    """What has become of a public warning."""
+
+    PENDING = 1
+    ISSUED = 2
+    UPDATED = 3
+    CANCELLED = 4
+    EXPIRED = 5
+
+
+class WarningStatus(IntEnum):
+    """Whom a public warning is for."""
+
+    ACTUAL = 1
+    EXERCISE = 2
+    TEST = 3
+
+
+class MessageType(IntEnum):
+    """What a message of a public warning does."""
+
+    ALERT = 1
+    UPDATE = 2
+    CANCEL = 3

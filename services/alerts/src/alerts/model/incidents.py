@@ -133,7 +133,7 @@ def rest_with(alert: Alert, lead: str, now: datetime) -> None:
     alert.merged_into = lead
     if not lead:
         alert.followed_state = 0
-        alert.parts.lead.start_clocks(now, 1)
+        alert.parts.resume(now)
     alert.touch(now, shown=False)
 
 

@@ -43,6 +43,5 @@ class Policy:
         return max(fitting, key=lambda each: each.kind == kind and kind != 0, default=None)
 
     def when(self, step: int) -> timedelta:
-        """Of a step of escalation: undelivered, unacknowledged, to the supervisors, to the agency above, and so on."""
-        steps = (self.deliver, self.acknowledge, self.supervisor, self.parent)
-        return steps[step] if step < len(steps) else self.parent * (step - len(steps) + 2)
+        """Of a step of escalation: undelivered, unacknowledged, to the supervisors, to the agency above, and that again."""
+        return (self.deliver, self.acknowledge, self.supervisor, self.parent, self.parent)[step]

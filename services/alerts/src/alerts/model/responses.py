@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from alerts.model.viewers import Viewer
 
 _LIVE = frozenset({ResponseState.REQUESTED, ResponseState.ACCEPTED, ResponseState.DONE})
-# An alert that was on a screen before needs not be shown to be on one again.
-_AFTER_RELEASE = 1
+# Whom each step of the clocks calls; the last one is repeated.
+_CALLED = (Escalation.EVERYONE, Escalation.EVERYONE, Escalation.SUPERVISOR, Escalation.PARENT, Escalation.PARENT)
+# The step after that of an alert which is on nobody's screen.
+_UNACKNOWLEDGED = 1
 
 
 class Response(Model):
@@ -36,10 +38,12 @@ class Response(Model):
     end_time: Mapped[datetime | None]
     # Empty for the first lead and for those whom an escalation brought in for it.
     requester: Mapped[str] = mapped_column(default="")
+    # The agency below that did not answer, where that brought it in.
+    instead_of: Mapped[str] = mapped_column(default="")
     hand_over: Mapped[bool] = mapped_column(default=False)
     reason: Mapped[str] = mapped_column(default="")
     escalation: Mapped[int] = mapped_column(SmallInteger, default=Escalation.NONE)
-    # When the clocks of an unanswered request began, and which of their steps comes next.
+    # When the clocks of an unanswered request began, or last called the agency above; and which of their steps comes next.
     clock_time: Mapped[datetime]
     step: Mapped[int] = mapped_column(SmallInteger, default=0)
 
@@ -62,33 +66,40 @@ class Response(Model):
         if self.state != ResponseState.ACCEPTED:
             self.state, self.end_time = ResponseState.REQUESTED, None
         self.requester, self.reason, self.hand_over, self.request_time = requester, reason, hand_over, now
-        self.start_clocks(now, 0)
+        self.instead_of = ""
+        self.start_clocks(now)
 
     def take(self, operator: str, claimant: str, now: datetime) -> None:
         self.operator, self.claimant, self.state, self.accept_time = operator, claimant, ResponseState.ACCEPTED, now
         self.escalation = Escalation.NONE
 
     def release(self, now: datetime) -> None:
-        """Back to the agency's room, whose clocks begin anew."""
+        """Back to the agency's room."""
         self.operator, self.claimant, self.state, self.accept_time = "", "", ResponseState.REQUESTED, None
-        self.start_clocks(now, _AFTER_RELEASE)
+        self.start_clocks(now)
 
     def end(self, state: ResponseState, now: datetime) -> None:
         self.state, self.end_time, self.hand_over = state, now, False
         if state is not ResponseState.DONE:
             self.operator, self.claimant, self.accept_time, self.part = "", "", None, Part.SUPPORT
 
-    def start_clocks(self, now: datetime, step: int) -> None:
-        self.clock_time, self.step, self.escalation = now, step, Escalation.NONE
+    def start_clocks(self, now: datetime) -> None:
+        """Of an alert that has been on a screen, or is another agency's."""
+        self.clock_time, self.step, self.escalation = now, _UNACKNOWLEDGED, Escalation.NONE
 
-    def escalate(self, *, delivered: bool) -> Escalation | None:
-        """The next step, and who is called by it; nobody where the alert is on a screen in time."""
-        step, self.step = self.step, self.step + 1
-        if step == 0 and delivered:
-            return None
-        called = (Escalation.EVERYONE, Escalation.EVERYONE, Escalation.SUPERVISOR, Escalation.PARENT)
-        self.escalation = called[min(step, len(called) - 1)]
-        return Escalation(self.escalation)
+    def confirm_receipt(self) -> None:
+        """The alert is on a screen, and needs not be shown to be on one."""
+        self.step = max(self.step, _UNACKNOWLEDGED)
+
+    def escalate(self, now: datetime) -> Escalation:
+        """Who is called now that the clock has run out."""
+        called = _CALLED[self.step]
+        self.step = min(self.step + 1, len(_CALLED) - 1)
+        if called is Escalation.PARENT:
+            # Or what was not called during an outage would be called all at once.
+            self.clock_time = now
+        self.escalation = called
+        return called
 
     def find_due(self, policy: Policy) -> datetime:
         return self.clock_time + policy.when(self.step)
@@ -193,7 +204,7 @@ class Parts:
         if found and (found.part == Part.LEAD or (asked and found.hand_over >= hand_over)):
             return False
         if found:
-            found.request(requester, reason, now, hand_over=hand_over)
+            self._ask(found, requester, reason, now, hand_over=hand_over)
         else:
             self.bring_in(agency, requester, reason, now).hand_over = hand_over
         return True
@@ -205,8 +216,32 @@ class Parts:
             found = Response(alert=self._alert, agency=agency, part=Part.SUPPORT, state=0, operator="", claimant="")
             self._responses.append(found)
         if found.state != ResponseState.ACCEPTED:
-            found.request(requester, reason, now, hand_over=False)
+            self._ask(found, requester, reason, now, hand_over=False)
         return found
+
+    def escalate(self, response: Response, above: str, now: datetime) -> tuple[Escalation, bool]:
+        """Who is called, and whether `above` is asked by it, unless it has a part already or has refused just this."""
+        called = response.escalate(now)
+        found = self.find(above)
+        if called is not Escalation.PARENT or not above or (found and (found.is_live or found.instead_of == response.agency)):
+            return called, False
+        asked = self.bring_in(above, response.requester, response.reason, now)
+        asked.hand_over, asked.instead_of = response.hand_over, response.agency
+        return called, True
+
+    def release(self, response: Response, now: datetime) -> None:
+        """The clocks of whoever is awaited again by it begin anew."""
+        awaited = self.find_awaited()
+        response.release(now)
+        for each in self.find_awaited():
+            if each not in awaited:
+                each.start_clocks(now)
+
+    def resume(self, now: datetime) -> None:
+        """The clocks of all that stood still begin anew; those of agencies that were asked did not."""
+        for each in self.find_awaited():
+            if not each.is_asked:
+                each.start_clocks(now)
 
     def make_lead(self, response: Response) -> None:
         """Whoever else was asked to lead is asked to help: the one who asked them has no longer anything to give."""
@@ -218,8 +253,31 @@ class Parts:
             each.hand_over = False
 
     def is_awaited(self, response: Response) -> bool:
-        """Whether its clocks run: it has a request of its own, or nobody has taken the alert."""
-        return response.is_asked or (response.state == ResponseState.REQUESTED and not self.lead.claimant)
+        """Whether its clocks run: it has a request that neither it nor one of those asked in its place has accepted, or nobody has
+        taken the alert.
+        """
+        if response.is_asked:
+            chain = self._find_chain(response)
+            return not any(each.state == ResponseState.ACCEPTED and not each.hand_over for each in chain)
+        return response.state == ResponseState.REQUESTED and not self.lead.claimant
+
+    def find_awaited(self) -> list[Response]:
+        return [each for each in self._responses if self.is_awaited(each)]
+
+    def _ask(self, response: Response, requester: str, reason: str, now: datetime, *, hand_over: bool) -> None:
+        response.request(requester, reason, now, hand_over=hand_over)
+        for each in self._responses:
+            if each.instead_of == response.agency:
+                # For an earlier request, which is over.
+                each.instead_of = ""
+
+    def _find_chain(self, response: Response) -> list[Response]:
+        """Everybody whom one request went to, from the agency that was asked up to the one called last."""
+        names = {response.agency}
+        for _ in self._responses:
+            names |= {each.agency for each in self._responses if each.instead_of in names}
+            names |= {each.instead_of for each in self._responses if each.agency in names and each.instead_of}
+        return [each for each in self._responses if each.agency in names]
 
     def _require_requested(self, by: "Viewer") -> Response:
         """The viewer's own. Raises NotRequested where nobody has asked their agency, or it has refused or given it away."""

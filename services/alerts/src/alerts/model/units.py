@@ -8,14 +8,14 @@ from sqlalchemy import ForeignKey, Index, SmallInteger
 from sqlalchemy.orm import Mapped, mapped_column
 
 from alerts.errors import DrillMismatch, InvalidTransition, UnitBusy, UnitChanged, UnitOffDuty, UnitPositionOld
-from alerts.model.enums import Duty, Status
+from alerts.model.enums import Duty, RollCall, Status
 from alerts.model.tables import Model
 
 _ACTIVE = frozenset({Status.ASSIGNED, Status.ACCEPTED, Status.EN_ROUTE, Status.ON_SCENE})
 # The caller learns that somebody is on the way or there, and no more of a crew's affairs.
 SHOWN_TO_CALLER = frozenset({Status.EN_ROUTE, Status.ON_SCENE})
 _ORDER = (Status.ASSIGNED, Status.ACCEPTED, Status.EN_ROUTE, Status.ON_SCENE, Status.DONE)
-_MAYDAY_MISSED = 2
+_ASKED_TWICE, _MAYDAY_MISSED = 2, 2
 _TICK = timedelta(microseconds=1)
 
 
@@ -133,10 +133,10 @@ class Assignment(Model):
     en_route_time: Mapped[datetime | None]
     arrive_time: Mapped[datetime | None]
     end_time: Mapped[datetime | None]
-    # Since when the crew has not been heard of, which call of the roll comes next, and how many it has missed in a row.
+    # When the crew was last heard of or asked, how often it was asked since it was heard of, and how many calls it has missed in a row.
     roll_time: Mapped[datetime | None]
     roll_step: Mapped[int] = mapped_column(SmallInteger, default=0)
-    missed_roll_calls: Mapped[int] = mapped_column(SmallInteger, default=0)
+    missed_roll_calls: Mapped[int] = mapped_column(default=0)
 
     __table_args__ = (Index("ix_assignments_unit", "unit", "alert"),)
 
@@ -169,19 +169,23 @@ class Assignment(Model):
         """When the crew is asked next, or has missed a call; None where the roll is not called."""
         if self.status != Status.ON_SCENE or not interval or self.roll_time is None:
             return None
-        return self.roll_time + interval * (self.roll_step + 1)
+        return self.roll_time + interval
 
-    def call_roll(self, now: datetime) -> bool:
-        """The crew is asked, asked again, and then has missed the call: True."""
-        self.roll_step += 1
-        if self.roll_step <= 2:  # noqa: PLR2004  # twice
-            return False
-        self.roll_time, self.roll_step = now, 0
+    def call_roll(self, now: datetime) -> RollCall:
+        """The crew is asked, asked again, and then has missed the call. It has the whole time for each answer, however late
+        it is asked.
+        """
+        self.roll_time = now
+        if self.roll_step < _ASKED_TWICE:
+            self.roll_step += 1
+            return RollCall.DUE
+        self.roll_step = 0
         self.missed_roll_calls += 1
-        return True
+        return RollCall.MAYDAY if self.missed_roll_calls == _MAYDAY_MISSED else RollCall.MISSED
 
     def _answer_roll(self, now: datetime) -> bool:
-        if self.status != Status.ON_SCENE:
+        """False where nobody has asked."""
+        if self.status != Status.ON_SCENE or not (self.roll_step or self.missed_roll_calls):
             return False
         self.roll_time, self.roll_step, self.missed_roll_calls = now, 0, 0
         return True

@@ -16,7 +16,7 @@ from alerts.model.enums import Audience, CancelClaim
 from alerts.model.tables import keys
 from alerts.model.timeline import Note, Position
 from alerts.operations.callers import erase_content, settle_pins
-from alerts.operations.changes import Change, require_content, take_for_agency, take_for_caller
+from alerts.operations.changes import Change, keep_clocks, require_content, take_for_agency, take_for_caller
 from alerts.operations.incidents import settle
 from alerts.operations.units import free_units
 from alerts.pins import Match
@@ -49,6 +49,7 @@ def confirm_receipt(session: Session, change: Change) -> Alert:
     alert, replayed = take_for_agency(session, change)
     if not replayed and alert.confirm_receipt(change.viewer, change.now):
         events.alert_delivered(session, alert, change.operator)
+        keep_clocks(session, alert, change.router)
     return alert
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from sqlalchemy.orm import Session
 
 from alerts import events
-from alerts.errors import AlertNotFound, IncidentNotFound
+from alerts.errors import AlertClosed, AlertNotFound, IncidentNotFound
 from alerts.model.alerts import Alert
 from alerts.model.enums import ContactPreference, Outcome, Sender, View
 from alerts.model.incidents import Incident, leave
@@ -14,7 +14,7 @@ from alerts.model.tables import keys
 from alerts.model.timeline import Message
 from alerts.model.viewers import Viewer
 from alerts.operations.alerts import acknowledge_alert, end_alert, resolve_alert
-from alerts.operations.changes import Change, keep_clocks, require_content
+from alerts.operations.changes import Change, keep_clocks, require_answering, require_content
 from alerts.operations.dispatch import dispatch_alert
 from alerts.operations.incidents import carry_on, form_incident, join_incident
 from alerts.store import alerts as alert_store
@@ -40,6 +40,7 @@ def message_incident(session: Session, change: Change, text: str) -> int:
     """How many callers it reaches; those who must not be contacted are left out."""
     incident, replayed = _take(session, change)
     lead, _ = require_content(change.viewer, alert_store.find_alert(session, incident.lead))
+    lead.require_open()
     lead.parts.require_holder(change.viewer)
     contacted = [
         each
@@ -61,7 +62,10 @@ def resolve_incident(session: Session, change: Change, outcome: int) -> Incident
     incident, replayed = _take(session, change)
     if replayed:
         return incident
-    lead, *others = _find_resting(session, incident)
+    members = _find_resting(session, incident)
+    if not members:
+        raise AlertClosed
+    lead, *others = members
     lead.parts.require_lead(change.viewer)
     for alert in others:
         at_work = alert.at_work
@@ -83,7 +87,7 @@ def merge_alerts(session: Session, change: Change, names: Sequence[str]) -> Inci
     for name in sorted({each.incident for each in found if each.incident}):
         store.find_incident(session, name, for_update=True)
     incident = store.find_incident(session, kept) if kept else None
-    alerts = [require_content(change.viewer, alert_store.find_alert(session, name, for_update=True))[0] for name in sorted(names)]
+    alerts = [_lock_answered(session, change.viewer, name) for name in sorted(names)]
     for alert in alerts:
         alert.require_open()
     former = {alert.incident for alert in alerts if alert.incident and alert.incident != kept}
@@ -98,7 +102,7 @@ def merge_alerts(session: Session, change: Change, names: Sequence[str]) -> Inci
 def unmerge_alert(session: Session, change: Change, name: str) -> Incident:
     incident, replayed = _take(session, change)
     if not replayed:
-        alert, _ = require_content(change.viewer, alert_store.find_alert(session, name, for_update=True))
+        alert = _lock_answered(session, change.viewer, name)
         if alert.incident != incident.name:
             raise AlertNotFound
         leave(alert, change.now)
@@ -117,6 +121,12 @@ def require_incident(session: Session, viewer: Viewer, incident: Incident | None
         if lead is None or viewer.view(lead) is not View.AGENCY:
             raise IncidentNotFound
     return incident
+
+
+def _lock_answered(session: Session, viewer: Viewer, name: str) -> Alert:
+    """As an agency that has a part in it sees it, its caller's side not: that one puts nothing together."""
+    alert = require_answering(viewer, alert_store.find_alert(session, name, for_update=True))
+    return require_content(viewer, alert)[0]
 
 
 def _of_lead(change: Change, incident: Incident) -> Change:

@@ -12,6 +12,10 @@ from alerts.model.tables import keys, log
 from alerts.operations.changes import Change, take_for_caller
 from alerts.store import alerts as store
 from alerts.store import callers as caller_store
+from alerts.store import webhooks as webhook_store
+
+# Of what events say.
+_PERSONAL = ("user", "cell")
 
 
 def set_pins(session: Session, user: str, request_id: str, request: Message, hashes: tuple[str, str] | None) -> None:
@@ -73,7 +77,9 @@ def erase_content(session: Session, alert: Alert) -> None:
     """What its caller has asked for, once nobody needs it any more."""
     if alert.wipe():
         store.remove_content(session, alert.name)
-        log.redact(session, alert.name, ("user", "cell"))
+        log.redact(session, alert.name, _PERSONAL)
+        for delivery in webhook_store.find_deliveries_about(session, alert.name):
+            delivery.redact(_PERSONAL)
 
 
 def _settle(session: Session, caller: Caller) -> None:

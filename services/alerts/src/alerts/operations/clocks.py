@@ -1,43 +1,87 @@
-"""What happens when a clock of an alert has run out."""
+"""What happens when a clock of an alert has run out, or the time of a warning."""
 
+import logging
+from collections.abc import Callable
+from functools import partial
+
+from opentelemetry import metrics
 from sqlalchemy.orm import Session
 
 from alerts import events
 from alerts.model.alerts import Alert
-from alerts.model.clocks import ANSWER, LIMIT, ROLL_CALL
-from alerts.model.enums import Escalation
-from alerts.operations.incidents import settle
+from alerts.model.clocks import ANSWER, ROLL_CALL, find_clocks
+from alerts.model.enums import Escalation, RollCall
+from alerts.operations.changes import keep_clocks
 from alerts.routing import Router
 from alerts.store import alerts as store
+from alerts.store import warnings as warning_store
 from chassis.clock import now
-from chassis.timers import Timer
+from chassis.timers import ResourceBusy, Timer
+
+_log = logging.getLogger(__name__)
+_escalations = metrics.get_meter("alerts").create_counter("siaga.alerts.escalations", "{escalation}", "Whom silence has called, by step")
 
 
-def lock_alert(session: Session, name: str) -> Alert | None:
-    return store.find_alert(session, name, for_update=True)
+def lock_subject(session: Session, name: str) -> bool:
+    """An alert or a warning. Raises ResourceBusy."""
+    if name.startswith("warnings/"):
+        return warning_store.find_warning(session, name, for_update=True) is not None
+    if store.try_to_lock_alert(session, name):
+        return True
+    if store.find_alert(session, name):
+        raise ResourceBusy
+    return False
 
 
-def run_out(session: Session, timer: Timer, alert: Alert, router: Router) -> None:
-    """The alert is locked, and the timer is as it was when the alert last changed."""
+def run_out(session: Session, timer: Timer, router: Router) -> Callable[[], None] | None:
+    """The subject is locked. Of an alert a timer only wakes: what is due follows from the alert and from its agencies' policies
+    of today.
+    """
+    if timer.resource.startswith("warnings/"):
+        warning = warning_store.find_warning(session, timer.resource)
+        assert warning is not None
+        events.warning_expired(session, warning)
+        return None
+    alert = store.find_alert(session, timer.resource)
+    assert alert is not None
+    due = [each[:2] for each in find_clocks(alert, router.find_policy) if each.due_time <= now()]
+    tell = _act(session, timer, alert, router) if (timer.kind, timer.subject) in due else None
+    # Those for whom it stands follow its answer, and nobody has given one.
+    keep_clocks(session, alert, router)
+    # A drill is counted nowhere.
+    return None if alert.drill else tell
+
+
+def _act(session: Session, timer: Timer, alert: Alert, router: Router) -> Callable[[], None] | None:
     if timer.kind == ANSWER:
-        _escalate(session, alert, timer.subject, router)
-    elif timer.kind == LIMIT:
-        alert.pass_limit(now())
-        events.alert_overdue(session, alert)
-    elif timer.kind == ROLL_CALL:
-        assignment, missed = alert.call_roll(int(timer.subject), now())
-        events.roll_called(session, alert, assignment, missed=missed)
-    settle(session, alert, router, now())
+        return _escalate(session, alert, timer.subject, router)
+    if timer.kind == ROLL_CALL:
+        return _call_roll(session, alert, int(timer.subject))
+    alert.pass_limit(now())
+    events.alert_overdue(session, alert)
+    return None
 
 
-def _escalate(session: Session, alert: Alert, agency: str, router: Router) -> None:
-    known = {each.agency for each in alert.responses}
+def _escalate(session: Session, alert: Alert, agency: str, router: Router) -> Callable[[], None]:
     # An exercise of one agency calls nobody of another.
     above = "" if alert.drill_agency else router.find_above(agency, alert.conflict_agency)
-    called = alert.escalate(agency, above, now())
-    if called is None:
-        return
+    called, asked = alert.escalate(agency, above, now())
     events.alert_escalated(session, alert, agency, called)
-    for each in alert.responses:
-        if called is Escalation.PARENT and each.agency not in known:
-            events.agency_requested(session, alert, "", each.agency)
+    if asked:
+        events.agency_requested(session, alert, "", above)
+    said = f"{alert.name} is not answered by {agency}: {above or 'nobody above it'} is called" if called is Escalation.PARENT else ""
+    return partial(_tell, called.name, said)
+
+
+def _call_roll(session: Session, alert: Alert, number: int) -> Callable[[], None] | None:
+    assignment, call = alert.call_roll(number, now())
+    events.roll_called(session, alert, assignment, call)
+    said = f"{assignment.unit} does not answer at the scene of {alert.name}: mayday"
+    return partial(_tell, call.name, said) if call is RollCall.MAYDAY else None
+
+
+def _tell(step: str, said: str) -> None:
+    """To whoever runs the service at night."""
+    _escalations.add(1, {"step": step})
+    if said:
+        _log.warning(said)

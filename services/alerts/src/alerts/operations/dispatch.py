@@ -21,7 +21,7 @@ def assign_alert(session: Session, change: Change, assignee: str) -> Alert:
     again, former = alert.acknowledge_time is not None, alert.agency
     if not replayed and alert.assign(assignee, change.viewer, change.now):
         if not again:
-            events.alert_acknowledged(session, alert, assignee, again=False)
+            events.alert_acknowledged(session, alert, change.operator, again=False)
         if alert.agency != former:
             events.alert_handed_over(session, alert, change.operator)
         events.alert_assigned(session, alert, change.operator, assignee)

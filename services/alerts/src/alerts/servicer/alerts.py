@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import grpc
+from google.api import httpbody_pb2
 from sqlalchemy.orm import Session
 
 from alerts import sos
@@ -19,11 +20,13 @@ from alerts.model.recommending import recommend_units
 from alerts.model.tables import keys, log
 from alerts.model.viewers import Viewer
 from alerts.operations import alerts as operations
-from alerts.operations import callers, contacts, dispatch
+from alerts.operations import callers, contacts, dispatch, texts
 from alerts.operations.changes import Change, require_answering, require_content, require_view
 from alerts.operations.reading import is_recorded, record_reading
 from alerts.pins import Match, hash_pins, match_pin
 from alerts.routing import Router
+from alerts.servicer.statistics import Statistics
+from alerts.servicer.texts import hash_number
 from alerts.servicer.viewing import find_operator, find_viewer, hash_token
 from alerts.servicer.watching import Watching, has_ended
 from alerts.store import alerts as store
@@ -32,24 +35,28 @@ from alerts.store.callers import find_caller, list_alerts_of_caller
 from alerts.wire import alerts as wire
 from alerts.wire import units as unit_wire
 from alerts.wire.alerts import Shown
+from alerts.wire.changes import to_changes
 from chassis.clock import new_uuid, now
 from chassis.database import Database
 from chassis.errors import InvalidRequest
 from chassis.identity import caller
 from chassis.paging import Page
 from chassis.watch import Watches
-from siaga.alerts.v1 import alert_pb2, alert_service_pb2_grpc
+from siaga.alerts.v1 import alert_pb2, alert_service_pb2_grpc, statistics_pb2
 from siaga.alerts.v1 import alert_service_pb2 as pb
 
+# Whoever speaks for a caller says from which number they called: their handset may have told where it is.
+_BY_NUMBER = frozenset({alert_pb2.Alert.SMS, alert_pb2.Alert.VOICE})
 _RECOMMENDED = 10
 _FRESH_SECONDS = 300
 _MAX_EXPORTED = 10_000
 
 
 class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
-    def __init__(self, database: Database, watches: Watches[Shown], router: Router) -> None:
-        self._database, self._router = database, router
+    def __init__(self, database: Database, watches: Watches[Shown], router: Router, country: str) -> None:
+        self._database, self._router, self._country = database, router, country
         self._watching = Watching(database, watches)
+        self._statistics = Statistics(database, router)
 
     async def RaiseAlert(self, request: pb.RaiseAlertRequest, context: grpc.aio.ServicerContext) -> pb.RaiseAlertResponse:
         by = caller.get()
@@ -76,6 +83,8 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
             due_time=time + self._router.find_policy(route.agency).deliver,
             operator=operator,
         )
+        if request.channel in _BY_NUMBER and (number := hash_number(columns["callback_phone"], self._country)):
+            operation = partial(texts.give_number, change=operation, number=number, now=time, router=self._router)
         alert = await self._database.write(operation, urgent=True)
         message = wire.to_message(alert, View.CALLER)
         return pb.RaiseAlertResponse(alert=message, alert_token=token, ignored_fields=ignored, credential_problem=by.problem)
@@ -198,8 +207,16 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
         return await self._change(partial(dispatch.assign_alert, assignee=request.assignee), change)
 
     async def UpdateAlert(self, request: pb.UpdateAlertRequest, context: grpc.aio.ServicerContext) -> alert_pb2.Alert:
-        operation = partial(dispatch.update_alert, values=wire.to_changes(request), etag=request.alert.etag)
-        return await self._change(operation, self._answer(request, context, request.alert.name))
+        if not request.alert.name:
+            raise InvalidRequest(fields=[("alert.name", "is required")])
+        values = to_changes(request)
+        number = hash_number(values.get("callback_phone", ""), self._country)
+
+        def update(session: Session, change: Change) -> Alert:
+            asked = partial(dispatch.update_alert, change=change, values=values, etag=request.alert.etag)
+            return texts.give_number(session, asked, number, change.now, self._router) if number else asked(session)
+
+        return await self._change(update, self._answer(request, context, request.alert.name))
 
     async def RecordContact(self, request: pb.RecordContactRequest, context: grpc.aio.ServicerContext) -> alert_pb2.Alert:
         operation = partial(contacts.record_contact, means=request.means, result=request.result, text=request.text)
@@ -284,6 +301,21 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
             return pb.ListAlertEventsResponse(events=[wire.to_entry(each, view, notes) for each in events], next_page_token=next_page_token)
 
         return await self._database.read(read)
+
+    async def GetAlertStatistics(
+        self, request: statistics_pb2.GetAlertStatisticsRequest, context: grpc.aio.ServicerContext
+    ) -> statistics_pb2.GetAlertStatisticsResponse:
+        return await self._statistics.tell(request)
+
+    async def ExportAlertStatistics(
+        self, request: statistics_pb2.ExportAlertStatisticsRequest, context: grpc.aio.ServicerContext
+    ) -> httpbody_pb2.HttpBody:
+        return await self._statistics.export(request)
+
+    async def RebuildAlertStatistics(
+        self, request: statistics_pb2.RebuildAlertStatisticsRequest, context: grpc.aio.ServicerContext
+    ) -> statistics_pb2.RebuildAlertStatisticsResponse:
+        return await self._statistics.rebuild(request)
 
     async def _change(self, operation: Callable[[Session, Change], Alert], change: Change) -> alert_pb2.Alert:
         alert = await self._database.write(lambda session: operation(session, change))

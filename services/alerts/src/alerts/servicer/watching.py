@@ -80,9 +80,11 @@ class Watching:
                 continue
             alert = step.subject.alert
             view = viewer.view_unasked(alert) or View.REDACTED
-            await reading.record(alert, view)
-            for message in _tell(place, step, view):
-                yield message
+            # What the agency has refused or given away is none of its business any more.
+            if alert.concerns(agency):
+                await reading.record(alert, view)
+                for message in _tell(place, step, view):
+                    yield message
             # Also after what is added to a closed one, or a list from which it was taken would have it again.
             if isinstance(step, Change) and not alert.is_open_to(agency):
                 yield wire.to_left(place, alert.name)

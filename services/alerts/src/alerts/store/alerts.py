@@ -13,6 +13,7 @@ from alerts.model.enums import ResponseState
 from alerts.model.incidents import Incident, list_doubts
 from alerts.model.responses import Response
 from alerts.model.tables import timers
+from alerts.model.texts import NumberAlert
 from alerts.model.timeline import Message, Note, Position
 from alerts.model.units import Unit
 from alerts.model.viewers import Viewer
@@ -55,6 +56,11 @@ def lock_alert(session: Session, name: str) -> None:
     if incident := session.scalar(select(Alert.incident).where(Alert.name == name)):
         session.execute(select(Incident.name).where(Incident.name == incident).with_for_update())
     session.execute(select(Alert.name).where(Alert.name == name).with_for_update())
+
+
+def try_to_lock_alert(session: Session, name: str) -> bool:
+    """Alone, and without waiting: False where there is none, or where somebody else has locked it."""
+    return session.scalar(select(Alert.name).where(Alert.name == name).with_for_update(skip_locked=True)) is not None
 
 
 def find_alert(session: Session, name: str, *, for_update: bool = False, fresh: bool = False) -> Alert | None:
@@ -163,7 +169,7 @@ def list_messages(session: Session, alert: str, after: str, limit: int) -> Seque
 
 def remove_content(session: Session, alert: str) -> None:
     """What was kept beside an alert."""
-    for table in (Position, Note, Message):
+    for table in (Position, Note, Message, NumberAlert):
         session.execute(delete(table).where(table.alert == alert))
 
 

@@ -271,6 +271,7 @@ def to_columns(
         "accept_time": None,
         "end_time": None,
         "requester": "",
+        "instead_of": "",
         "hand_over": False,
         "reason": "",
         "escalation": Escalation.NONE,
@@ -334,7 +335,7 @@ def _add_progress_for_agency(message: alert_pb2.Alert, alert: Alert) -> None:
             request_time=each.request_time,
             requester=each.requester,
             hand_over=each.hand_over,
-            escalation=each.escalation,
+            escalation=each.escalation if alert.parts.is_awaited(each) else Escalation.NONE,
             reason=each.reason,
         )
         _add_times(response, each, ("accept_time", "end_time"))
@@ -360,31 +361,6 @@ def _add_times(message: Message, entity: object, fields: Iterable[str]) -> None:
 def read_fix_time(location: alert_pb2.Alert.Location | unit_pb2.UnitPosition, now: datetime) -> datetime:
     fix_time = to_time(location, "fix_time")
     return fix_time if fix_time and fix_time <= now + _AHEAD else now
-
-
-_CHANGEABLE = ("kind", "target", "caller.display_name", "caller.callback_phone", "contact_preference")
-
-
-def to_changes(request: alert_service_pb2.UpdateAlertRequest) -> dict[str, Any]:
-    """The columns that the mask names, with their new values. Raises InvalidRequest."""
-    said, columns = request.alert, dict[str, Any]()
-    present = {"kind": said.kind, "target": said.HasField("target"), "contact_preference": said.contact_preference}
-    present |= {"caller.display_name": said.caller.display_name, "caller.callback_phone": said.caller.callback_phone}
-    paths = list(request.update_mask.paths)
-    if wrong := sorted(set(paths) - {*_CHANGEABLE, "*"}):
-        raise InvalidRequest(fields=[("updateMask", f"{path[:100]} cannot be changed") for path in wrong])
-    if "*" in paths:
-        paths = list(_CHANGEABLE)
-    for path in paths or [name for name in _CHANGEABLE if present[name]]:
-        if path == "target":
-            point = said.target.point if said.target.HasField("point") else None
-            columns["target_latitude"] = point.latitude if point else None
-            columns["target_longitude"] = point.longitude if point else None
-            columns["target_address"] = said.target.address_text
-        else:
-            _, _, field = path.rpartition(".")
-            columns[field] = getattr(said.caller if path.startswith("caller.") else said, field)
-    return columns
 
 
 def _find_place(request: alert_service_pb2.RaiseAlertRequest) -> tuple[float, float]:

@@ -1,8 +1,8 @@
-"""The directory, asked over gRPC in the name of whoever asks the adapters."""
+"""The services, asked over gRPC in the name of whoever asks the adapters."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 import grpc
 from google.protobuf.message import Message
@@ -11,22 +11,24 @@ from starlette.requests import Request
 
 from chassis.errors import STATUS_DETAILS, DeadlinePassed, InternalError, Problem, ServiceUnavailable
 from gateway.errors import UnreadableRequest
-from gateway.settings import Settings
+from siaga.alerts.v1 import text_service_pb2_grpc, warning_service_pb2_grpc
 from siaga.directory.v1 import directory_service_pb2_grpc
 
+Stub = TypeVar("Stub")
 Question = TypeVar("Question", bound=Message)
 Answer = TypeVar("Answer", bound=Message)
 
 CALL_SECONDS = 5.0
-# A boundary is larger than gRPC's own limit of 4 MB allows. A directory that is back is asked at once: gRPC's own
+RETRY_SECONDS = 1.0
+# A boundary is larger than gRPC's own limit of 4 MB allows. A service that is back is asked at once: gRPC's own
 # patience grows to two minutes.
 OPTIONS = [("grpc.max_receive_message_length", 256 * 1024 * 1024), ("grpc.max_reconnect_backoff_ms", 1000)]
-# What the directory is told of the caller: who it is, and which trace the call belongs to.
+# What a service is told of the caller: who it is, and which trace the call belongs to.
 PASSED_ON = ("authorization", "traceparent")
 
 
-class DirectoryProblem(Problem):
-    """An error of the directory, handed on as it came. `name` is its reason, such as `BOUNDARY_UNKNOWN`."""
+class ServiceProblem(Problem):
+    """An error of a service, handed on as it came. `name` is its reason, such as `BOUNDARY_UNKNOWN`."""
 
     def __init__(self, status: status_pb2.Status) -> None:
         """Take the status; it has a reason, because every documented error has."""
@@ -40,19 +42,18 @@ class DirectoryProblem(Problem):
         return self._status
 
 
-class Directory:
-    """One channel for all adapters, open while the application is."""
+class Service(Generic[Stub]):
+    """One channel to a service for all adapters, open while the application is."""
 
-    # The generated code has one class for both kinds of channel, its types have two.
-    stub: "directory_service_pb2_grpc.DirectoryServiceAsyncStub"
+    stub: Stub
 
-    def __init__(self, settings: Settings) -> None:
-        self._address = settings.upstreams["directory"][0]
+    def __init__(self, address: str, make_stub: Callable[[grpc.aio.Channel], Stub]) -> None:
+        self._address, self._make_stub = address, make_stub
 
     @asynccontextmanager
     async def open(self) -> AsyncGenerator[None, None]:
         async with grpc.aio.insecure_channel(self._address, OPTIONS) as channel:
-            self.stub = directory_service_pb2_grpc.DirectoryServiceStub(channel)  # pyright: ignore[reportAttributeAccessIssue]
+            self.stub = self._make_stub(channel)
             yield
 
     async def ask(self, rpc: grpc.aio.UnaryUnaryMultiCallable[Question, Answer], question: Question, request: Request) -> Answer:
@@ -67,15 +68,21 @@ class Directory:
             raise read_problem(error) from error
 
 
+# The generated code has one class for both kinds of channel, its types have two.
+Directory: TypeAlias = "Service[directory_service_pb2_grpc.DirectoryServiceAsyncStub]"
+Texts: TypeAlias = "Service[text_service_pb2_grpc.TextServiceAsyncStub]"
+Warnings: TypeAlias = "Service[warning_service_pb2_grpc.WarningServiceAsyncStub]"
+
+
 def read_problem(error: grpc.aio.AioRpcError) -> Problem:
     details = dict(error.trailing_metadata() or ()).get(STATUS_DETAILS)
     if isinstance(details, bytes):
-        return DirectoryProblem(status_pb2.Status.FromString(details))
-    # Without details it is gRPC's own error: the directory did not answer.
+        return ServiceProblem(status_pb2.Status.FromString(details))
+    # Without details it is gRPC's own error: the service did not answer.
     match error.code():
         case grpc.StatusCode.UNAVAILABLE:
-            return ServiceUnavailable()
+            return ServiceUnavailable(retry_seconds=RETRY_SECONDS)
         case grpc.StatusCode.DEADLINE_EXCEEDED:
-            return DeadlinePassed()
+            return DeadlinePassed(retry_seconds=RETRY_SECONDS)
         case _:
             return InternalError()

@@ -5,8 +5,8 @@ from alembic import op
 
 from chassis.clock import UtcTime
 
-revision = "0008"
-down_revision = "0005"
+revision = "0005"
+down_revision = "0004"
 
 
 def upgrade() -> None:

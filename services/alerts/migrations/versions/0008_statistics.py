@@ -1,0 +1,42 @@
+"""What the statistics of alerts are kept in."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0008"
+down_revision = "0007"
+
+
+def upgrade() -> None:
+    op.create_table(
+        "statistics_countings",
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("current", sa.Boolean(), nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("counted_to", sa.String(), nullable=True),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_statistics_countings")),
+    )
+    op.create_table(
+        "statistics_counted",
+        sa.Column("counting", sa.Integer(), nullable=False),
+        sa.Column("alert", sa.String(), nullable=False),
+        sa.Column("area", sa.String(), nullable=False),
+        sa.Column("agency", sa.String(), nullable=False),
+        sa.Column("kind", sa.SmallInteger(), nullable=False),
+        sa.Column("day", sa.Integer(), nullable=False),
+        sa.Column("hour", sa.SmallInteger(), nullable=False),
+        sa.Column("adds", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("counting", "alert", name=op.f("pk_statistics_counted")),
+    )
+    op.create_table(
+        "statistics_sums",
+        sa.Column("counting", sa.Integer(), nullable=False),
+        sa.Column("span", sa.SmallInteger(), nullable=False),
+        sa.Column("area", sa.String(), nullable=False),
+        sa.Column("kind", sa.SmallInteger(), nullable=False),
+        sa.Column("start", sa.Integer(), nullable=False),
+        sa.Column("agency", sa.String(), nullable=False),
+        sa.Column("hours", sa.LargeBinary(), nullable=False),
+        sa.Column("whole", sa.LargeBinary(), nullable=True),
+        sa.PrimaryKeyConstraint("counting", "span", "area", "kind", "start", "agency", name=op.f("pk_statistics_sums")),
+    )

@@ -1,0 +1,1 @@
+"""Carries events to agencies' webhooks: from the log to rows, from rows to HTTP."""

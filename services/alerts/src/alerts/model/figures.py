@@ -1,0 +1,94 @@
+"""The figures that are told of groups of alerts, and which of them are suppressed."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from alerts.model.histograms import Count, Numbers, Sums, Time
+from alerts.model.suppression import hide_cells, hide_numbers
+
+# How an alert may stand. A duplicate is none.
+_STANDS = (
+    Count.OPEN,
+    Count.HELPED,
+    Count.FALSE_ALARM,
+    Count.PRANK,
+    Count.UNREACHABLE,
+    Count.NON_EMERGENCY,
+    Count.CANCELLED_VERIFIED,
+)
+_BESIDE = (Count.CANCELLED_UNVERIFIED, Count.DUPLICATE)
+# These have the same cases, whatever is hidden of one is hidden of the other.
+_ALIKE = ((Time.DISPATCH, Time.DISPATCH_SINCE_RAISED),)
+_P50, _P90 = 0.5, 0.9
+
+
+class Target(NamedTuple):
+    """Of a standard: what share of the cases is to take at most so long; where it names none, how long it is to take."""
+
+    standard: str
+    seconds: int
+    aim: float | None
+
+
+TARGETS: Mapping[Time, Sequence[Target]] = {
+    Time.ANSWER: (Target("NFPA 1225", 10, 0.9), Target("NENA-STA-020", 15, 0.9), Target("NENA-STA-020", 20, 0.95)),
+    Time.DISPATCH: (Target("NFPA 1225", 60, 0.9),),
+    Time.ARRIVAL: (Target("Jakarta 112", 900, None),),
+}
+
+
+class Times(NamedTuple):
+    """In seconds; nothing without a case. `shares` are those within the targets."""
+
+    cases: int
+    mean: float | None = None
+    p50: float | None = None
+    p90: float | None = None
+    shares: Sequence[float] = ()
+
+
+class Figures:
+    """Of groups of alerts, a row each, and in the last row of all of them. A number that is suppressed is None."""
+
+    def __init__(self, groups: Numbers, limits: Sequence[int]) -> None:
+        """`limits` is the least number of cases that is told of each row."""
+        vectors = np.vstack((groups, groups.sum(axis=0)))
+        sums = Sums(vectors)
+        cells = groups[:, list(_STANDS)]
+        hidden = hide_cells(cells, limits)
+        counts = np.column_stack((vectors[:, list(_STANDS)], vectors[:, list(_STANDS)].sum(axis=1)))
+        self._stands = np.where(hidden, -1, counts).tolist()
+        # Of fewer alerts than may be told nothing else is told, either.
+        silent = hidden[:, -1]
+        self._beside = {each: np.where(hide_numbers(groups[:, each], limits, silent), -1, vectors[:, each]).tolist() for each in _BESIDE}
+        masks = {time: hide_numbers(sums.cases[:-1, time], limits, silent) for time in Time}
+        for one, other in _ALIKE:
+            masks[one] = masks[other] = masks[one] | masks[other]
+        self._cases = np.where(np.column_stack([masks[time] for time in Time]), -1, sums.cases).tolist()
+        self._means = sums.find_means().tolist()
+        self._p50, self._p90 = sums.find_quantiles(_P50).tolist(), sums.find_quantiles(_P90).tolist()
+        self._within = {
+            time: np.column_stack([sums.count_within(time, target.seconds) for target in targets]).tolist()
+            for time, targets in TARGETS.items()
+        }
+
+    def count(self, row: int) -> dict[Count, int | None]:
+        """By how they stand, and beside."""
+        stands = zip(_STANDS, self._stands[row], strict=False)
+        beside = ((each, numbers[row]) for each, numbers in self._beside.items())
+        return {each: None if number < 0 else number for each, number in (*stands, *beside)}
+
+    def count_raised(self, row: int) -> int | None:
+        number = self._stands[row][-1]
+        return None if number < 0 else number
+
+    def find_times(self, row: int, time: Time) -> Times | None:
+        cases = self._cases[row][time]
+        if cases < 0:
+            return None
+        if cases == 0:
+            return Times(0)
+        shares = [within / cases for within in self._within[time][row]] if time in self._within else []
+        return Times(cases, self._means[row][time], self._p50[row][time], self._p90[row][time], shares)

@@ -1,0 +1,150 @@
+"""Statistical disclosure control: which numbers of a table are not told, so that none of them tells of single persons.
+
+Small numbers are hidden, and as many others as it takes that no hidden one can be computed from what is told: by its row, by
+its column, by the totals, by any number of them together, and by what whoever asks knows besides: numbers are whole, and a
+hidden one is at least 1 except in a row of which nothing is told.
+
+A table balances when its totals count as negative: each row and each column then adds up to 0. Whoever knows what is told
+knows a hidden number exactly if no other table would look the same to them, and two tables that do differ by cycles: one up,
+one down in each row and each column that they pass through. So a hidden number is safe if it lies on a cycle of hidden ones
+of which each may be one higher or one lower, as its turn is.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Numbers from 1 to 4 are small: the usual threshold of statistical offices for tables without a sample.
+MIN_CASES = 5
+# Where the persons would be in danger.
+MIN_RESTRICTED_CASES = 10
+
+Numbers = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+# What nobody wants to lose: a row's total costs as much as the rest of the table, the totals' own row as much again.
+_TOTAL_COST, _TOTALS_COST = 1e9, 1e12
+_NO_WAY = np.inf
+
+
+def hide_cells(cells: Numbers, limits: Sequence[int]) -> Mask:
+    """Of a table of rows and columns the numbers that are not told, with one more column for the rows' totals and one more
+    row for the columns'. `limits` is for each row, and for the totals at last, the least number that is told.
+    """
+    table = _Table(cells, limits)
+    table.hide_seconds()
+    while exposed := table.find_exposed():
+        if not table.hide_cycle(*exposed):
+            # Nothing else would keep it: then nothing is told.
+            table.hidden[:] = True
+            break
+    return table.hidden
+
+
+def hide_numbers(numbers: Numbers, limits: Sequence[int], also: Mask) -> Mask:
+    """The same of a single column, and its total at last; `also` is what is hidden in any case, be it 0."""
+    values = np.append(numbers, numbers.sum())
+    small = (values > 0) & (values < limits)
+    hidden = small | also
+    least = np.where(also, 0, 1)
+    while hidden.any() and not hidden[-1] and (hidden.sum() == 1 or (values - least)[hidden].sum() < 1):
+        told = np.flatnonzero(~hidden & (values > 0))
+        if not len(told):
+            break
+        hidden[told[np.argmin(values[told])]] = True
+    if hidden[-1] and hidden.sum() == 1:
+        # Its parts are told.
+        hidden[np.flatnonzero(values[:-1] > 0)] = True
+    return hidden
+
+
+class _Table:
+    """With its totals, and what is hidden of it so far."""
+
+    def __init__(self, cells: Numbers, limits: Sequence[int]) -> None:
+        rows = np.column_stack((cells, cells.sum(axis=1)))
+        self.values: Numbers = np.vstack((rows, rows.sum(axis=0)))
+        self.hidden: Mask = (self.values > 0) & (self.values < np.asarray(limits)[:, None])
+        # Of a row whose total is hidden nothing is told, not even in which columns it has nothing, as long as others have something.
+        silent = self.hidden[:, -1]
+        self.hidden[silent] = self.values[-1] > 0
+        least = np.ones_like(self.values)
+        least[silent, :-1] = 0
+        positive = np.ones(self.values.shape, bool)
+        positive[-1] = positive[:, -1] = False
+        positive[-1, -1] = True
+        # Whether a number, were it hidden, may for all that others know be one higher or one lower; of a total it is the other way round.
+        lower = self.values > least
+        self._may_rise, self._may_fall = positive | lower, ~positive | lower
+        self._cost = self.values.astype(float)
+        self._cost[:, -1] += _TOTAL_COST
+        self._cost[-1] += _TOTALS_COST
+        self._cost[(self.values == 0) & ~self.hidden] = _NO_WAY
+
+    def hide_seconds(self) -> None:
+        """In each row of which one number is hidden the smallest other one that may fall: it could be computed, however the
+        columns are.
+        """
+        fit = ~self.hidden[:-1, :-1] & self._may_fall[:-1, :-1]
+        rows = np.flatnonzero((self.hidden[:-1].sum(axis=1) == 1) & fit.any(axis=1))
+        smallest = np.where(fit[rows], self.values[rows, :-1], np.iinfo(np.int64).max).argmin(axis=1)
+        self.hidden[rows, smallest] = True
+
+    def find_exposed(self) -> tuple[int, int] | None:
+        """A hidden number that can be computed; None where all are safe."""
+        rise, fall = self._may_rise & self.hidden, self._may_fall & self.hidden
+        # One more in column a and one less in column b, within a row: how many rows could do it.
+        steps = (rise[:, :, None] & fall[:, None, :]).astype(np.int32)
+        elsewhere = steps.sum(axis=0) - steps > 0
+        reach = elsewhere | np.eye(rise.shape[1], dtype=bool)
+        for _ in range(int(np.ceil(np.log2(rise.shape[1])))):
+            reach = np.matmul(reach.astype(np.int32), reach.astype(np.int32)) > 0
+        np.einsum("rii->ri", reach)[:] = False
+        # One more here, one less in column b of this row, and back from b to here through other rows; or the other way round.
+        up = rise & (reach & fall[:, :, None]).any(axis=1)
+        down = fall & (reach & rise[:, None, :]).any(axis=2)
+        exposed = np.argwhere(self.hidden & ~up & ~down)
+        if not len(exposed):
+            return None
+        row, column = exposed[0]
+        return int(row), int(column)
+
+    def hide_cycle(self, row: int, column: int) -> bool:
+        """Hides the cheapest cycle through a number; False where there is none."""
+        best, cells = _NO_WAY, list[tuple[int, int]]()
+        for rise, fall in ((self._may_rise, self._may_fall), (self._may_fall, self._may_rise)):
+            if not rise[row, column]:
+                continue
+            cost, found = self._find_cycle(row, column, rise, fall)
+            if cost < best:
+                best, cells = cost, found
+        for each in cells:
+            self.hidden[each] = True
+        return bool(cells)
+
+    def _find_cycle(self, row: int, column: int, rise: Mask, fall: Mask) -> tuple[float, list[tuple[int, int]]]:
+        """From the number, one up, to the others of its row, one down, and from there through other rows back to its column."""
+        cost = np.where(self.hidden, 0.0, self._cost)
+        up, down = np.where(rise, cost, _NO_WAY), np.where(fall, cost, _NO_WAY)
+        # The cheapest row for one up in column a and one down in column b, and what it costs.
+        others = np.arange(len(cost)) != row
+        through = up[others][:, :, None] + down[others][:, None, :]
+        at = np.flatnonzero(others)[through.argmin(axis=0)]
+        step = through.min(axis=0)
+        np.fill_diagonal(step, _NO_WAY)
+        # Shortest ways from the row's other columns to this one: Bellman and Ford's, over a handful of columns.
+        columns = range(cost.shape[1])
+        distance = [down[row, each] if each != column else _NO_WAY for each in columns]
+        previous = [-1] * len(distance)
+        for _ in columns:
+            for a in columns:
+                for b in columns:
+                    if a != column and distance[a] + step[a, b] < distance[b]:
+                        distance[b], previous[b] = distance[a] + step[a, b], a
+        if distance[column] == _NO_WAY:
+            return _NO_WAY, []
+        cells, here = [(row, column)], column
+        while (before := previous[here]) >= 0:
+            cells += [(int(at[before, here]), before), (int(at[before, here]), here)]
+            here = before
+        return distance[column], [*cells, (row, here)]

@@ -1,0 +1,62 @@
+"""The questions about telephone numbers, by their keyed hashes."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session, selectinload
+
+from alerts.model.alerts import Alert
+from alerts.model.texts import KEPT, Number, NumberAlert
+from alerts.store.alerts import lock_alert
+
+_INSERT = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+_NOWHERE = {"latitude": None, "longitude": None, "accuracy_meters": None, "fix_time": None, "source": 0}
+
+
+def lock_number(session: Session, number: bytes, now: datetime) -> tuple[Number, bool]:
+    """The number, made where it is not known yet, and whether it was: whoever comes from it at the same time waits here."""
+    insert = _INSERT[session.connection().dialect.name]
+    row = {"hash": number, **_NOWHERE, "raise_count": 0, "raise_time": None, "update_time": now}
+    question = select(Number).where(Number.hash == number).with_for_update().execution_options(populate_existing=True)
+    made = 0
+    while (found := session.scalars(question).one_or_none()) is None:
+        # Where another one makes it at the same time, it is waited for and found; where one removes it, it is made again.
+        made = session.execute(insert(Number).values(row).on_conflict_do_nothing()).rowcount  # pyright: ignore[reportAttributeAccessIssue]  # a CursorResult
+    return found, made == 0
+
+
+def forget_number(session: Session, number: Number) -> None:
+    session.delete(number)
+
+
+def link_alert(session: Session, number: bytes, alert: str) -> bool:
+    """That the alert is of this number and no other; False where it was known."""
+    known = session.scalars(select(NumberAlert.hash).where(NumberAlert.alert == alert)).all()
+    if list(known) == [number]:
+        return False
+    session.execute(delete(NumberAlert).where(NumberAlert.alert == alert))
+    session.add(NumberAlert(hash=number, alert=alert))
+    return True
+
+
+def lock_open_alerts(session: Session, number: bytes) -> Sequence[Alert]:
+    """Those that an agency still works on, the oldest first."""
+    of_number = select(NumberAlert.alert).where(NumberAlert.hash == number)
+    is_open = (Alert.name.in_(of_number), Alert.close_time.is_(None))
+    names = session.scalars(select(Alert.name).where(*is_open).order_by(Alert.name)).all()
+    for name in names:
+        lock_alert(session, name)
+    # Those that were closed before they could be locked are none.
+    question = select(Alert).where(Alert.name.in_(names), Alert.close_time.is_(None)).order_by(Alert.name)
+    parts = (selectinload(Alert.responses), selectinload(Alert.assignments))
+    return session.scalars(question.options(*parts), execution_options={"populate_existing": True}).all() if names else []
+
+
+def sweep_numbers(session: Session, now: datetime) -> None:
+    """Removes what has expired: positions, numbers that were not heard of since, and what belongs to closed alerts."""
+    session.execute(update(Number).where(Number.fix_time <= now - KEPT).values(_NOWHERE))
+    session.execute(delete(Number).where(Number.update_time <= now - KEPT))
+    closed = select(Alert.name).where(Alert.name == NumberAlert.alert, Alert.close_time.is_not(None))
+    session.execute(delete(NumberAlert).where(closed.exists()))

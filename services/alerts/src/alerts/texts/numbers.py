@@ -1,0 +1,45 @@
+"""Telephone numbers as networks tell them, in the one form by which two of them are compared."""
+
+import re
+from collections.abc import Iterator
+
+import phonenumbers
+from phonenumbers import NumberParseException, PhoneNumberFormat
+
+# The library would take the letters of a sender's name for the digits of their keys.
+_WRITTEN = re.compile(r"\+?[0-9 ().\-/]{3,40}")
+_DIALLED = re.compile(r"\+?[0-9]{3,25}")
+
+
+def read_number(text: str, country: str) -> str:
+    """The number in E.164, a national one as of the country (ISO 3166-1 alpha-2); empty where it is none that the world knows."""
+    if not _WRITTEN.fullmatch(text.strip()):
+        return ""
+    for candidate in _list_candidates(re.sub(r"[^+0-9]", "", text), country):
+        try:
+            number = phonenumbers.parse(candidate, country)
+        except NumberParseException:
+            continue
+        if phonenumbers.is_valid_number(number):
+            return phonenumbers.format_number(number, PhoneNumberFormat.E164)
+    return ""
+
+
+def find_dialled(text: str, country: str) -> str:
+    """What to dial to call back: in E.164, else as it came; empty where it cannot be dialled."""
+    return read_number(text, country) or (text.strip() if _DIALLED.fullmatch(text.strip()) else "")
+
+
+def _list_candidates(digits: str, country: str) -> Iterator[str]:
+    """An international number may come without its plus, or with two zeros for it."""
+    code = str(phonenumbers.country_code_for_region(country))
+    if digits.startswith("+"):
+        yield digits
+    elif digits.startswith("00"):
+        yield f"+{digits[2:]}"
+    elif digits.startswith(code):
+        yield f"+{digits}"
+        yield digits
+    else:
+        yield digits
+        yield f"+{digits}"

@@ -1,0 +1,218 @@
+"""Many who act at once on the same alerts and units: one wins each, and nobody waits for somebody who waits."""
+
+import asyncio
+import os
+import random
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection
+from typing import Any
+
+import asyncpg
+import grpc
+import pytest
+from people import MONAS, ROOM, Party, new_id, read_refusal
+from responders import Responders, report
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from alerts.model.units import Unit
+from alerts.operations import changes
+from alerts.operations import units as unit_operations
+from alerts.store import alerts as store
+from alerts.store import units as unit_store
+
+DISPATCHERS, ALERTS = 50, 200
+# How many of them a dispatcher tries to take; all of them cost a minute.
+TRIED = ALERTS if os.environ.get("SIAGA_NIGHTLY") else 40
+ACTORS, ACTS, MUTANT_ACTS = 24, 1200, 20000
+FLEET = [f"units/u-{each}" for each in range(6)]
+CARS = [f"units/c-{each}" for each in range(2)]
+# What may come of an act that somebody else's act came before.
+REFUSALS = {
+    *("UNIT_BUSY", "UNIT_OFF_DUTY", "UNIT_NOT_FOUND", "UNIT_CHANGED", "INVALID_TRANSITION", "ALERT_CLOSED", "ALERT_NOT_FOUND"),
+    *("NOT_CLAIMANT", "NOT_ACKNOWLEDGED", "ALREADY_ACKNOWLEDGED", "NOT_REQUESTED", "CALLER_NOT_CONTACTABLE", "ALERT_CHANGED"),
+}
+
+
+async def race_for(responders: Responders, alerts: list[str], tried: int) -> dict[str, list[str]]:
+    """Each dispatcher tries to take as many, in an order of their own. Who has taken each; all others were told who."""
+    told: dict[str, set[str]] = {name: set() for name in alerts}
+    winners: dict[str, list[str]] = {name: [] for name in alerts}
+
+    async def work(number: int) -> None:
+        user = f"dispatcher-{number}"
+        party = responders.sign_in(user, "dispatcher", agency=ROOM)
+        # As many for each, and as many who try for each of them.
+        theirs = alerts[number % (len(alerts) // tried) :: len(alerts) // tried]
+        for name in random.sample(theirs, tried):
+            try:
+                await party("AcknowledgeAlert", name=name, requestId=new_id())
+                winners[name].append(user)
+            except grpc.aio.AioRpcError as error:
+                refusal = read_refusal(error)
+                assert refusal[:2] == ("ABORTED", "ALREADY_ACKNOWLEDGED")
+                assert refusal.metadata.keys() == {"operator", "agency"}
+                told[name].add(refusal.metadata["operator"])
+
+    await asyncio.gather(*map(work, range(DISPATCHERS)))
+    for name, users in told.items():
+        assert users <= set(winners[name])
+    return winners
+
+
+@pytest.mark.timeout(300)
+async def test_of_fifty_dispatchers_one_takes_each_of_two_hundred_alerts(responders: Responders) -> None:
+    alerts = [(await responders.raise_alert())[0] for _ in range(ALERTS)]
+    winners = await race_for(responders, alerts, TRIED)
+    assert [len(each) for each in winners.values()] == [1] * ALERTS
+    for name, users in winners.items():
+        seen = await responders.sari("GetAlert", name=name)
+        assert [each.operator for each in seen.responses] == users
+        taken = [each.actor for each in (await responders.sari("ListAlertEvents", name=name)).events if each.type == "AlertAcknowledged"]
+        assert taken == users
+
+
+# On SQLite one writes after the other, whatever is locked.
+on_postgres = pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+
+
+@on_postgres
+async def test_without_the_alerts_lock_several_would_take_it(responders: Responders, monkeypatch: pytest.MonkeyPatch) -> None:
+    find_alert = store.find_alert
+    monkeypatch.setattr(changes.store, "find_alert", lambda session, name, **_: find_alert(session, name))
+    alerts = [(await responders.raise_alert())[0] for _ in range(20)]
+    winners = await race_for(responders, alerts, 4)
+    assert max(len(each) for each in winners.values()) > 1
+
+
+class Hunt:
+    """Everybody at once on a few alerts and units, each act in whatever order its request names them."""
+
+    def __init__(self, responders: Responders) -> None:
+        self._responders, self._random = responders, random.Random(4)
+        self._alerts: list[str] = []
+        self.raised: list[str] = []
+        self.acts: Counter[str] = Counter()
+        self.failures: Counter[str] = Counter()
+
+    async def run(self, acts: int) -> None:
+        """To the first failure."""
+        responders = self._responders
+        for name in FLEET:
+            await responders.make_unit(name.removeprefix("units/"))
+        for name in CARS:
+            await responders.make_unit(name.removeprefix("units/"), responders.chief, kind="PATROL_CAR", crew=["joko"])
+        for _ in range(4):
+            await self._raise()
+
+        async def act() -> None:
+            while self.acts.total() < acts and not self.failures:
+                await self._act()
+
+        await asyncio.gather(*(act() for _ in range(ACTORS)))
+
+    async def _raise(self) -> None:
+        name, _ = await self._responders.take(location={"point": MONAS})
+        await self._responders.ask_police(name)
+        self._alerts.append(name)
+        self.raised.append(name)
+
+    async def _act(self) -> None:
+        pick, responders = self._random, self._responders
+        name = pick.choice(self._alerts)
+        fleet, by = pick.choice([(FLEET, responders.rina), (FLEET, responders.rina), (CARS, responders.oka)])
+        some = pick.sample(fleet, pick.randint(1, len(fleet)))
+        acts: list[Callable[[], Awaitable[Any]]] = [
+            lambda: responders.send(name, *some, by=by),
+            lambda: responders.send(name, *some[:2], by=by),
+            lambda: responders.move_on(name, some[0], pick.choice(["EN_ROUTE", "ON_SCENE", "DONE", "DECLINED"]), by=by),
+            lambda: responders.move_on(name, some[0], "DONE", by=by),
+            lambda: self._update(some[0], responders.sari if fleet is FLEET else responders.chief),
+            lambda: by("ReportUnitPositions", reports=[report(each) for each in some]),
+            lambda: by("EndDuty", name=some[0]),
+            lambda: by("StartDuty", name=some[0]),
+            lambda: by("StartDuty", name=some[-1]),
+            lambda: responders.rina("SendMessage", name=name, text="we come"),
+            lambda: self._resolve(name),
+        ]
+        number = pick.choices(range(len(acts)), weights=[4, 4, 6, 6, 4, 6, 1, 2, 2, 1, 1])[0]
+        try:
+            await acts[number]()
+        except grpc.aio.AioRpcError as error:
+            reason = read_refusal(error).reason
+            (self.acts if reason in REFUSALS else self.failures)[reason] += 1
+        else:
+            self.acts[f"act {number}"] += 1
+
+    async def _update(self, unit: str, by: Party) -> None:
+        crew = self._random.sample(["tono", "wati", "joko"], 2)
+        await by("UpdateUnit", unit={"name": unit, "crew": crew}, requestId=new_id())
+
+    async def _resolve(self, name: str) -> None:
+        if name in self._alerts and len(self._alerts) > 2:
+            self._alerts.remove(name)
+            await self._raise()
+        await self._responders.rina("ResolveAlert", name=name, outcome="HELPED")
+
+
+async def count_deadlocks(url: str) -> int:
+    connection = await asyncpg.connect(url.replace("+asyncpg", ""))
+    try:
+        return await connection.fetchval("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+    finally:
+        await connection.close()
+
+
+async def find_faults(responders: Responders, raised: Collection[str]) -> list[str]:
+    """Units that are not at work for the one alert which has them at work, and the other way round."""
+    at_work = dict.fromkeys((*FLEET, *CARS), "")
+    faults: list[str] = []
+    for name in raised:
+        for each in (await responders.rina("GetAlert", name=name)).assignments:
+            if not each.HasField("end_time"):
+                faults += [f"{each.unit} twice"] if at_work[each.unit] else []
+                at_work[each.unit] = name
+    for party in (responders.rina, responders.oka):
+        for unit in (await party("ListUnits")).units:
+            faults += [unit.name] if unit.alert != at_work[unit.name] else []
+    return faults
+
+
+@pytest.mark.timeout(180)
+async def test_whatever_many_do_with_the_same_alerts_and_units_nobody_waits_for_ever(responders: Responders, database_url: str) -> None:
+    hunt = Hunt(responders)
+    await hunt.run(ACTS)
+    print(f"\n{database_url.partition(':')[0]}: {sum(hunt.acts.values())} acts on {len(hunt.raised)} alerts: {dict(hunt.acts)}")
+    assert not hunt.failures
+    assert {f"act {each}" for each in range(11)} <= hunt.acts.keys()
+    assert await find_faults(responders, hunt.raised) == []
+    if not database_url.startswith("sqlite"):
+        assert await count_deadlocks(database_url) == 0
+
+
+def lock_units_as_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lock_units(session: Session, names: Collection[str]) -> dict[str, Unit]:
+        question = select(Unit).with_for_update().execution_options(populate_existing=True)
+        found = [session.scalars(question.where(Unit.name == name)).one_or_none() for name in names]
+        return {unit.name: unit for unit in found if unit}
+
+    monkeypatch.setattr(unit_store, "lock_units", lock_units)
+
+
+def lock_units_before_their_alerts(monkeypatch: pytest.MonkeyPatch) -> None:
+    def find_unit(session: Session, name: str) -> Unit | None:
+        return session.scalars(select(Unit).where(Unit.name == name).with_for_update()).one_or_none()
+
+    monkeypatch.setattr(unit_operations.store, "find_unit", find_unit)
+
+
+@on_postgres
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("mutant", [lock_units_as_named, lock_units_before_their_alerts])
+async def test_in_another_order_they_would(
+    responders: Responders, monkeypatch: pytest.MonkeyPatch, mutant: Callable[[pytest.MonkeyPatch], None]
+) -> None:
+    mutant(monkeypatch)
+    hunt = Hunt(responders)
+    await hunt.run(MUTANT_ACTS)
+    assert hunt.failures.keys() == {"SERVICE_UNAVAILABLE"}
