@@ -27,7 +27,7 @@ REASONS = {
 # What follows its service's memory and no log: it has missed nothing that it could not make good by telling what there is.
 WITHOUT_LOG = {"directory.WatchDirectory"}
 # What an update or a removal is told whose etag is an earlier one.
-CHANGED = {"ENTRY_CHANGED", "ALERT_CHANGED", "UNIT_CHANGED"}
+CHANGED = {"ENTRY_CHANGED", "ALERT_CHANGED", "UNIT_CHANGED", "WARNING_CHANGED"}
 SENT = [name for name in REASONS if not name.endswith(".ERROR_REASON_UNSPECIFIED")]
 of_every_rpc = pytest.mark.parametrize("rpc", RPCS.values(), ids=RPCS.keys())
 
