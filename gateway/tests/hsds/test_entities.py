@@ -105,7 +105,7 @@ def test_numbers_can_be_dialled_from_abroad_but_for_the_short_ones(check: Check)
     numbers = [(each["number"], each.get("type"), each.get("description")) for each in WRITER.write_full_service(STATION)["phones"]]
     assert numbers == [("+62-21-3456789", "voice", None), ("+6281317617622", None, "WhatsApp")]
     organization = WRITER.write_full_organization(ROOM, [])
-    check("organization", organization)
+    check("full_organization", organization)
     assert [each["number"] for each in organization["phones"]] == ["112"]
 
 
@@ -128,7 +128,7 @@ def test_what_is_reached_by_telephone_alone_has_no_place(check: Check) -> None:
 
 def test_what_is_not_known_is_absent(check: Check) -> None:
     service = WRITER.write_service(INTAKE)
-    check("service", service)
+    check("service_list", service)
     assert service == {"id": INTAKE.uid, "name": "Penerimaan", "status": "active"}
     assert not {"organization", "organization_id"} & set(WRITER.write_full_service(INTAKE))
 
@@ -143,13 +143,13 @@ def test_a_hotline_is_a_service_without_a_location(check: Check) -> None:
 
 def test_a_service_at_a_location_holds_both(check: Check) -> None:
     full = WRITER.write_full_service_at_location(STATION)
-    check("service_at_location", full)
+    check("full_service_at_location", full)
     assert full["id"] == full["service_id"] == full["location_id"] == STATION.uid
     service = WRITER.write_full_service(STATION)
     del service["service_at_locations"]
     assert full["service"] == service
     brief = WRITER.write_service_at_location(STATION)
-    check("service_at_location", brief)
+    check("service_at_location_list", brief)
     assert brief["service"] == WRITER.write_service(STATION)
 
 
@@ -183,12 +183,37 @@ def test_every_category_is_a_term_in_the_words_of_the_contract(check: Check) -> 
         {"id": "gambir"},
         {"status": "open"},
         {"opening_hours": "24/7"},
+        {"name": 112},
+        {"minimum_age": "12"},
         {"last_modified": "2026-04-05"},
+        {"url": "polda.example"},
+        {"url": "https://polda.example/pos 1"},
+        {"email": "polda"},
         {"phones": [{"id": STATION.uid}]},
+        {"phones": [{"id": STATION.uid, "number": "112", "extension": "7"}]},
         {"organization": {"id": STATION.uid, "name": "Polda"}},
+        {"organization": WRITER.write_full_organization(POLICE, [])},
         {"service_at_locations": [{"id": STATION.uid, "location": {"id": STATION.uid}}]},
+        {"service_at_locations": [WRITER.write_service_at_location(STATION)]},
     ],
 )
 def test_the_schemas_refuse_what_is_wrong(check: Check, fault: dict[str, Any]) -> None:
+    service = WRITER.write_service(STATION)
+    check("service", service)
     with pytest.raises(jsonschema.ValidationError):
-        check("service", WRITER.write_service(STATION) | fault)
+        check("service", service | fault)
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("service_list", WRITER.write_full_service(STATION)),
+        ("service_list", WRITER.write_service(STATION) | {"organization": WRITER.write_organization(POLICE) | {"phones": []}}),
+        ("organization_list", WRITER.write_full_organization(ROOM, [])),
+        ("service_at_location_list", WRITER.write_full_service_at_location(STATION)),
+        ("full_service_at_location", WRITER.write_full_service_at_location(STATION) | {"service": WRITER.write_full_service(STATION)}),
+    ],
+)
+def test_the_schemas_refuse_what_another_answer_has(check: Check, name: str, answer: dict[str, Any]) -> None:
+    with pytest.raises(jsonschema.ValidationError, match="Additional properties"):
+        check(name, answer)

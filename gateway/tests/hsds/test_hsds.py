@@ -115,7 +115,7 @@ def test_the_base_says_which_standard_it_is(client: httpx.Client, check: Check) 
 def test_a_harvester_finds_every_service_once(client: httpx.Client, check: Check, per_page: int) -> None:
     services = walk(client, check, "/services", per_page)
     for each in services:
-        check("service", each)
+        check("service_list", each)
     assert len(services) == len(set(read_ids(services))) == ALL
     assert {each["name"] for each in services} >= {each.display_name for each in FACILITIES} | {"Jakarta Siaga 112"}
 
@@ -155,8 +155,10 @@ def test_numbers_hours_and_areas_are_told_in_the_standards_form(client: httpx.Cl
 def test_every_facility_is_a_service_at_a_location(client: httpx.Client, check: Check) -> None:
     links = walk(client, check, "/service_at_locations", 60)
     full = walk(client, check, "/service_at_locations", 100, full="true")
-    for each in links + full:
-        check("service_at_location", each)
+    for each in links:
+        check("service_at_location_list", each)
+    for each in full:
+        check("full_service_at_location", each)
     assert len(links) == len(set(read_ids(links))) == len(FACILITIES)
     assert read_ids(links) == read_ids(full)
     for each in full[::20]:
@@ -167,8 +169,10 @@ def test_every_facility_is_a_service_at_a_location(client: httpx.Client, check: 
 def test_every_organization_has_its_services(client: httpx.Client, check: Check) -> None:
     brief = walk(client, check, "/organizations", 4)
     full = walk(client, check, "/organizations", 100, full="true")
-    for each in brief + full:
-        check("organization", each)
+    for each in brief:
+        check("organization_list", each)
+    for each in full:
+        check("full_organization", each)
     assert read_ids(brief) == read_ids(full)
     assert {each["parent_organization_id"] for each in brief if "parent_organization_id" in each} <= set(read_ids(brief))
     for each in full:
@@ -190,6 +194,8 @@ def test_every_term_finds_the_services_that_have_it(client: httpx.Client, check:
     assert sum(counts.values()) == ALL
     assert counts["SHELTER_INTAKE"] == 33
     assert get(client, "/services", taxonomy_id=taxonomy["id"])["total_items"] == ALL
+    assert get(client, "/taxonomy_terms", taxonomy_id=taxonomy["id"].upper())["total_items"] == len(terms)
+    assert get(client, "/taxonomy_terms", taxonomy_id=terms[0]["id"])["total_items"] == 0
 
 
 def test_filters_hold_together(client: httpx.Client, check: Check) -> None:
@@ -297,11 +303,11 @@ def test_a_harvester_asks_for_what_has_changed_and_what_has_a_name(client: httpx
 def test_a_harvester_may_ask_for_little_and_for_everything_at_once(client: httpx.Client, check: Check) -> None:
     services = walk(client, check, "/services", 100)
     for each in walk(client, check, "/services", 100, minimal="true"):
-        check("service", each)
+        check("service_list", each)
         assert set(each) <= {"id", "name", "status", "last_modified"}
     assert read_ids(walk(client, check, "/services", 100, minimal="true")) == read_ids(services)
     for each in walk(client, check, "/organizations", 50, full_service="true"):
-        check("organization", each)
+        check("full_organization", each)
         assert client.get(f"/hsds/organizations/{each['id']}?full_service=true").json() == each
         for service in each["services"]:
             assert client.get(f"/hsds/services/{service['id']}").json() == service

@@ -120,7 +120,8 @@ class Hsds:
         """Every term is a topmost one, and none has one below it."""
         terms = [*self._taxonomy.terms.values()]
         read_flag(request, "top_only")
-        other = "parent_id" in request.query_params or request.query_params.get("taxonomy_id", TAXONOMY_ID) != TAXONOMY_ID
+        asked = request.query_params
+        other = "parent_id" in asked or ("taxonomy_id" in asked and read_id(request, "taxonomy_id") != TAXONOMY_ID)
         return list_known(request, [] if other else terms, {"top_only", "parent_id", "taxonomy_id"})
 
     async def get_taxonomy_term(self, request: Request) -> Response:
