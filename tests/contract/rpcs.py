@@ -1,6 +1,7 @@
 """Every RPC of the contract, found in the descriptors and callable by its key, such as `alerts.GetAlert`."""
 
 import importlib
+import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -64,6 +65,12 @@ class Rpc:
     @cached_property
     def response(self) -> type[Message]:
         return message_factory.GetMessageClass(self.descriptor.output_type)
+
+    @cached_property
+    def documented(self) -> set[str]:
+        """The reasons with which it may refuse: those of its own comment, and those that every RPC has."""
+        shared = {value.name for value in CONTRACT.enums[".siaga.errors.v1.ErrorReason"].value}
+        return shared | set(re.findall(r"`([A-Z_]+)`", self.comment.partition("Errors:")[2]))
 
     @property
     def streams(self) -> bool:

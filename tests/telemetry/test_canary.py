@@ -20,6 +20,7 @@ from contract.streams import over_http
 from contract.webhooks import run_taking
 from harness import RunningPlatform
 from security.tokens import ROOM, Signer
+from telemetry.callers import plant_in_callers
 from telemetry.canaries import Canary, plant, plant_number, plant_position, read_files, search
 from telemetry.receiver import Receiver
 from telemetry.texts import plant_in_texts
@@ -114,6 +115,7 @@ class Planting:
             self.post("/v1/locations:resolve", near)
             assert next(message for message in stream if message.event.type == "AlertCancelled")
         plant_in_texts(self)
+        plant_in_callers(self)
         self.plant_in_dispatch(by_system)
         self.plant_in_directory()
         self.refuse_all(name)
@@ -345,6 +347,7 @@ def test_the_control_is_found_where_secrets_belong(planted: tuple[Planting, dict
     files = {name: content for name, content in read_files(traced.folder).items() if name in SEALED}
     sealed = {"the note", "the display name", "the phone", "the address", "a note", "the place, latitude"}
     sealed |= {"what was said in a contact", "a message to the caller", "a message by the caller", "a reason to refuse"}
+    sealed |= {"a message to an incident", "why a closed one is read"}
     sealed |= {"a reason to decline", "a call sign", "where a unit is by then, latitude", "an address by the room"}
     for name in sealed:
         assert search([planting.canaries[name]], files), name
