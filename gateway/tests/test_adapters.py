@@ -65,7 +65,7 @@ async def test_every_person_is_listed_and_can_sign_in(client: httpx.AsyncClient,
         assert claims["sub"] == name
         assert claims["roles"] == person["roles"]
         assert set(person["roles"]) <= words
-        assert ("citizen" in person["roles"]) == (name not in {"agency-112", "sms-gateway"})
+        assert ("citizen" in person["roles"]) == (name not in {"agency-112", "sentinel", "sms-gateway"})
         assert person["purpose"]
 
 

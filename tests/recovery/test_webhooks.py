@@ -7,6 +7,7 @@ import random
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,6 +21,7 @@ from contract.rpcs import Services
 from harness import RunningPlatform, run_platform
 from recovery.ledger import Callers, Ledger
 from recovery.test_sigkill import read_rows
+from siaga.alerts.v1.alert_service_pb2_grpc import AlertServiceStub
 
 KILLS = 5
 CALLERS = 2
@@ -52,6 +54,17 @@ class Receiving:
             return 200
 
 
+class Patient(Callers):
+    """Each repeats its SOS until it has an answer, before it raises another one."""
+
+    async def _call_on(self, stub: AlertServiceStub, pause: float) -> None:
+        while not self.stopping:
+            request_id = str(uuid.uuid4())
+            while await self._raise(stub, request_id) == "unknown" and not self.stopping:
+                await asyncio.sleep(0.1)
+            await asyncio.sleep(pause)
+
+
 @contextmanager
 def run_receiving() -> Iterator[tuple[Receiving, str]]:
     receiving = Receiving()
@@ -81,8 +94,8 @@ async def endure(platform: RunningPlatform, url: str, folder: Path) -> set[str]:
         content: dict[str, Any] = {"url": target, "events": ["AlertRaised"]}
         webhook = services.call("alerts.CreateWebhook", content, token=token).message
         receiving.verify, waiting = Webhook(webhook.secret), {"name": webhook.name, "state": ["PENDING"]}
-        callers = Callers(platform.target, ledger)
-        calling = asyncio.create_task(callers.run(CALLERS, pause=0.6))
+        callers = Patient(platform.target, ledger)
+        calling = asyncio.create_task(callers.run(CALLERS, pause=0.1))
         chance = random.Random(112)
         for _ in range(KILLS):
             await asyncio.sleep(chance.uniform(0.2, 1.0))
@@ -91,7 +104,7 @@ async def endure(platform: RunningPlatform, url: str, folder: Path) -> set[str]:
             await asyncio.to_thread(platform.start, victim)
         callers.stopping = True
         await calling
-        await callers.settle(30)
+        await callers.settle(60)
         rows, _ = await read_rows(url)
         raised = {name for request_id in ledger.having("ok") for name in rows[request_id]}
         end, quiet = time.monotonic() + ARRIVE_SECONDS, 0
@@ -108,7 +121,7 @@ async def endure(platform: RunningPlatform, url: str, folder: Path) -> set[str]:
         return raised - receiving.ids.keys()
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 async def test_every_event_arrives_at_an_agencys_system_when_the_service_is_killed(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'alerts.db'}"
     with run_platform({"ALERTS_DATABASE_URL": url}) as platform:
@@ -116,13 +129,13 @@ async def test_every_event_arrives_at_an_agencys_system_when_the_service_is_kill
 
 
 @pytest.mark.skipif(not NIGHTLY, reason="services/alerts/tests/test_webhook_faults.py has two replicas, too")
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 async def test_so_it_does_with_two_replicas(postgres_url: str, tmp_path: Path) -> None:
     with run_platform({"ALERTS_DATABASE_URL": postgres_url}, replicas=2) as platform:
         assert await endure(platform, postgres_url, tmp_path) == set()
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 async def test_it_is_found_out_where_a_cursor_moves_without_its_deliveries(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'alerts.db'}"
     mutant = [sys.executable, "tests/recovery/mutants.py", "move_the_cursor_alone"]

@@ -18,6 +18,7 @@ _FIRST, *_RPCS = (
     "webhooks",
     "warnings",
     "statistics",
+    "texts",
     "directory",
 )
 # What a block of an RPC is about, by the RPC's own word for it. No state decides what is answered anywhere.

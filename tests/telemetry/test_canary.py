@@ -22,6 +22,7 @@ from harness import RunningPlatform
 from security.tokens import ROOM, Signer
 from telemetry.canaries import Canary, plant, plant_number, plant_position, read_files, search
 from telemetry.receiver import Receiver
+from telemetry.texts import plant_in_texts
 
 # Where alerts keeps what is secret. The dump of Valkey and the other files of the folder are searched.
 SEALED = ("alerts.db", "alerts.db-wal", "alerts.db-shm")
@@ -112,6 +113,7 @@ class Planting:
             assert httpx.get(f"{self.platform.url}/v1/contacts:nearby", params=query).status_code == 200
             self.post("/v1/locations:resolve", near)
             assert next(message for message in stream if message.event.type == "AlertCancelled")
+        plant_in_texts(self)
         self.plant_in_dispatch(by_system)
         self.plant_in_directory()
         self.refuse_all(name)
@@ -346,6 +348,15 @@ def test_the_control_is_found_where_secrets_belong(planted: tuple[Planting, dict
     sealed |= {"a reason to decline", "a call sign", "where a unit is by then, latitude", "an address by the room"}
     for name in sealed:
         assert search([planting.canaries[name]], files), name
+
+
+def test_what_a_text_tells_nobody_is_not_even_in_the_database(planted: tuple[Planting, dict[str, bytes]], traced: RunningPlatform) -> None:
+    planting, _ = planted
+    files = {name: content for name, content in read_files(traced.folder).items() if name in SEALED}
+    for name in ("an SMS's number", "a text", "a further text", "an SMS's place, latitude", "an AML's place, latitude"):
+        assert search([planting.canaries[name]], files), name
+    names = ("another SMS's number", "a text of nobody's", "the pin of a text", "an AML's number", "a handset")
+    assert search([planting.canaries[name] for name in names], files) == []
 
 
 @pytest.mark.parametrize("spelling", plant("a control").spellings())

@@ -50,7 +50,10 @@ class Calls:
         # Leads the room, too, and so may keep its units.
         self.dispatcher = signer.sign("tracer", "dispatcher", "supervisor", agency=ROOM)
         self.admin = signer.sign("tracer-admin", "admin")
-        self.others = {"fire brigade": signer.sign("tracer-fire", "dispatcher", agency="agencies/jakarta-fire")}
+        self.others = {
+            "fire brigade": signer.sign("tracer-fire", "dispatcher", agency="agencies/jakarta-fire"),
+            "SMS gateway": signer.sign("tracer-sms", "adapter"),
+        }
         self.made: dict[str, Called] = {}
 
     def make_all(self) -> None:
@@ -93,7 +96,7 @@ class Calls:
         rpc = RPCS[key]
         request = rpc.parse(matrix.fill(matrix.REQUESTS[key], self.write_words()))
         ask = rpc.call_on(self.services.channels[rpc.upstream], rpc.request.SerializeToString, rpc.response.FromString)
-        token = self.dispatcher if rpc.upstream == "alerts" else self.admin
+        token = self.others.get(PAST[key].get("by"), self.dispatcher if rpc.upstream == "alerts" else self.admin)
         metadata = [("authorization", f"Bearer {token}"), ("traceparent", self.start_trace(key))]
         # An error is what the table has of some.
         with suppress(grpc.RpcError):
@@ -129,7 +132,7 @@ def spans_of(collector: Receiver, called: Called) -> list[Span]:
 def expected(key: str) -> TREE:
     """The spans of a call as the table has it, each with those below it."""
     rpc = RPCS[key]
-    events = {f"{rpc.upstream}: tail {event}": {f"{rpc.upstream}: watch {event}": {}} for event in THROUGH.get(key, {}).get("events", ())}
+    events = {f"{rpc.upstream}: tail {event}": {f"{rpc.upstream}: watch {event}": {}} for event in (THROUGH | PAST)[key].get("events", ())}
     served = {f"{rpc.upstream}: {rpc.path[1:]}": events}
     return {f"gateway: {rpc.path[1:]}": served} if key in THROUGH else served
 

@@ -169,12 +169,12 @@ class TestLeasing:
     def test_one_process_sends_at_a_time_and_another_takes_over(self) -> None:
         webhook = make_webhook()
         assert webhook.lease("one", START)
-        assert not webhook.lease("two", after(seconds=14))
-        assert webhook.lease("one", after(seconds=14))
-        assert not webhook.lease("two", after(seconds=28))
-        assert webhook.lease("two", after(seconds=29))
+        assert not webhook.lease("two", after(seconds=19))
+        assert webhook.lease("one", after(seconds=19))
+        assert not webhook.lease("two", after(seconds=38))
+        assert webhook.lease("two", after(seconds=39))
         webhook.release()
-        assert webhook.lease("one", after(seconds=29))
+        assert webhook.lease("one", after(seconds=39))
 
 
 class TestBeingTold:

@@ -31,9 +31,7 @@ PERSONS = {
         Person("citizen-3", "Citra", ("citizen",), "one more citizen"),
         Person("dispatcher-112", "Dewi", ("citizen", "dispatcher"), "answers alerts in Jakarta's 112 room", ROOM),
         Person("supervisor-112", "Eko", ("citizen", "supervisor"), "leads Jakarta's 112 room", ROOM),
-        Person(
-            "supervisor-112-night", "Lestari", ("citizen", "supervisor"), "leads it at night: the second person for a wide warning", ROOM
-        ),
+        Person("supervisor-112-night", "Lestari", ("citizen", "supervisor"), "leads it at night: second person for a wide warning", ROOM),
         Person("crew-ambulance", "Joko", ("citizen", "responder"), "goes to the scene with a unit of Jakarta's 112 room", ROOM),
         Person("dispatcher-police", "Fajar", ("citizen", "dispatcher"), "answers alerts in the police's room", POLICE),
         Person("dispatcher-fire", "Kartika", ("citizen", "dispatcher"), "answers alerts in the fire brigade's room", FIRE_BRIGADE),

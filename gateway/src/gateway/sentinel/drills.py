@@ -6,7 +6,7 @@ import secrets
 import time
 import uuid
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 
@@ -46,6 +46,8 @@ class Sentinel:
     def __init__(self, settings: Settings, http: httpx.AsyncClient) -> None:
         self._settings, self._http = settings, http
         self._tokens = Tokens(settings, http)
+        # To make one takes longer than a hop should.
+        self._trust = httpx.create_ssl_context()
         self._hops = Hops(settings.hop_seconds)
         self._console = Watch(http, "/v1/alerts:watch", lambda: self._tokens.headers, includeDrills="true")
         self._runs = metrics.get_meter("gateway.sentinel").create_counter("siaga.sentinel.runs", "1", "Drills of the sentinel, by outcome")
@@ -55,6 +57,7 @@ class Sentinel:
         await self._wait_for_the_platform()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._console.run())
+            tasks.create_task(self._keep_closed())
             while True:
                 began = time.monotonic()
                 self._runs.add(1, {"outcome": await self.attempt()})
@@ -74,8 +77,7 @@ class Sentinel:
     async def _drill(self) -> None:
         take = self._hops.take
         async with take("sign-in"):
-            left_over = await self._sign_in()
-        await self._close(left_over)
+            await self._sign_in()
         async with take("raise"):
             name, alert_token = await self._raise()
         async with self._following(name, alert_token) as caller:
@@ -98,26 +100,33 @@ class Sentinel:
             await self._console.see(name, _is_resolved)
             await caller.see(name, _is_resolved)
 
-    async def _sign_in(self) -> list[str]:
-        """Makes sure that the platform knows the token, or it would take the drill for an emergency. Returns its own drills that
-        others have left open.
-        """
+    async def _sign_in(self) -> None:
+        """Makes sure that the platform knows the token, or it would take the drill for an emergency."""
         await self._tokens.keep()
-        before = datetime.now(UTC) - timedelta(seconds=self._settings.run_seconds)
-        question = {"includeDrills": "true", "state": _OPEN, "createdBefore": before.isoformat(), "pageSize": _CLOSED_AT_ONCE}
-        response = await self._http.get("/v1/alerts", params=question, headers=self._tokens.headers)
+        await self._list(pageSize=1)
+
+    async def _list(self, **question: str | int | tuple[str, ...]) -> list[Json]:
+        response = await self._http.get("/v1/alerts", params={"includeDrills": "true", **question}, headers=self._tokens.headers)
         if response.status_code in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
             self._tokens.reject()
-        return [alert["name"] for alert in _read(response).get("alerts", []) if alert.get("externalIds") == _MARK]
+        return _read(response).get("alerts", [])
 
-    async def _close(self, names: list[str]) -> None:
-        """One that cannot be closed, the next drill tries again."""
-        for name in names:
-            try:
-                await self._post(f"/v1/{name}:acknowledge")
-                await self._post(f"/v1/{name}:resolve", outcome="NON_EMERGENCY")
-            except Refused as error:
-                _log.warning("a drill of before cannot be closed: %s is answered with HTTP %d", name, error.status)
+    async def _keep_closed(self) -> None:
+        """Until cancelled: closes its own drills that did not come to their end. Beside the drills, which it must not delay."""
+        while True:
+            await asyncio.sleep(self._settings.period_seconds)
+            before = datetime.now(UTC) - timedelta(seconds=self._settings.run_seconds)
+            with suppress(httpx.HTTPError, Refused, TimeoutError, ValueError):
+                async with asyncio.timeout(self._settings.run_seconds):
+                    for alert in await self._list(state=_OPEN, createdBefore=before.isoformat(), pageSize=_CLOSED_AT_ONCE):
+                        if alert.get("externalIds") == _MARK:
+                            await self._close(alert["name"])
+
+    async def _close(self, name: str) -> None:
+        """One that somebody else has taken is theirs to close."""
+        with suppress(Refused):
+            await self._post(f"/v1/{name}:acknowledge")
+            await self._post(f"/v1/{name}:resolve", outcome="NON_EMERGENCY")
 
     async def _raise(self) -> tuple[str, str]:
         alert_token = secrets.token_urlsafe(24)
@@ -133,13 +142,15 @@ class Sentinel:
 
     @asynccontextmanager
     async def _following(self, name: str, alert_token: str) -> AsyncGenerator[Watch, None]:
-        """The alert as its caller's app has it."""
-        caller = Watch(self._http, f"/v1/{name}:watch", lambda: {"siaga-alert-token": alert_token})
-        task = asyncio.create_task(caller.run())
-        try:
-            yield caller
-        finally:
-            task.cancel()
+        """The alert as its caller's app has it, with a connection of its own, as a phone's."""
+        async with httpx.AsyncClient(verify=self._trust, base_url=self._settings.url, timeout=self._settings.run_seconds) as phone:
+            caller = Watch(phone, f"/v1/{name}:watch", lambda: {"siaga-alert-token": alert_token})
+            task = asyncio.create_task(caller.run())
+            try:
+                yield caller
+            finally:
+                caller.stop()
+                task.cancel()
 
     async def _post(self, path: str, **content: object) -> Json:
         """A change by the test console. Raises Refused."""

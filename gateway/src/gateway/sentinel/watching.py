@@ -26,16 +26,21 @@ class Watch:
         self._cursor = ""
         self._shown: dict[str, Json] = {}
         self._news = asyncio.Event()
+        self._stopped = False
 
     async def run(self) -> None:
-        """Until cancelled: whatever breaks it, it begins again where it was. Never sooner: a console that is told nothing would not,
+        """Until stopped: whatever breaks it, it begins again where it was. Never sooner: a console that is told nothing would not,
         either, and what is shown to one that begins says nothing of what is told to those that stay.
         """
-        while True:
+        while not self._stopped:
             # That nothing comes is what makes the hop late.
             with suppress(httpx.HTTPError, ValueError, TypeError, KeyError, AttributeError):
                 await self._read()
             await asyncio.sleep(_RETRY_SECONDS)
+
+    def stop(self) -> None:
+        """A cancelled request may end in an error as if it had broken, and must not begin again."""
+        self._stopped = True
 
     async def see(self, name: str, wanted: Callable[[Json], bool]) -> None:
         """Returns when the alert is shown as wanted; for one who waits at a time."""
