@@ -213,7 +213,7 @@ class ThroughTheService:
 
     async def _find(self, party: Party, name: str) -> alert_pb2.Alert | None:
         try:
-            return await party("GetAlert", name=name)
+            return await party("GetAlert", name=name, reason="what it has become")
         except grpc.aio.AioRpcError as error:
             if read_refusal(error).reason != "ALERT_NOT_FOUND":
                 raise

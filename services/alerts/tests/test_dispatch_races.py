@@ -34,10 +34,13 @@ REFUSALS = {
 }
 
 
-async def race_for(responders: Responders, alerts: list[str], tried: int) -> dict[str, list[str]]:
-    """Each dispatcher tries to take as many, in an order of their own. Who has taken each; all others were told who."""
+async def race_for(responders: Responders, alerts: list[str], tried: int) -> tuple[dict[str, list[str]], list[str]]:
+    """Each dispatcher tries to take as many, in an order of their own. Who has taken each, and what any other one was told
+    than who that was.
+    """
     told: dict[str, set[str]] = {name: set() for name in alerts}
     winners: dict[str, list[str]] = {name: [] for name in alerts}
+    failures: list[str] = []
 
     async def work(number: int) -> None:
         user = f"dispatcher-{number}"
@@ -50,20 +53,21 @@ async def race_for(responders: Responders, alerts: list[str], tried: int) -> dic
                 winners[name].append(user)
             except grpc.aio.AioRpcError as error:
                 refusal = read_refusal(error)
-                assert refusal[:2] == ("ABORTED", "ALREADY_ACKNOWLEDGED")
-                assert refusal.metadata.keys() == {"operator", "agency"}
-                told[name].add(refusal.metadata["operator"])
+                if refusal[:2] == ("ABORTED", "ALREADY_ACKNOWLEDGED") and refusal.metadata.keys() == {"operator", "agency"}:
+                    told[name].add(refusal.metadata["operator"])
+                else:
+                    failures.append(refusal.reason)
 
     await asyncio.gather(*map(work, range(DISPATCHERS)))
-    for name, users in told.items():
-        assert users <= set(winners[name])
-    return winners
+    failures += [name for name, users in told.items() if not users <= set(winners[name])]
+    return winners, failures
 
 
 @pytest.mark.timeout(300)
 async def test_of_fifty_dispatchers_one_takes_each_of_two_hundred_alerts(responders: Responders) -> None:
     alerts = [(await responders.raise_alert())[0] for _ in range(ALERTS)]
-    winners = await race_for(responders, alerts, TRIED)
+    winners, failures = await race_for(responders, alerts, TRIED)
+    assert not failures
     assert [len(each) for each in winners.values()] == [1] * ALERTS
     for name, users in winners.items():
         seen = await responders.sari("GetAlert", name=name)
@@ -81,8 +85,9 @@ async def test_without_the_alerts_lock_several_would_take_it(responders: Respond
     find_alert = store.find_alert
     monkeypatch.setattr(changes.store, "find_alert", lambda session, name, **_: find_alert(session, name))
     alerts = [(await responders.raise_alert())[0] for _ in range(20)]
-    winners = await race_for(responders, alerts, 4)
-    assert max(len(each) for each in winners.values()) > 1
+    winners, failures = await race_for(responders, alerts, 4)
+    # Or they would stumble over each other's timers.
+    assert failures or max(len(each) for each in winners.values()) > 1
 
 
 class Hunt:
