@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, delete, func, insert, or_, select
+from sqlalchemy import Select, bindparam, delete, func, insert, or_, select
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from alerts.model.alerts import Alert
@@ -23,6 +23,11 @@ from chassis.timers import Timer
 _INSERT_ALERT = Prepared(insert(Alert), Alert.__table__.c.keys())
 _INSERT_RESPONSE = Prepared(insert(Response), Response.__table__.c.keys())
 _WITH_PARTS = (selectinload(Alert.responses), selectinload(Alert.assignments))
+# What every change of an alert asks: put together once, which is half of what it would cost.
+_ONE = Alert.name == bindparam("name")
+_LOCK = select(Alert.name).where(_ONE).with_for_update()
+_TRY_TO_LOCK = select(Alert.name).where(_ONE).with_for_update(skip_locked=True)
+_FIND = select(Alert).where(_ONE).options(joinedload(Alert.responses, innerjoin=True), joinedload(Alert.assignments))
 _OPEN = (ResponseState.REQUESTED, ResponseState.ACCEPTED)
 # Of those the agency is shown no content.
 _PAST = (ResponseState.REJECTED, ResponseState.RELEASED)
@@ -55,12 +60,12 @@ def lock_alert(session: Session, name: str) -> None:
     """With its incident, which comes first wherever both are locked."""
     if incident := session.scalar(select(Alert.incident).where(Alert.name == name)):
         session.execute(select(Incident.name).where(Incident.name == incident).with_for_update())
-    session.execute(select(Alert.name).where(Alert.name == name).with_for_update())
+    session.execute(_LOCK, {"name": name})
 
 
 def try_to_lock_alert(session: Session, name: str) -> bool:
     """Alone, and without waiting: False where there is none, or where somebody else has locked it."""
-    return session.scalar(select(Alert.name).where(Alert.name == name).with_for_update(skip_locked=True)) is not None
+    return session.scalar(_TRY_TO_LOCK, {"name": name}) is not None
 
 
 def find_alert(session: Session, name: str, *, for_update: bool = False, fresh: bool = False) -> Alert | None:
@@ -69,8 +74,8 @@ def find_alert(session: Session, name: str, *, for_update: bool = False, fresh: 
         # By itself: whoever waited for it in one statement with its parts would see those as they were before.
         lock_alert(session, name)
     # The same statements, whether there is something or not: who asks for what is not theirs learns nothing from the time they take.
-    question = select(Alert).where(Alert.name == name).options(joinedload(Alert.responses, innerjoin=True), joinedload(Alert.assignments))
-    return session.scalars(question, execution_options={"populate_existing": for_update or fresh}).unique().one_or_none()
+    found = session.scalars(_FIND, {"name": name}, execution_options={"populate_existing": for_update or fresh})
+    return found.unique().one_or_none()
 
 
 def find_alerts(session: Session, names: Collection[str]) -> Sequence[Alert]:
