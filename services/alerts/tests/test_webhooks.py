@@ -12,6 +12,7 @@ from people import MONAS, People, new_id, refusal_of, run_service
 from receiving import ROOM, Agencies, Received, Receiver, allow_private, answer, run_receiver
 from sqlalchemy import make_url
 from standardwebhooks.webhooks import WebhookVerificationError
+from warned import Readers, make_snapshot
 
 from alerts.model import Model
 from alerts.settings import Settings
@@ -188,6 +189,18 @@ class TestWhoIsTold:
         # Its first deliveries' next attempts would have been by now.
         await asyncio.sleep(2.5)
         assert len(receiver.requests) == count
+
+
+async def test_every_agency_is_told_of_a_public_warning(settings: Settings, issuer: Issuer, receiver: Receiver) -> None:
+    settings.snapshot_file.write_bytes(make_snapshot().SerializeToString())
+    async with run_service(allow_private(settings)) as channel:
+        agencies, readers = Agencies(People(channel, issuer)), Readers(channel, issuer)
+        webhook = await agencies.bandung("CreateWebhook", url=receiver.url)
+        await readers.sari.issue(status="EXERCISE")
+        warning = (await readers.sari.issue()).name
+        issued = await receiver.wait_for_type("WarningIssued", warning)
+    assert issued.verify(webhook.secret).get_data() == {"warning": warning, "number": 1}
+    assert len(receiver.requests) == 1
 
 
 class TestTrying:

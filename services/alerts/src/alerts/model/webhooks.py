@@ -62,6 +62,10 @@ EVENT_TYPES = frozenset(
         "NoteAdded",
         "RollCallDue",
         "RollCallMissed",
+        "WarningCancelled",
+        "WarningExpired",
+        "WarningIssued",
+        "WarningUpdated",
     }
 )
 
