@@ -100,6 +100,13 @@ class RunningPlatform:
         self.processes[name].kill()
         self.processes[name].wait()
 
+    def replace_alerts(self, program: list[str]) -> None:
+        """Another program runs in the place of each replica, with all that it has left: a mutant."""
+        self._alerts = program
+        for name in self.replicas:
+            self.kill(name)
+            self.start(name)
+
     def pause(self, name: str) -> None:
         """The process is there and answers nothing, until `resume`."""
         self.processes[name].send_signal(signal.SIGSTOP)

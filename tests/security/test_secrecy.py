@@ -14,12 +14,15 @@ from contract.rpcs import AN_ABSENT_UUID, RPCS, Services, new_id, read_error, re
 from harness import RunningPlatform
 from security.matrix import ABOUT, ALERT_STATES, REQUESTS, UNIT_STATES, fill
 from security.tokens import POLICE
+from siaga.alerts.v1 import alert_pb2
 
 OF_ONE_ALERT = [key for key, request in REQUESTS.items() if ABOUT[key] == ALERT_STATES and "$alert" in str(request)]
+# No person calls it.
+OF_ONE_ALERT.remove("alerts.GetAlertView")
 # Whoever calls them answers for an agency, or goes out for one.
 FOR_THE_ROOM = {key for key, rpc in RPCS.items() if rpc.rule and rpc.rule.roles}
 OF_ONE_UNIT = [key for key, request in REQUESTS.items() if ABOUT[key] == UNIT_STATES and "$unit" in str(request)]
-ABSENT = f"alerts/{AN_ABSENT_UUID}"
+ABSENT, NO_OTHER = f"alerts/{AN_ABSENT_UUID}", "ffffffff-ffff-7fff-8fff-ffffffffffff"
 WORDS = {"note": "words that nobody else may read", "caller": {"displayName": "Somebody", "callbackPhone": "+628110000"}}
 SECRETS = (b"words that nobody", b"Somebody", b"+628110000")
 
@@ -83,7 +86,7 @@ def make_unit(services: Services, tokens: dict[str, str], **fields: Any) -> str:
 
 def ask_of(key: str, name: str) -> dict[str, Any]:
     """The usual request of one alert."""
-    return fill(REQUESTS[key], {"$alert": name, "$operator": "", "$unit": "units/nobody"})
+    return fill(REQUESTS[key], {"$alert": name, "$operator": "", "$unit": "units/nobody", "$fellow": f"alerts/{NO_OTHER}"})
 
 
 def asked_by(key: str) -> list[str]:
@@ -217,13 +220,12 @@ def test_the_callers_side_is_told_nobodys_name(services: Services, tokens: dict[
 
 
 def take_until(stream: Any, name: str, event: str) -> list[Any]:
-    """What a watch says of one alert, up to and with an event of this type, or where it is empty until the alert has left."""
+    """What a watch says, up to and with an event of this type of one alert."""
     found: list[Any] = []
     for message in stream:
-        if name in {message.event.alert.name, message.left.name}:
-            found.append(message)
-            if message.event.type == event:
-                break
+        found.append(message)
+        if (message.event.alert.name, message.event.type) == (name, event):
+            break
     return found
 
 
@@ -238,7 +240,7 @@ def test_a_restricted_alert_is_redacted_for_the_other_dispatchers_by_every_door(
         sos.do("AddNote", "supervisor", text="words that nobody else may read")
         sos.do("AcknowledgeAlert", "dispatcher")
         # Others of the room's come between, and what its own clocks say.
-        live = take_until(stream, sos.name, "AlertAcknowledged")
+        live = [message for message in take_until(stream, sos.name, "AlertAcknowledged") if sos.name in str(message)]
     told = [
         *live,
         *services.call("alerts.WatchAlerts", token=other).messages,
@@ -267,6 +269,22 @@ def test_a_restricted_alert_is_redacted_for_the_other_dispatchers_by_every_door(
     for person in ("supervisor", "dispatcher"):
         assert sos.is_listed(person, kind=kinds)
         assert sos.do("GetAlert", person).note == WORDS["note"]
+
+
+def test_an_incident_tells_of_a_restricted_member_that_it_is_one_and_no_more(services: Services, tokens: dict[str, str]) -> None:
+    here, there = ({"location": {"point": {"latitude": latitude, "longitude": 106.82}}} for latitude in (-6.17, -6.18))
+
+    def show(*members: Sos) -> Any:
+        incident = services.call("alerts.MergeAlerts", {"alerts": [each.name for each in members]}, token=tokens["supervisor"]).message
+        services.call("alerts.AcknowledgeIncident", {"name": incident.name}, token=tokens["supervisor"]).require_ok()
+        return services.call("alerts.GetIncident", {"name": incident.name}, token=tokens["colleague"]).message
+
+    hidden, plain = Sos(services, tokens, kind="VIOLENCE", **here), Sos(services, tokens, kind="OTHER", **there)
+    shown = show(hidden, plain)
+    assert (shown.lead, shown.kind, shown.operator) == (plain.name, alert_pb2.Alert.OTHER, "secure-supervisor")
+    assert (set(shown.alerts), shown.point.latitude) == ({hidden.name, plain.name}, -6.18)
+    alone = show(Sos(services, tokens, kind="VIOLENCE", **here), Sos(services, tokens, silent=True, **there))
+    assert (alone.kind, alone.operator, alone.HasField("point")) == (0, "", False)
 
 
 def test_a_silent_alerts_event_tells_no_cell_of_the_map(platform: RunningPlatform, services: Services, tokens: dict[str, str]) -> None:
@@ -345,18 +363,22 @@ def test_an_agency_that_has_refused_an_alert_sees_by_every_door_that_it_exists_a
     sos.do("AcknowledgeAlert", "dispatcher")
     sos.do("RequestAgency", "dispatcher", agency=POLICE)
     assert sos.do("GetAlert", "officer").note == WORDS["note"]
-    sos.do("RespondToRequest", "officer", answer="REJECT", reason="no car")
     with services.watch("alerts.WatchAlerts", {"cursor": "now"}, token=other) as stream:
         read_until_caught_up(stream)
+        sos.do("RespondToRequest", "officer", answer="REJECT", reason="no car")
         sos.do("AddNote", "dispatcher", text="words that nobody else may read")
-        live = take_until(stream, sos.name, "")
+        # Until another one comes, of which the officer is told.
+        further = Sos(services, tokens)
+        further.do("AcknowledgeAlert", "dispatcher")
+        further.do("RequestAgency", "dispatcher", agency=POLICE)
+        live = [message for message in take_until(stream, further.name, "AgencyRequested") if sos.name in str(message)]
     told = [
         *live,
         *services.call("alerts.WatchAlert", {"name": sos.name}, token=other).messages,
         sos.do("GetAlert", "officer"),
         next(each for each in services.call("alerts.ListAlerts", recent, token=other).message.alerts if each.name == sos.name),
     ]
-    assert [message.WhichOneof("content") for message in live] == ["event", "left"]
+    assert [message.WhichOneof("content") for message in live] == ["left"]
     for message in told:
         content = message.SerializeToString()
         assert [secret for secret in (*SECRETS, b"secure-victim", b"secure-dispatcher") if secret in content] == []

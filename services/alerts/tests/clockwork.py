@@ -4,12 +4,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from crews import make_unit
 from moments import RINA, ROOM, START, after, keep_agencies
 
 from alerts.model.alerts import Alert
 from alerts.model.clocks import ANSWER, LIMIT, find_clocks
-from alerts.model.enums import Duty, ResponseState, Status
-from alerts.model.units import Unit
+from alerts.model.enums import ResponseState, Status
 from alerts.model.viewers import Viewer
 from alerts.routing import Router
 from siaga.alerts.v1 import alert_pb2
@@ -83,9 +83,8 @@ def ask(alert: Alert, agency: str, by: Viewer = RINA, second: float = 30, *, han
     assert alert.request_agency(agency, "smoke", by, after(seconds=second), hand_over=hand_over)
 
 
-def send(alert: Alert, by: Viewer = RINA, second: float = 30, unit: str = "units/one") -> None:
-    unit_at_hand = Unit(name=unit, agency=by.agency, kind=1, display_name="One", crew=[], duty=Duty.ON_DUTY, alert="", update_time=START)
-    assert alert.dispatch([unit_at_hand], by, after(seconds=second), None)
+def send(alert: Alert, by: Viewer = RINA, second: float = 30, unit: str = "one") -> None:
+    assert alert.dispatch([make_unit(unit, by.agency)], by, after(seconds=second), None)
 
 
 def arrive(alert: Alert, second: float, unit: str = "units/one") -> bool:

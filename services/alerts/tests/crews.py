@@ -26,7 +26,7 @@ MAX_AGE = timedelta(minutes=5)
 
 def make_unit(name: str = "amb-1", agency: str = ROOM, *crew: str, **columns: Any) -> Unit:
     """On duty and free, unless `columns` say otherwise."""
-    usual = {"kind": UnitKind.AMBULANCE, "duty": Duty.ON_DUTY, "alert": "", "update_time": START}
+    usual = {"kind": UnitKind.AMBULANCE, "duty": Duty.ON_DUTY, "drill": False, "alert": "", "update_time": START}
     crew = crew or {ROOM: ("tono",), POLICE: ("joko",)}.get(agency, ())
     return Unit(name=f"units/{name}", agency=agency, display_name=name, crew=list(crew), **(usual | columns))
 

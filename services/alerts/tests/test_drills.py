@@ -347,15 +347,13 @@ async def test_the_clocks_of_an_exercise_for_one_agency_call_nobody_of_another(d
     router = Router(settings.directory, settings.snapshot_file, ROOM)
 
     def call(session: Session, drill_agency: str) -> list[str]:
-        raised = make_alert(drill=True, agency=CONSOLE)
+        raised = make_alert(drill=True, agency=CONSOLE, now=now() - timedelta(hours=1))
         raised.drill_agency = drill_agency
         session.add(raised)
         session.flush()
-        alert = store.find_alert(session, raised.name, for_update=True)
-        assert alert
         for _ in range(6):
-            clocks.run_out(session, Timer(ANSWER, alert.name, CONSOLE, now()), alert, router)
-        return sorted(session.scalars(select(Response.agency).where(Response.alert == alert.name)))
+            clocks.run_out(session, Timer(ANSWER, raised.name, CONSOLE, now()), router)
+        return sorted(session.scalars(select(Response.agency).where(Response.alert == raised.name)))
 
     assert await database.write(lambda session: call(session, CONSOLE)) == [CONSOLE]
     assert await database.write(lambda session: call(session, "")) == [ROOM, CONSOLE]

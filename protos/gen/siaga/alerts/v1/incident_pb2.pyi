@@ -76,15 +76,15 @@ class Incident(_message.Message):
     state: Global___Incident.State.ValueType
     """Whether any member is open."""
     kind: _alert_pb2.Alert.Kind.ValueType
-    """What help is needed for: the kind of its lead."""
+    """What help is needed for: the kind of its lead; unspecified where that is restricted."""
     area: _builtins.str
     """The area of its lead, `areas/{area}`; empty when unknown."""
     agency: _builtins.str
     """The agency that leads, `agencies/{agency}`."""
     lead: _builtins.str
-    """The alert that stands for the others, `alerts/{uuid}`: the oldest open one."""
+    """The alert that stands for the others, `alerts/{uuid}`: the oldest open one that can."""
     operator: _builtins.str
-    """Who of the agency holds the lead; empty when nobody does."""
+    """Who of the agency holds the lead; empty when nobody does, or it is restricted."""
     alert_count: _builtins.int
     """How many members there are, closed ones included."""
     open_count: _builtins.int
@@ -93,7 +93,7 @@ class Incident(_message.Message):
     """Its members are exercises: a drill and an emergency are never of one incident."""
     @_builtins.property
     def point(self) -> _point_pb2.Point:
-        """The middle of where its members need help. Absent when unknown."""
+        """The middle of where its open members need help, restricted ones excepted. Absent when unknown."""
 
     @_builtins.property
     def alerts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

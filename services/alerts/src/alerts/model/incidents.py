@@ -38,7 +38,9 @@ class Doubt(IntEnum):
 
 
 class Incident(Model):
-    """`kind`, `area`, `agency` and `operator` are its lead's; so is its place, which is the middle of the members'."""
+    """`kind`, `area`, `agency` and `operator` are its lead's, and its place is the middle of its open members'. Of a restricted
+    one neither kind nor operator nor place stands here: not everybody who is shown the incident is shown that.
+    """
 
     __tablename__ = "incidents"
 
@@ -63,9 +65,11 @@ class Incident(Model):
         """Takes over what its members have become; False where nothing has changed."""
         before = self._describe()
         if lead:
-            self.lead, self.kind, self.area, self.agency = lead.name, lead.kind, lead.area, lead.agency
-            self.operator = lead.parts.lead.operator
-        places = [each.place for each in still_open if each.place]
+            self.lead, self.area, self.agency = lead.name, lead.area, lead.agency
+            self.kind, self.operator = (0, "") if lead.restricted else (lead.kind, lead.parts.lead.operator)
+        places = [each.place for each in still_open if each.place and not each.restricted]
+        if still_open and not places:
+            self.latitude = self.longitude = None
         if places:
             self.latitude = sum(latitude for latitude, _ in places) / len(places)
             self.longitude = sum(longitude for _, longitude in places) / len(places)

@@ -79,11 +79,12 @@ def resolve_incident(session: Session, change: Change, outcome: int) -> Incident
 
 def merge_alerts(session: Session, change: Change, names: Sequence[str]) -> Incident:
     """Raises AlertNotFound, NotClaimant, AlertClosed and DrillMismatch for one of them."""
-    if earlier := _claim(session, change):
-        return _find(session, earlier, change.viewer)
     store.lock_grouping(session)
     found = [_require(alert_store.find_alert(session, name)) for name in names]
     kept = next((each.incident for each in found if each.incident), "")
+    change = replace(change, name=kept or f"incidents/{new_uuid()}")
+    if earlier := _claim(session, change):
+        return _find(session, earlier, change.viewer)
     for name in sorted({each.incident for each in found if each.incident}):
         store.find_incident(session, name, for_update=True)
     incident = store.find_incident(session, kept) if kept else None
@@ -91,7 +92,7 @@ def merge_alerts(session: Session, change: Change, names: Sequence[str]) -> Inci
     for alert in alerts:
         alert.require_open()
     former = {alert.incident for alert in alerts if alert.incident and alert.incident != kept}
-    incident = incident or form_incident(session, alerts[0], change.now)
+    incident = incident or form_incident(session, change.name, alerts[0], change.now)
     join_incident(session, incident, alerts, change.router, change.now, change.operator)
     for name in former:
         if left := store.find_incident(session, name, for_update=True):

@@ -16,7 +16,7 @@ from alerts.routing import Router
 from alerts.store import alerts as alert_store
 from alerts.store import incidents as store
 from alerts.store.incidents import Candidate, History, Waiting
-from chassis.clock import now
+from chassis.clock import new_uuid, now
 
 _A_YEAR = timedelta(days=365)
 _LATELY = timedelta(minutes=10)
@@ -87,7 +87,7 @@ def _put_together(session: Session, first: str, others: Sequence[str], router: R
         return
     incident = store.find_incident(session, alert.incident, for_update=True) if alert.incident else None
     if incident is None:
-        incident = form_incident(session, alert, time)
+        incident = form_incident(session, f"incidents/{new_uuid()}", alert, time)
         join(alert, incident.name, time)
         events.alert_merged(session, alert.name, "", incident.name)
     if alert.name == incident.lead and not alert.parts.lead.claimant:

@@ -12,7 +12,6 @@ from alerts.model.incidents import Incident, IncidentState, can_rest, follow, jo
 from alerts.operations.changes import keep_clocks
 from alerts.routing import Router
 from alerts.store import incidents as store
-from chassis.clock import new_uuid
 
 
 def settle(session: Session, alert: Alert, router: Router, time: datetime) -> None:
@@ -42,23 +41,25 @@ def carry_on(session: Session, incident: Incident, router: Router, time: datetim
 
 def _choose_lead(incident: Incident, members: Sequence[Alert]) -> Alert | None:
     """The one that there was as long as it is open, then the oldest that anybody can rest with, else the oldest."""
-    led = [each for each in members if each.name == incident.lead and can_rest(each)]
-    resting = [each for each in members if can_rest(each) and each.kind == incident.kind]
-    return next(iter([*led, *resting, *members]), None)
+    able = [each for each in members if can_rest(each)]
+    led = [each for each in able if each.name == incident.lead]
+    resting = [each for each in able if each.kind == incident.kind]
+    return next(iter([*led, *resting, *able, *members]), None)
 
 
-def form_incident(session: Session, lead: Alert, time: datetime) -> Incident:
+def form_incident(session: Session, name: str, lead: Alert, time: datetime) -> Incident:
+    place = lead.place if not lead.restricted else None
     incident = Incident(
-        name=f"incidents/{new_uuid()}",
+        name=name,
         state=IncidentState.OPEN,
-        kind=lead.kind,
+        kind=0 if lead.restricted else lead.kind,
         area=lead.area,
         agency=lead.agency,
         drill=lead.drill,
         lead=lead.name,
-        operator=lead.parts.lead.operator,
-        latitude=lead.place[0] if lead.place else None,
-        longitude=lead.place[1] if lead.place else None,
+        operator="" if lead.restricted else lead.parts.lead.operator,
+        latitude=place[0] if place else None,
+        longitude=place[1] if place else None,
         alert_count=1,
         open_count=1,
         create_time=time,
