@@ -109,9 +109,23 @@ def values_for(rpc: Rpc, services: Services, supervisor: str) -> dict[str, list[
         "opening_hours": ["24/7", "Mo-Fr 08:00-16:00; PH off"],
         "languages": ["id", "en"],
         "format": [1, 2, 3],
+        **(values_for_webhooks(names["webhooks"]) if rpc.service.name == "WebhookService" else {}),
+        **(values_for_warnings(services, supervisor) if rpc.service.name == "WarningService" else {}),
+    }
+
+
+def values_for_webhooks(name: str) -> dict[str, list[Any]]:
+    return {
+        "name": [name],
         "url": [NOWHERE],
         "events": ["MaydayRaised"],
-        **(values_for_warnings(services, supervisor) if rpc.service.name == "WarningService" else {}),
+        "paths": ["description", "events", "state", "include_drills"],
+        "description": ["ours"],
+        "state": [1, 2],
+        "etag": [""],
+        **{field: ["there must be one"] for field in ("webhook", "since")},
+        "seconds": [1_700_000_000],
+        "nanos": [0],
     }
 
 
@@ -145,7 +159,7 @@ def test_no_request_brings_a_service_to_a_fault_of_its_own(target: Services, peo
     said: Counter[str] = Counter()
     # Of an RPC that is an administrator's, everybody else learns one thing alone.
     callers = [*people, *people[-1:] * 4] if rpc.administers else people
-    if rpc.service.name == "WarningService":
+    if rpc.service.name in {"WarningService", "WebhookService"}:
         callers = [*people, *people[3:4] * 5]
     for token in itertools.islice(itertools.cycle(callers), REQUESTS):
         body = mutants.make()
