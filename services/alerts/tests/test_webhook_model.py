@@ -170,12 +170,12 @@ class TestLeasing:
     def test_one_process_sends_at_a_time_and_another_takes_over(self) -> None:
         webhook = make_webhook()
         assert webhook.lease("one", START)
-        assert not webhook.lease("two", after(seconds=19))
-        assert webhook.lease("one", after(seconds=19))
-        assert not webhook.lease("two", after(seconds=38))
-        assert webhook.lease("two", after(seconds=39))
+        assert not webhook.lease("two", after(seconds=59))
+        assert webhook.lease("one", after(seconds=59))
+        assert not webhook.lease("two", after(seconds=118))
+        assert webhook.lease("two", after(seconds=119))
         webhook.release()
-        assert webhook.lease("one", after(seconds=39))
+        assert webhook.lease("one", after(seconds=119))
 
 
 class TestBeingTold:

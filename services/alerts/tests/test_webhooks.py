@@ -233,6 +233,19 @@ class TestTrying:
         await agencies.machine.wait_for_state(webhook.name, DELIVERED, 2, seconds=15)
         assert receiver.requests[1].time - receiver.requests[0].time >= 4
 
+    async def test_what_waits_goes_to_a_new_url_at_once(self, agencies: Agencies, receiver: Receiver) -> None:
+        receiver.usually = answer(503, retry_after="3600")
+        webhook = await create(agencies, receiver, events=["AlertRaised"])
+        name, _ = await agencies.raise_alert()
+        await receiver.wait_for_type("AlertRaised", name)
+        (first,) = await agencies.machine.wait_for_state(webhook.name, PENDING)
+        async with run_receiver() as moved:
+            await agencies.machine("UpdateWebhook", webhook={"name": webhook.name, "url": moved.url})
+            await agencies.machine("RedeliverWebhook", name=webhook.name, delivery=first.name)
+            received = await moved.wait_for_type("AlertRaised", name)
+        assert received.id == receiver.requests[0].id
+        assert len(receiver.requests) == 1
+
     async def test_one_that_is_gone_is_disabled(self, agencies: Agencies, receiver: Receiver) -> None:
         receiver.usually = answer(410)
         webhook = await create(agencies, receiver, events=["AlertRaised"])
