@@ -13,7 +13,7 @@ from siaga.alerts.v1 import alert_pb2
 from siaga.alerts.v1.alert_pb2 import Alert
 from siaga.alerts.v1.alert_service_pb2 import AlertMessage
 
-IDS, IDS_AT_ONCE, TIMES = 100, 20, 20
+IDS, IDS_AT_ONCE, TIMES = 100, 10, 20
 
 
 @pytest.fixture
