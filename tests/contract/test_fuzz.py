@@ -122,12 +122,26 @@ def values_for(rpc: Rpc, services: Services, supervisor: str) -> dict[str, list[
         "opening_hours": ["24/7", "Mo-Fr 08:00-16:00; PH off"],
         "languages": ["id", "en"],
         "format": [1, 2, 3],
-        "url": [NOWHERE],
-        "events": ["MaydayRaised"],
         # Days of statistics, for which somebody may ask the other way round.
         **{field: ["2026-01-01", "2026-12-31"] for field in ("from", "to")},
         **({"alert": [alert, *members], "alerts": [alert, *members]} if rpc.service.name == "IncidentService" else {}),
+        **(values_for_webhooks(names["webhooks"]) if rpc.service.name == "WebhookService" else {}),
         **(values_for_warnings(services, supervisor) if rpc.service.name == "WarningService" else {}),
+    }
+
+
+def values_for_webhooks(name: str) -> dict[str, list[Any]]:
+    return {
+        "name": [name],
+        "url": [NOWHERE],
+        "events": ["MaydayRaised"],
+        "paths": ["description", "events", "state", "include_drills"],
+        "description": ["ours"],
+        "state": [1, 2],
+        "etag": [""],
+        **{field: ["there must be one"] for field in ("webhook", "since")},
+        "seconds": [1_700_000_000],
+        "nanos": [0],
     }
 
 

@@ -6,18 +6,20 @@ import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from people import People, open_channel, run_service, start_service
 from receiving import Agencies, Receiver, allow_private, answer, run_receiver, stall
 
 from alerts.delivering.courier import Courier
+from alerts.delivering.sending import Sender
 from alerts.model.webhooks import Webhook
 from alerts.operations import deliveries as operations
 from alerts.settings import Settings
 from alerts.store import webhooks as store
 from chassis.clock import now
+from chassis.database import Database
 from chassis.testing import Issuer, free_port
 from siaga.alerts.v1 import webhook_pb2
 
@@ -183,6 +185,16 @@ class TestRestarts:
             agencies = await sign_in(channel, issuer)
             await agencies.machine.wait_for_state(webhook.name, DELIVERED, seconds=25)
         assert (time.monotonic() - began > 2) == elsewhere
+
+
+@pytest.mark.parametrize(("starts", "paced"), [(150, True), (1_000_000, False)])
+async def test_no_flood_of_events_takes_the_place_of_an_sos(starts: int, monkeypatch: pytest.MonkeyPatch, *, paced: bool) -> None:
+    """Without a pace, which is the mutant, they would all begin at once."""
+    monkeypatch.setattr("alerts.delivering.courier._STARTS_A_SECOND", starts)
+    courier = Courier(cast("Database", None), cast("Sender", None), "here")
+    began = time.monotonic()
+    await asyncio.gather(*(courier._wait_for_turn() for _ in range(150)))
+    assert (time.monotonic() - began >= 0.9) == paced
 
 
 @on_postgres

@@ -11,7 +11,8 @@ from moments import BUDI, RINA, ROOM, START, after, make_alert
 from alerts import events
 from alerts.errors import WebhookChanged, WebhookDisabled
 from alerts.model.deliveries import About, Attempt, Delivery, DeliveryState, Result, back_off, is_told, make_delivery, tell
-from alerts.model.enums import Kind
+from alerts.model.enums import Audience, Kind, WarningStatus
+from alerts.model.warnings import PublicWarning
 from alerts.model.webhooks import EVENT_TYPES, DisableReason, Webhook, WebhookState
 from alerts.wire import webhooks as wire
 from chassis.events import Event
@@ -169,12 +170,12 @@ class TestLeasing:
     def test_one_process_sends_at_a_time_and_another_takes_over(self) -> None:
         webhook = make_webhook()
         assert webhook.lease("one", START)
-        assert not webhook.lease("two", after(seconds=19))
-        assert webhook.lease("one", after(seconds=19))
-        assert not webhook.lease("two", after(seconds=38))
-        assert webhook.lease("two", after(seconds=39))
+        assert not webhook.lease("two", after(seconds=59))
+        assert webhook.lease("one", after(seconds=59))
+        assert not webhook.lease("two", after(seconds=118))
+        assert webhook.lease("two", after(seconds=119))
         webhook.release()
-        assert webhook.lease("one", after(seconds=39))
+        assert webhook.lease("one", after(seconds=119))
 
 
 class TestBeingTold:
@@ -204,6 +205,16 @@ class TestBeingTold:
     def test_one_that_must_not_know_of_it_is_not(self) -> None:
         alert = make_alert(conflictAgency=ROOM)
         assert not is_told(make_webhook(), make_event(), alert)
+
+    def test_everybody_is_of_a_public_warning_and_of_an_exercise_who_wants_drills(self) -> None:
+        issued = make_event("WarningIssued")._replace(audience=Audience.PUBLIC, resource="warnings/1", attributes={"number": 1})
+        real, exercise = (PublicWarning(status=status) for status in (WarningStatus.ACTUAL, WarningStatus.EXERCISE))
+        assert is_told(make_webhook(agency=POLICE), issued, real)
+        assert not is_told(make_webhook(events=["AlertRaised"]), issued, real)
+        assert not is_told(make_webhook(), issued, exercise)
+        assert is_told(make_webhook(include_drills=True), issued, exercise)
+        assert not is_told(make_webhook(), issued._replace(audience=Audience.AGENCY), real)
+        assert tell(make_delivery("an-id", "webhooks/1", issued, START), None) == {"warning": "warnings/1", "number": 1}
 
     def test_of_its_types_alone(self) -> None:
         webhook = make_webhook(events=["AlertResolved"])
@@ -255,4 +266,5 @@ def test_every_type_of_event_that_alerts_logs_can_be_asked_for() -> None:
         for each in ast.walk(call)
         if isinstance(each, ast.Constant) and isinstance(each.value, str) and each.value[:1].isupper() and each.value.isalpha()
     }
-    assert logged == EVENT_TYPES
+    # What awaits a second person is nobody's but the agency's that proposes it.
+    assert logged - {"WarningProposed", "WarningWithdrawn"} == EVENT_TYPES

@@ -12,6 +12,7 @@ from people import MONAS, People, new_id, refusal_of, run_service
 from receiving import ROOM, Agencies, Received, Receiver, allow_private, answer, run_receiver
 from sqlalchemy import make_url
 from standardwebhooks.webhooks import WebhookVerificationError
+from warned import Readers, make_snapshot
 
 from alerts.model import Model
 from alerts.settings import Settings
@@ -190,6 +191,18 @@ class TestWhoIsTold:
         assert len(receiver.requests) == count
 
 
+async def test_every_agency_is_told_of_a_public_warning(settings: Settings, issuer: Issuer, receiver: Receiver) -> None:
+    settings.snapshot_file.write_bytes(make_snapshot().SerializeToString())
+    async with run_service(allow_private(settings)) as channel:
+        agencies, readers = Agencies(People(channel, issuer)), Readers(channel, issuer)
+        webhook = await agencies.bandung("CreateWebhook", url=receiver.url)
+        await readers.sari.issue(status="EXERCISE")
+        warning = (await readers.sari.issue()).name
+        issued = await receiver.wait_for_type("WarningIssued", warning)
+    assert issued.verify(webhook.secret).get_data() == {"warning": warning, "number": 1}
+    assert len(receiver.requests) == 1
+
+
 class TestTrying:
     async def test_what_is_not_taken_is_tried_again_under_its_id(self, agencies: Agencies, receiver: Receiver) -> None:
         receiver.behaviours = [answer(500), answer(404)]
@@ -219,6 +232,19 @@ class TestTrying:
         await agencies.raise_alert()
         await agencies.machine.wait_for_state(webhook.name, DELIVERED, 2, seconds=15)
         assert receiver.requests[1].time - receiver.requests[0].time >= 4
+
+    async def test_what_waits_goes_to_a_new_url_at_once(self, agencies: Agencies, receiver: Receiver) -> None:
+        receiver.usually = answer(503, retry_after="3600")
+        webhook = await create(agencies, receiver, events=["AlertRaised"])
+        name, _ = await agencies.raise_alert()
+        await receiver.wait_for_type("AlertRaised", name)
+        (first,) = await agencies.machine.wait_for_state(webhook.name, PENDING)
+        async with run_receiver() as moved:
+            await agencies.machine("UpdateWebhook", webhook={"name": webhook.name, "url": moved.url})
+            await agencies.machine("RedeliverWebhook", name=webhook.name, delivery=first.name)
+            received = await moved.wait_for_type("AlertRaised", name)
+        assert received.id == receiver.requests[0].id
+        assert len(receiver.requests) == 1
 
     async def test_one_that_is_gone_is_disabled(self, agencies: Agencies, receiver: Receiver) -> None:
         receiver.usually = answer(410)

@@ -33,6 +33,9 @@ class Webhook(_message.Message):
     An event's `data` holds `alert` (`alerts/{uuid}`), `drill` and `restricted`. Of an alert that is not restricted it
     may hold, as the type has it, `kind`, `area`, `cell` (an H3 cell of about 5 km²), `agency`, `incident`, `units`, `status`,
     `state` and `called`; never a person, a place that is more exact, or anybody's words.
+
+    Every webhook is told of public warnings, too: `WarningIssued` `WarningUpdated` `WarningCancelled` `WarningExpired`, whose
+    `subject` is `warnings/{uuid}` and whose `data` holds `warning` and `number`, the message's; of exercises as of drills.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -109,7 +112,7 @@ class Webhook(_message.Message):
     user or password, no fragment, port 443, 80 or above 1023. A deployment may allow `http` and private addresses.
     """
     include_drills: _builtins.bool
-    """Whether it is told of drills, too."""
+    """Whether it is told of drills and exercises, too."""
     description: _builtins.str
     """The agency's own words for it, at most 500 characters."""
     state: Global___Webhook.State.ValueType
@@ -124,7 +127,9 @@ class Webhook(_message.Message):
     """Changes whenever `update_time` does. In an update it must be the webhook's, where it is given."""
     @_builtins.property
     def events(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The types of which it is told, such as `AlertAcknowledged`, as ListAlertEvents has them. Empty: all of them."""
+        """The types of which it is told, such as `AlertAcknowledged`, as ListAlertEvents and this page have them. Empty: all of
+        them.
+        """
 
     @_builtins.property
     def fail_time(self) -> _timestamp_pb2.Timestamp:
@@ -288,7 +293,7 @@ class WebhookDelivery(_message.Message):
     `siaga.alerts.v1.`.
     """
     subject: _builtins.str
-    """What it happened to: `alerts/{uuid}`, of a test the webhook."""
+    """What it happened to: `alerts/{uuid}` or `warnings/{uuid}`, of a test the webhook."""
     state: Global___WebhookDelivery.State.ValueType
     """How far it has come."""
     @_builtins.property

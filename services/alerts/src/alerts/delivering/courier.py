@@ -24,6 +24,8 @@ _POLL_SECONDS = 1.0
 # Many commits in a row are read together.
 _PAUSE_SECONDS = 0.1
 _SWEEP_SECONDS = 60.0
+# Of one process: in a flood of alerts those who call for help come before those who are told of it.
+_STARTS_A_SECOND = 150
 _log = logging.getLogger(__name__)
 _attempts = metrics.get_meter("alerts").create_counter("siaga.webhook.attempts", description="Attempts to deliver events, by result")
 
@@ -39,6 +41,7 @@ class Courier:
         self._id = f"{socket.gethostname()} {address}"
         self._woken = asyncio.Event()
         self._serving: set[str] = set()
+        self._next_turn = 0.0
 
     def wake(self) -> None:
         """Something may have happened, or be due."""
@@ -86,11 +89,16 @@ class Courier:
         fails, the deliveries are due as before and go out once more.
         """
         attempts: dict[str, tuple[Attempt, float]] = {}
+        url = ""
         try:
-            while due := await self._database.write(
-                partial(operations.advance_webhook, name=name, sender=self._id, attempts=attempts, now=now())
-            ):
-                attempts = await self._send_all(due)
+            async with self._sender.open() as client:
+                while due := await self._database.write(
+                    partial(operations.advance_webhook, name=name, sender=self._id, attempts=attempts, now=now())
+                ):
+                    if due.webhook.url != (url := url or due.webhook.url):
+                        # Connections that another name vouched for are of no use to this one: the next turn opens others.
+                        break
+                    attempts = await self._send_all(client, due)
         except ServiceUnavailable:
             pass
         except Exception as error:  # noqa: BLE001  # one that cannot be served must not end the others
@@ -98,18 +106,23 @@ class Courier:
         finally:
             self._serving.discard(name)
 
-    async def _send_all(self, due: Round) -> dict[str, tuple[Attempt, float]]:
+    async def _send_all(self, client: httpx.AsyncClient, due: Round) -> dict[str, tuple[Attempt, float]]:
         keys = [each.key for each in due.secrets]
-        async with self._sender.open() as client:
-            sent = [self._send(client, due.webhook.url, keys, delivery, about) for delivery, about in due.deliveries]
-            attempts = await asyncio.gather(*sent)
+        attempts = await asyncio.gather(*(self._send(client, due.webhook.url, keys, *each) for each in due.deliveries))
         return {delivery.id: (attempt, random.random()) for (delivery, _), attempt in zip(due.deliveries, attempts, strict=True)}  # noqa: S311  # no secret
 
     async def _send(self, client: httpx.AsyncClient, url: str, keys: list[bytes], delivery: Delivery, about: About | None) -> Attempt:
+        await self._wait_for_turn()
         with telemetry.event_span(f"deliver {delivery.type}", delivery.traceparent) as traceparent:
             attempt = await self._sender.send(client, url, keys, Parcel(delivery.id, wire.to_event(delivery, about), traceparent))
         _attempts.add(1, {"result": attempt.result.name})
         return attempt
+
+    async def _wait_for_turn(self) -> None:
+        """In the order of asking. Who waits for an answer holds no turn."""
+        time = asyncio.get_running_loop().time()
+        self._next_turn = max(self._next_turn, time) + 1 / _STARTS_A_SECOND
+        await asyncio.sleep(self._next_turn - time)
 
     async def _keep_swept(self) -> None:
         while True:

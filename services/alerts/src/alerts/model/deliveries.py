@@ -10,8 +10,9 @@ from sqlalchemy import JSON, BigInteger, Index, SmallInteger, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from alerts.model.alerts import Alert
-from alerts.model.enums import Kind
+from alerts.model.enums import Audience, Kind, WarningStatus
 from alerts.model.tables import Model
+from alerts.model.warnings import PublicWarning
 from chassis.events import Event
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ _FIRST, _LONGEST = timedelta(seconds=2), timedelta(hours=1)
 _GIVEN_UP_AFTER = timedelta(hours=24)
 _ATTEMPTS_KEPT = 40
 # Of the log's attributes: never who did it, nor what leads to anybody's words.
-_TOLD = frozenset({"kind", "area", "cell", "agency", "incident", "units", "status", "state", "called"})
+_TOLD = frozenset({"kind", "area", "cell", "agency", "incident", "units", "status", "state", "called", "number"})
 # They end an agency's part, and so are told to agencies that have none any more.
 _ENDING = frozenset({"AlertHandedOver", "AgencyRejected"})
 
@@ -161,18 +162,23 @@ def tell(delivery: Delivery, about: About | None) -> Mapping[str, Any]:
     if delivery.event is None:
         return {}
     if about is None:
-        return {"alert": delivery.subject}
+        collection, _, _ = delivery.subject.partition("/")
+        return {"warning": delivery.subject, **delivery.data} if collection == "warnings" else {"alert": delivery.subject}
     told = {"alert": delivery.subject, **about._asdict()}
     return told if about.restricted else told | delivery.data
 
 
-def is_told(webhook: "Webhook", event: Event, alert: Alert) -> bool:
-    """Whether the webhook gets an event: its agency has a part in the alert, or had one when it happened."""
-    if event.id <= webhook.position or (alert.drill and not webhook.include_drills):
+def is_told(webhook: "Webhook", event: Event, subject: Alert | PublicWarning) -> bool:
+    """Whether the webhook gets an event: a public warning's, or one of an alert in which its agency has a part, or had one when it
+    happened.
+    """
+    if event.id <= webhook.position or (webhook.events and event.type not in webhook.events):
         return False
-    if webhook.events and event.type not in webhook.events:
+    if isinstance(subject, PublicWarning):
+        return event.audience == Audience.PUBLIC and (webhook.include_drills or subject.status == WarningStatus.ACTUAL)
+    if subject.drill and not webhook.include_drills:
         return False
-    part = alert.parts.find(webhook.agency)
+    alert, part = subject, subject.parts.find(webhook.agency)
     if part is None or webhook.agency == alert.conflict_agency:
         return False
     return part.is_live or event.type in _ENDING or (part.end_time is not None and event.create_time <= part.end_time)

@@ -23,8 +23,8 @@ _BREAKER_FAILURES = 5
 _BREAKER_FIRST, _BREAKER_LONGEST = timedelta(seconds=30), timedelta(minutes=5)
 _AT_ONCE = 8
 _FAILING = timedelta(days=5)
-# Longer than one round of sending takes, and the write after it.
-_LEASE = timedelta(seconds=20)
+# Longer than one round of sending takes, also in a flood, and the write after it.
+_LEASE = timedelta(seconds=60)
 _GONE = 410
 _TICK = timedelta(microseconds=1)
 
@@ -62,6 +62,10 @@ EVENT_TYPES = frozenset(
         "NoteAdded",
         "RollCallDue",
         "RollCallMissed",
+        "WarningCancelled",
+        "WarningExpired",
+        "WarningIssued",
+        "WarningUpdated",
     }
 )
 

@@ -12,6 +12,7 @@ from alerts.model.deliveries import About, Attempt, Delivery, is_told, make_deli
 from alerts.model.tables import log
 from alerts.model.webhooks import DisableReason, Webhook, WebhookSecret, WebhookState
 from alerts.store import alerts as alert_store
+from alerts.store import warnings as warning_store
 from alerts.store import webhooks as store
 from chassis.clock import new_uuid
 
@@ -51,12 +52,14 @@ def read_log(session: Session, now: datetime) -> Reading | None:
     events = log.after(session, max(begun, min(each.position for each in webhooks)), _EVENTS_AT_ONCE)
     if not events:
         return None
-    alerts = {each.name: each for each in alert_store.find_alerts(session, {event.resource for event in events})}
+    names = {event.resource for event in events}
+    found = (*alert_store.find_alerts(session, names), *warning_store.find_warnings(session, names))
+    subjects = {each.name: each for each in found}
     told = [
         (webhook, event)
         for event in events
         for webhook in webhooks
-        if event.resource in alerts and is_told(webhook, event, alerts[event.resource])
+        if event.resource in subjects and is_told(webhook, event, subjects[event.resource])
     ]
     # In the order of their events, so that they go out in it.
     ids = sorted(new_uuid() for _ in told)
