@@ -1,4 +1,4 @@
-"""What the statistics of alerts are kept in."""
+"""What the statistics of alerts are kept in, and how a list of what has changed finds it in a long history."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -40,3 +40,4 @@ def upgrade() -> None:
         sa.Column("whole", sa.LargeBinary(), nullable=True),
         sa.PrimaryKeyConstraint("counting", "span", "area", "kind", "start", "agency", name=op.f("pk_statistics_sums")),
     )
+    op.create_index("ix_alerts_updated", "alerts", ["update_time"], unique=False)
