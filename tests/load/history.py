@@ -262,7 +262,7 @@ def fill_database(url: str, until: datetime, number: int = CALLS, newest: int | 
 
 def _make_pieces(pieces: Iterator[tuple[Course, ...]], still_open: int) -> Iterator[Rows]:
     """The last one has those that are open."""
-    last = next(pieces)
+    last = next(pieces, ())
     for piece in pieces:
         yield make_rows(last)
         last = piece

@@ -11,6 +11,7 @@ import grpc
 from sqlalchemy.orm import Session
 
 import alerts.__main__ as program
+import alerts.counting
 import chassis.database.operation
 import chassis.database.sqlite
 import chassis.server
@@ -18,6 +19,7 @@ import chassis.tail
 from alerts.model.calls import NewAlert
 from alerts.model.tables import keys
 from alerts.operations import alerts as operations
+from alerts.operations import statistics
 from alerts.servicer.alerts import AlertServicer
 from alerts.settings import Settings
 from chassis.database import Database, open_database
@@ -99,6 +101,23 @@ def wait_for_slow_readers() -> None:
     chassis.tail._QUEUE = 0
 
 
+def move_on_before_counting() -> None:
+    """Moves the statistics' cursor in one transaction and counts in the next."""
+    left: list[Any] = []
+
+    def take_note(_: Session, __: int, names: Any, ___: Any) -> None:
+        left.append(names)
+
+    def count_in_two(session: Session, find_zone: Any) -> bool:
+        if left:
+            recount(session, 1, left.pop(), find_zone)
+            return False
+        statistics._recount = take_note
+        return statistics.count_some(session, find_zone) or True
+
+    recount, alerts.counting.count_some, alerts.counting._STEP_SECONDS = statistics._recount, count_in_two, 0.5
+
+
 BROKEN = (
     reply_before_commit,
     commit_without_fsync,
@@ -108,6 +127,7 @@ BROKEN = (
     count_watches_as_calls,
     wait_for_the_database,
     wait_for_slow_readers,
+    move_on_before_counting,
 )
 MUTANTS = {each.__name__: each for each in BROKEN}
 
