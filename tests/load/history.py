@@ -4,9 +4,11 @@ as those did. Their times are what good rooms have; nothing in them is anybody's
 
 import asyncio
 import csv
+import json
 import os
 import sqlite3
 import uuid
+from collections import deque
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -20,7 +22,7 @@ import numpy as np
 from sqlalchemy import make_url
 
 from alerts.model import Model
-from alerts.model.enums import CancelClaim, Kind, Part, ResponseState, Routing, State, Status, UnitKind
+from alerts.model.enums import CancelClaim, Grouping, Kind, Part, ResponseState, Routing, State, Status, UnitKind
 from alerts.model.histograms import Time
 from alerts.model.tables import log
 from alerts.operations.statistics import count_some, is_behind
@@ -201,10 +203,9 @@ def _add_rows(rows: Rows, course: Course, *, closed: bool) -> None:
         "cancel_claim": claim if closed else 0,
         "cancel_time": at["close"] if closed and claim else None,
         "update_time": at["close"] if closed else at["answer"],
-        "external_ids": "{}",
-        "withheld": "{}",
+        "grouping": Grouping.DONE,
     }
-    rows.alerts.append(tuple(alert[column] for column in COLUMNS["alerts"]))
+    rows.alerts.append(tuple(_write(alert[column]) for column in COLUMNS["alerts"]))
     response |= {
         "part": Part.LEAD,
         "state": ResponseState.DONE if closed else ResponseState.ACCEPTED,
@@ -242,16 +243,30 @@ def _make_uuid(moment: datetime) -> uuid.UUID:
     return uuid.UUID(int=value & ~(0x3 << 62) | 0x2 << 62)
 
 
-def fill_database(url: str, number: int = CALLS, still_open: int = 100) -> None:
-    """Into a migrated database of alerts, with the statistics counted."""
-    until = datetime.now(UTC)
+def _write(value: object) -> object:
+    """As both databases take it: JSON as text."""
+    return json.dumps(value) if isinstance(value, dict | list) else value
+
+
+def fill_database(url: str, until: datetime, number: int = CALLS, newest: int | None = None, still_open: int = 100) -> None:
+    """Into a migrated database of alerts, with the statistics counted; of them all the newest alone, where it says how many."""
     courses = make_courses(number, until=until)
-    pieces = iter(lambda: tuple(islice(courses, _FETCHED)), ())
+    chosen = courses if newest is None else iter(deque(courses, newest))
+    pieces = iter(lambda: tuple(islice(chosen, _FETCHED)), ())
     if make_url(url).get_backend_name() == "sqlite":
         _fill_sqlite(make_url(url).database or "", pieces, still_open)
     else:
         asyncio.run(_fill_postgres(url.replace("+asyncpg", ""), pieces, still_open))
     asyncio.run(count_history(url))
+
+
+def _make_pieces(pieces: Iterator[tuple[Course, ...]], still_open: int) -> Iterator[Rows]:
+    """The last one has those that are open."""
+    last = next(pieces, ())
+    for piece in pieces:
+        yield make_rows(last)
+        last = piece
+    yield make_rows(last, still_open=still_open)
 
 
 def _fill_sqlite(path: str, pieces: Iterator[tuple[Course, ...]], still_open: int) -> None:
@@ -260,22 +275,20 @@ def _fill_sqlite(path: str, pieces: Iterator[tuple[Course, ...]], still_open: in
 
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA synchronous = OFF")
-        for piece in pieces:
-            rows = make_rows(piece, still_open=still_open if len(piece) < _FETCHED else 0)
+        for rows in _make_pieces(pieces, still_open):
             for table, content in rows._asdict().items():
                 names = ", ".join(f'"{name}"' for name in COLUMNS[table])
                 sql = f"INSERT INTO {table} ({names}) VALUES ({', '.join('?' * len(COLUMNS[table]))})"
                 connection.executemany(sql, [tuple(map(plain, row)) for row in content])
-        connection.execute("ANALYZE")
 
 
 async def _fill_postgres(url: str, pieces: Iterator[tuple[Course, ...]], still_open: int) -> None:
     connection = await asyncpg.connect(url)
     try:
-        for piece in pieces:
-            rows = make_rows(piece, still_open=still_open if len(piece) < _FETCHED else 0)
+        for rows in _make_pieces(pieces, still_open):
             for table, content in rows._asdict().items():
                 await connection.copy_records_to_table(table, records=content, columns=COLUMNS[table])
+        # As autovacuum does by itself after so many.
         await connection.execute("ANALYZE")
     finally:
         await connection.close()

@@ -11,6 +11,7 @@ import grpc
 from sqlalchemy.orm import Session
 
 import alerts.__main__ as program
+import alerts.counting
 import chassis.database.operation
 import chassis.database.sqlite
 import chassis.server
@@ -20,7 +21,7 @@ from alerts.model.calls import NewAlert
 from alerts.model.deliveries import Delivery
 from alerts.model.tables import Model, keys, timers
 from alerts.operations import alerts as operations
-from alerts.operations import clocks, deliveries
+from alerts.operations import clocks, deliveries, statistics
 from alerts.servicer.alerts import AlertServicer
 from alerts.settings import Settings
 from alerts.store import webhooks
@@ -147,6 +148,23 @@ def fire_without_a_lock() -> None:
     timers._take = _Ignored()
 
 
+def move_on_before_counting() -> None:
+    """Moves the statistics' cursor in one transaction and counts in the next."""
+    left: list[Any] = []
+
+    def take_note(_: Session, __: int, names: Any, ___: Any) -> None:
+        left.append(names)
+
+    def count_in_two(session: Session, find_zone: Any) -> bool:
+        if left:
+            recount(session, 1, left.pop(), find_zone)
+            return False
+        statistics._recount = take_note
+        return statistics.count_some(session, find_zone) or True
+
+    recount, alerts.counting.count_some, alerts.counting._STEP_SECONDS = statistics._recount, count_in_two, 0.5
+
+
 BROKEN = (
     reply_before_commit,
     commit_without_fsync,
@@ -159,6 +177,7 @@ BROKEN = (
     move_the_cursor_alone,
     forget_timers,
     fire_without_a_lock,
+    move_on_before_counting,
 )
 MUTANTS = {each.__name__: each for each in BROKEN}
 

@@ -1,5 +1,7 @@
 """Alerts without a service: how they come to be, and the hours of a day on which things happen to them."""
 
+import itertools
+import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,11 +16,11 @@ from alerts.model.timeline import Position
 from alerts.model.viewers import Viewer
 from alerts.routing import Route
 from alerts.wire import alerts as wire
-from chassis.clock import new_uuid
 from siaga.alerts.v1.alert_service_pb2 import RaiseAlertRequest
 from siaga.directory.v1.directory_service_pb2 import GetSnapshotResponse
 
 ROOM = "agencies/jakarta-112"
+_made = itertools.count()
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TOKEN_HASH = b"the hash of the alert's token"
 
@@ -35,11 +37,17 @@ def after(**passed: float) -> datetime:
     return START + timedelta(**passed)
 
 
+def make_name(now: datetime) -> str:
+    """Of an alert that is raised then, after all those that were made before: a UUIDv7, as chassis.clock makes them."""
+    head = int(now.timestamp() * 1000) << 80 | 0x7 << 76 | 0x2 << 62
+    return f"alerts/{uuid.UUID(int=head | next(_made))}"
+
+
 def make_alert(*, user: str = "dewi", agency: str = ROOM, area: str = "", now: datetime = START, **request: Any) -> Alert:
     """As RaiseAlert makes it; `request` as JSON spells it."""
     route = Route(area, agency, Routing.AREA if area else Routing.DEFAULT)
     message = ParseDict(request, RaiseAlertRequest())
-    columns, response = wire.to_columns(message, f"alerts/{new_uuid()}", user, "", TOKEN_HASH, route, now)
+    columns, response = wire.to_columns(message, make_name(now), user, "", TOKEN_HASH, route, now)
     return Alert(**columns, responses=[Response(**response)])
 
 

@@ -1,4 +1,4 @@
-"""What the statistics of alerts are kept in."""
+"""What the statistics of alerts are kept in, and how a list of what has changed finds it in a long history."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -36,7 +36,9 @@ def upgrade() -> None:
         sa.Column("kind", sa.SmallInteger(), nullable=False),
         sa.Column("start", sa.Integer(), nullable=False),
         sa.Column("agency", sa.String(), nullable=False),
-        sa.Column("hours", sa.LargeBinary(), nullable=False),
+        # Before the long one: SQLite finds what follows that by going through all of it.
         sa.Column("whole", sa.LargeBinary(), nullable=True),
+        sa.Column("hours", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("counting", "span", "area", "kind", "start", "agency", name=op.f("pk_statistics_sums")),
     )
+    op.create_index("ix_alerts_updated", "alerts", ["update_time"], unique=False)

@@ -54,6 +54,7 @@ class Alert(Call, Member, Model):
     __table_args__ = (
         Index("ix_alerts_user", "user", "name"),
         Index("ix_alerts_incident", "incident", "name"),
+        Index("ix_alerts_updated", "update_time"),
         Index("ix_alerts_cell", "cell", sqlite_where=text(_STANDS), postgresql_where=text(_STANDS)),
         Index("ix_alerts_waiting", "name", sqlite_where=text("grouping = 0"), postgresql_where=text("grouping = 0")),
         Index("ix_alerts_open", "name", sqlite_where=text("close_time IS NULL"), postgresql_where=text("close_time IS NULL")),

@@ -59,9 +59,9 @@ class Sum(Model):
     # The day, or the first of the month, as date.toordinal has it.
     start: Mapped[int] = mapped_column(primary_key=True)
     agency: Mapped[str] = mapped_column(primary_key=True)
-    # By hours, and where that is long the same of the whole span.
-    hours: Mapped[bytes]
+    # Of the whole span, where the same by hours is long; before that, or SQLite would go through all of it to come here.
     whole: Mapped[bytes | None]
+    hours: Mapped[bytes]
 
 
 class Key(NamedTuple):

@@ -2,14 +2,14 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, bindparam, delete, func, insert, or_, select
-from sqlalchemy.orm import Session, joinedload, selectinload
+from sqlalchemy import ColumnElement, Select, bindparam, delete, exists, func, insert, or_, select
+from sqlalchemy.orm import InstrumentedAttribute, Session, joinedload, selectinload
 
 from alerts.model.alerts import Alert
-from alerts.model.enums import ResponseState
+from alerts.model.enums import ResponseState, State
 from alerts.model.incidents import Incident, list_doubts
 from alerts.model.responses import Response
 from alerts.model.tables import timers
@@ -29,6 +29,9 @@ _LOCK = select(Alert.name).where(_ONE).with_for_update()
 _TRY_TO_LOCK = select(Alert.name).where(_ONE).with_for_update(skip_locked=True)
 _FIND = select(Alert).where(_ONE).options(joinedload(Alert.responses, innerjoin=True), joinedload(Alert.assignments))
 _OPEN = (ResponseState.REQUESTED, ResponseState.ACCEPTED)
+_OPEN_STATES = frozenset({State.RAISED, State.ACKNOWLEDGED, State.DISPATCHED, State.ON_SCENE})
+# As far as its creation and the time in its name may lie apart.
+_APART = timedelta(minutes=1)
 # Of those the agency is shown no content.
 _PAST = (ResponseState.REJECTED, ResponseState.RELEASED)
 
@@ -84,7 +87,9 @@ def find_alerts(session: Session, names: Collection[str]) -> Sequence[Alert]:
 
 def find_open_alerts(session: Session, agency: str, *, drills: bool) -> Sequence[Alert]:
     """All in which the agency has something to do: the oldest first, doubtful ones last."""
-    question = select(Alert).join(Response).where(Response.agency == agency, Response.state.in_(_OPEN), Alert.close_time.is_(None))
+    # From the open ones, which are few, to their parts: an agency has parts in all that it ever had.
+    has_part = exists().where(Response.alert == Alert.name, Response.agency == agency, Response.state.in_(_OPEN))
+    question = select(Alert).where(Alert.close_time.is_(None), has_part)
     if not drills:
         question = question.where(Alert.drill.is_(False))
     found = session.scalars(question.order_by(Alert.name).options(*_WITH_PARTS)).all()
@@ -100,22 +105,43 @@ def find_alerts_of_unit(session: Session, unit: str) -> Sequence[Alert]:
 
 def list_alerts_of_agency(session: Session, viewer: Viewer, filters: Filters, before: str, limit: int) -> Sequence[Alert]:
     """The newest first. A restricted alert's kind is no secret to whoever may see it, and only to them."""
-    question = select(Alert).join(Response).where(Response.agency == viewer.agency)
-    if filters.updated_after:
-        question = question.where(Alert.update_time >= filters.updated_after)
-    if filters.states:
-        question = question.where(Alert.state.in_(filters.states))
-    if filters.areas is not None:
-        question = question.where(Alert.area.in_(filters.areas))
-    if filters.agency:
-        question = question.where(Alert.agency == filters.agency)
-    if filters.incident:
-        question = question.where(Alert.incident == filters.incident)
+    own: list[ColumnElement[bool]] = [Response.alert == Alert.name, Response.agency == viewer.agency]
     if filters.kinds:
-        question = question.where(Alert.kind.in_(filters.kinds), Response.state.not_in(_PAST))
+        own += [Alert.kind.in_(filters.kinds), Response.state.not_in(_PAST)]
         if not viewer.supervises:
-            question = question.where(or_(Alert.restricted.is_(False), Response.claimant == viewer.user))
-    return _page(session, question, filters, before, limit)
+            own.append(or_(Alert.restricted.is_(False), Response.claimant == viewer.user))
+    conditions = _find_conditions(filters)
+    still_open = bool(filters.states) and _OPEN_STATES.issuperset(filters.states)
+    newest: ColumnElement[str] | InstrumentedAttribute[str] = Alert.name
+    if still_open or filters.incident or filters.updated_after:
+        # Of all alerts few: from them to the agency's part.
+        question = select(Alert).where(*conditions, exists().where(*own))
+        if still_open:
+            question = question.where(Alert.close_time.is_(None))
+        elif not filters.incident:
+            # No index is in this order, or SQLite would go through all alerts by it.
+            newest = Alert.name.concat("")
+    else:
+        # The agency's parts in order, until the page is full.
+        question = select(Alert).join(Response).where(*own, *conditions)
+        newest = Response.alert
+    return _page(session, question, newest, filters, before, limit)
+
+
+def _find_conditions(filters: Filters) -> list[ColumnElement[bool]]:
+    """What an agency's list asks of the alert itself."""
+    found: list[ColumnElement[bool]] = []
+    if filters.updated_after:
+        found.append(Alert.update_time >= filters.updated_after)
+    if filters.states:
+        found.append(Alert.state.in_(filters.states))
+    if filters.areas is not None:
+        found.append(Alert.area.in_(filters.areas))
+    if filters.agency:
+        found.append(Alert.agency == filters.agency)
+    if filters.incident:
+        found.append(Alert.incident == filters.incident)
+    return found
 
 
 def list_alerts_of_user(session: Session, user: str, filters: Filters, before: str, limit: int) -> Sequence[Alert]:
@@ -131,19 +157,33 @@ def list_alerts_of_user(session: Session, user: str, filters: Filters, before: s
         question = question.where(func.coalesce(Alert.withheld["area"].as_string(), Alert.area).in_(filters.areas))
     if filters.agency:
         question = question.where(func.coalesce(Alert.withheld["agency"].as_string(), Alert.agency) == filters.agency)
-    return _page(session, question, filters, before, limit)
+    return _page(session, question, Alert.name, filters, before, limit)
 
 
-def _page(session: Session, question: Select[Alert], filters: Filters, before: str, limit: int) -> Sequence[Alert]:
+def _page(
+    session: Session,
+    question: Select[Alert],
+    newest: ColumnElement[str] | InstrumentedAttribute[str],
+    filters: Filters,
+    before: str,
+    limit: int,
+) -> Sequence[Alert]:
+    """`newest` is the alert's name, by which the rows are found, or are not to be."""
     if filters.created_after:
-        question = question.where(Alert.create_time >= filters.created_after)
+        question = question.where(Alert.create_time >= filters.created_after, newest >= _name_at(filters.created_after - _APART))
     if filters.created_before:
-        question = question.where(Alert.create_time < filters.created_before)
+        question = question.where(Alert.create_time < filters.created_before, newest < _name_at(filters.created_before + _APART))
     if not filters.drills:
         question = question.where(Alert.drill.is_(False))
     if before:
-        question = question.where(Alert.name < before)
-    return session.scalars(question.order_by(Alert.name.desc()).limit(limit).options(*_WITH_PARTS)).all()
+        question = question.where(newest < before)
+    return session.scalars(question.order_by(newest.desc()).limit(limit).options(*_WITH_PARTS)).all()
+
+
+def _name_at(time: datetime) -> str:
+    """How the name of an alert begins that was raised then: it is a UUIDv7, 48 bits of Unix milliseconds and more."""
+    digits = f"{max(int(time.timestamp() * 1000), 0):012x}"
+    return f"alerts/{digits[:8]}-{digits[8:]}"
 
 
 def add_positions(session: Session, positions: Sequence[Position]) -> None:
