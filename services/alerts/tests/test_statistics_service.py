@@ -161,6 +161,17 @@ class TestFigures:
         assert list(by_subject(await officials.ask(officials.gita, groupBy="KIND", kind="OTHER"))) == [alert_pb2.Alert.OTHER]
         assert not (await officials.ask(officials.gita)).rows
 
+    async def test_one_kind_tells_no_more_than_its_line_of_all_kinds(self, officials: Officials) -> None:
+        await officials.raise_some(12, GAMBIR_VILLAGE)
+        await officials.raise_some(1, CIDENG, "CRIME")
+        table = await officials.ask(officials.gita, groupBy="KIND")
+        # With all of them and all others, the one would be known.
+        assert count(table.total.figures) == 13
+        for kind in ("OTHER", "CRIME", "FIRE"):
+            line = by_subject(table)[alert_pb2.Alert.Kind.Value(kind)]
+            assert (await officials.ask(officials.gita, kind=kind)).total.figures == line
+            assert count(line) == (0 if kind == "FIRE" else None)
+
     async def test_nothing_is_a_figure_too(self, officials: Officials) -> None:
         response = await officials.ask(officials.gita, groupBy="AREA", period=LAST_YEAR)
         for row in (*response.rows, response.total):

@@ -57,15 +57,15 @@ class Statistics:
         scope = self._find_scope(request, caller.get())
         if request.group_by == _Grouping.AREA and len(scope.areas) == 1:
             scope = Scope([*scope.areas, *self._router.find_areas_below(scope.areas[0])], scope.agency, first_holds_others=True)
-        kinds = [request.kind] if request.kind else list(_KINDS) if request.group_by == _Grouping.KIND else [EVERY_KIND]
+        grouping = _choose_table(request)
         questions = [
             Question(
                 areas=scope.areas,
-                kinds=kinds,
+                kinds=_KINDS if grouping == _Grouping.KIND else [request.kind or EVERY_KIND],
                 agency=scope.agency,
                 period=period,
-                by_days=request.group_by == _Grouping.DAY,
-                by_hours=request.group_by == _Grouping.HOUR,
+                by_days=grouping == _Grouping.DAY,
+                by_hours=grouping == _Grouping.HOUR,
             )
             for period in periods
             if period
@@ -102,21 +102,26 @@ class Statistics:
         return Scope([request.area], request.agency)
 
     def _write(self, request: wire.Request, scope: Scope, questions: Sequence[Question], found: "Answers") -> pb.GetAlertStatisticsResponse:
-        usual = MIN_RESTRICTED_CASES if request.kind == Kind.VIOLENCE else MIN_CASES
+        grouping = _choose_table(request)
         tables: list[Figures] = []
         for question, rows in zip(questions, found.rows, strict=True):
-            groups = _sum_up(request.group_by, scope, question, rows)
-            limits = [usual] * (len(groups) + 1)
-            if request.group_by == _Grouping.KIND:
-                limits[:-1] = [MIN_RESTRICTED_CASES if kind == Kind.VIOLENCE else usual for kind in question.kinds]
+            groups = _sum_up(grouping, scope, question, rows)
+            if grouping == _Grouping.KIND:
+                limits = [*map(_find_limit, question.kinds), MIN_CASES]
+            else:
+                limits = [_find_limit(request.kind)] * (len(groups) + 1)
             tables.append(Figures(groups, limits))
         figures, compared = tables[0], tables[1] if len(tables) > 1 else None
         # A day is compared with the one that comes as late in the other period, which may be shorter.
-        days = questions[-1].period.days if request.group_by == _Grouping.DAY else _MANY
-        subjects = self._find_subjects(request.group_by, scope, questions[0])
+        days = questions[-1].period.days if grouping == _Grouping.DAY else _MANY
+        subjects = list(enumerate(self._find_subjects(request.group_by, scope, questions[0])))
+        total = -1
+        if grouping == _Grouping.KIND and request.kind:
+            total = questions[0].kinds.index(request.kind)
+            subjects = subjects[total : total + 1]
         return pb.GetAlertStatisticsResponse(
-            rows=[wire.to_row(each, figures, row, compared, row if row < days else None) for row, each in enumerate(subjects)],
-            total=wire.to_row({}, figures, -1, compared, -1),
+            rows=[wire.to_row(each, figures, row, compared, row if row < days else None) for row, each in subjects],
+            total=wire.to_row({}, figures, total, compared, total),
             count_time=found.count_time,  # pyright: ignore[reportArgumentType]  # a message takes it for a Timestamp
             min_cases=MIN_CASES,
             min_restricted_cases=MIN_RESTRICTED_CASES,
@@ -136,6 +141,17 @@ class Statistics:
                 return [{"day": date.fromordinal(day).isoformat()} for day in range(period.first, period.last + 1)]
             case _:
                 return []
+
+
+def _choose_table(request: wire.Request) -> int:
+    """By what is told apart. One kind alone is a line of the table of all kinds: what is withheld there must not be told here."""
+    if request.kind and request.group_by == _Grouping.GROUPING_UNSPECIFIED:
+        return _Grouping.KIND
+    return request.group_by
+
+
+def _find_limit(kind: int) -> int:
+    return MIN_RESTRICTED_CASES if kind == Kind.VIOLENCE else MIN_CASES
 
 
 class Answers(NamedTuple):
