@@ -55,7 +55,7 @@ bench: $(INSTALLED) ## measure the write path, the gateway, the delivery, the di
 	@python tests/load/bench.py $(PARTS)
 
 nightly: $(INSTALLED) ## the long versions of the fault and load tests
-	@SIAGA_NIGHTLY=1 python -m pytest -q -s chassis tests/contract tests/recovery
+	@SIAGA_NIGHTLY=1 python -m pytest -q -s chassis services/alerts/tests/test_dispatch_races.py tests/contract tests/recovery
 
 lock: $(INSTALLED) ## resolve the dependencies anew into requirements.lock
 	@uv lock -q --upgrade && uv export -q --all-packages --all-groups --no-emit-workspace --no-header --no-annotate --format requirements-txt > requirements.lock
