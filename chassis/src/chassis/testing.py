@@ -16,14 +16,11 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import asyncpg
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
-
-if TYPE_CHECKING:
-    import psutil
 
 ISSUER = "https://issuer.test"
 AUDIENCE = "siaga"
@@ -119,25 +116,26 @@ class Postgres:
         self._server.ensure_postgres_running()
 
     def pause(self) -> None:
-        for process in self._processes():
-            process.suspend()
+        self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        for process in self._processes():
-            process.resume()
+        self._signal(signal.SIGCONT)
 
     def close(self) -> None:
         self.resume()
         self._server.cleanup()
 
-    def _processes(self) -> "list[psutil.Process]":
+    def _signal(self, number: signal.Signals) -> None:
         import psutil  # noqa: PLC0415  # as above
 
         pid = self._server.get_pid()
         if pid is None or not psutil.pid_exists(pid):
-            return []
+            return
         first = psutil.Process(pid)
-        return [first, *first.children(recursive=True)]
+        for process in (first, *first.children(recursive=True)):
+            # Those of connections that are closed end meanwhile.
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
 
 
 @contextmanager
