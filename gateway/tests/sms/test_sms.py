@@ -257,7 +257,11 @@ class TestSecrets:
         assert "the secrets that are known stay in use" in caplog.text
         assert known not in caplog.text
 
-    @pytest.mark.parametrize("content", ["", "\n\n", "whsec_", "whsec_!!!", f"{make_secret()}\nwhsec_c2hvcnQ=", make_secret(23)])
+    @pytest.mark.parametrize(
+        "content",
+        ["", "\n\n", "whsec_", "whsec_!!!", f"{make_secret()}\nwhsec_c2hvcnQ=", make_secret(23)],
+        ids=["empty", "blank", "bare", "broken", "second short", "short"],
+    )
     def test_no_start_without_good_ones(self, secret_file: Path, content: str) -> None:
         secret_file.write_text(content)
         with pytest.raises(SystemExit) as caught:
