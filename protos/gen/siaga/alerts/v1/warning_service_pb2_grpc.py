@@ -34,7 +34,7 @@ class WarningServiceStub:
     agency has approved it. That is so where the named areas and the shapes hold a whole city or regency, meet several, or
     meet none that the directory knows. An agency's system counts as one person, and so does whoever it names as its operator.
     A cancellation needs one person. Two persons are two accounts: whoever has a system's secret can name somebody else as its
-    operator, and approve as themselves. Keep it where no supervisor has it, and look whom the log names.
+    operator, and approve as themselves. Nothing here can tell; keep the secret where no supervisor has it.
 
     Jurisdiction: an agency warns where it answers by the directory's coverage, for whichever category, or one below it does;
     the room that takes what cannot be routed also where no room is known. A named area must be its own, with all that lies
@@ -94,7 +94,7 @@ class WarningServiceServicer:
     agency has approved it. That is so where the named areas and the shapes hold a whole city or regency, meet several, or
     meet none that the directory knows. An agency's system counts as one person, and so does whoever it names as its operator.
     A cancellation needs one person. Two persons are two accounts: whoever has a system's secret can name somebody else as its
-    operator, and approve as themselves. Keep it where no supervisor has it, and look whom the log names.
+    operator, and approve as themselves. Nothing here can tell; keep the secret where no supervisor has it.
 
     Jurisdiction: an agency warns where it answers by the directory's coverage, for whichever category, or one below it does;
     the room that takes what cannot be routed also where no room is known. A named area must be its own, with all that lies
@@ -227,7 +227,7 @@ class WarningService:
     agency has approved it. That is so where the named areas and the shapes hold a whole city or regency, meet several, or
     meet none that the directory knows. An agency's system counts as one person, and so does whoever it names as its operator.
     A cancellation needs one person. Two persons are two accounts: whoever has a system's secret can name somebody else as its
-    operator, and approve as themselves. Keep it where no supervisor has it, and look whom the log names.
+    operator, and approve as themselves. Nothing here can tell; keep the secret where no supervisor has it.
 
     Jurisdiction: an agency warns where it answers by the directory's coverage, for whichever category, or one below it does;
     the room that takes what cannot be routed also where no room is known. A named area must be its own, with all that lies
