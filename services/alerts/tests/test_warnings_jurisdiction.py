@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from people import OTHER_ROOM, ROOM, refusal_of
+from shapely import box
 from test_warnings_reach import make_regions, ring
 from warned import (
     ACROSS,
@@ -17,6 +18,7 @@ from warned import (
     JAYAPURA,
     OTHER_CITY,
     PROVINCE,
+    SQUARES,
     WEST,
     Readers,
     circle,
@@ -50,8 +52,10 @@ ON_THE_BORDER = ring(106.815, -6.199, 106.825, -6.191)
 FAR_OVER_IT = ring(106.815, -6.199, 106.835, -6.191)
 
 
-def find_crossed(agency: str, areas: list[str], *shapes: Any, parents: Mapping[str, str] = PARENTS) -> list[str]:
-    regions = make_regions()
+def find_crossed(
+    agency: str, areas: list[str], *shapes: Any, parents: Mapping[str, str] = PARENTS, squares: dict[str, Any] = SQUARES
+) -> list[str]:
+    regions = make_regions(squares)
     reach = regions.measure(areas, shapes, [])
     jurisdiction = Jurisdiction(regions, COVERAGE, parents, lambda area: ROOMS.get(area, DEFAULT))
     return jurisdiction.find_crossed(agency, areas, reach.areas[len(areas) :])
@@ -134,6 +138,11 @@ class TestAShape:
     )
     def test_reaches_no_further(self, areas: list[str], shape: Any, area: str) -> None:
         assert find_outside(CAPITAL, areas, shape) == {"area": area, "agency": ROOMS[area]}
+
+    def test_that_meets_a_larger_area_is_where_the_smaller_ones_are(self) -> None:
+        squares = SQUARES | {PROVINCE: box(106.5, -6.5, 107.0, -6.0), OTHER_CITY: box(106.82, -6.20, 106.84, -6.19)}
+        assert find_crossed(CAPITAL, [], ring(106.801, -6.199, 106.819, -6.191), squares=squares) == []
+        assert find_crossed(CAPITAL, [], ON_THE_BORDER, squares=squares) == [ACROSS]
 
     def test_out_at_sea_is_in_nobodys_area(self) -> None:
         assert find_crossed(NEIGHBOUR, [], ring(100.0, -10.0, 101.0, -9.0)) == []
