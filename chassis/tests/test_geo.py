@@ -156,3 +156,11 @@ def test_an_area_without_a_boundary_is_met_where_its_point_is_held() -> None:
     assert index.find_met(box(106.55, -5.75, 106.65, -5.65)) == {"island": True}
     assert index.find_met(box(106.0, -7.0, 107.0, -5.0)) == {"west": True, "island": True, "other": True}
     assert make_index(pointed("island", -5.7, 106.6)).find_met(WEST) == {}
+
+
+def test_what_is_within_the_gap_lies_beside_an_area() -> None:
+    far = box(106.830, -6.210, 106.840, -6.200)
+    index = make_index(bounded("west", WEST), bounded("east", EAST), bounded("far", far), pointed("island", -6.205, 106.8105))
+    assert set(index.find_beside("west")) == {"west", "east"}
+    assert set(index.find_beside("far")) == {"far"}
+    assert index.find_beside("island") == index.find_beside("none") == []

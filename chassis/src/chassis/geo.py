@@ -90,12 +90,20 @@ class AreaIndex:
         met = {self._names[index]: shape.covers(self._boundaries[index]) for index in near if not self._boundaries[index].touches(shape)}
         return met | {name: True for name, point in zip(self._point_names, self._points, strict=True) if shape.covers(Point(point))}
 
-    def _query(self, point: Point, meters: float, stretch: float) -> Sequence[int]:
+    def find_beside(self, area: str) -> list[str]:
+        """The areas whose boundary is within `gap_meters` of this one's, itself among them; none where its boundary is not known."""
+        if area not in self._names:
+            return []
+        boundary = self._boundaries[self._names.index(area)]
+        indexes = self._query(boundary, self._gap, math.cos(math.radians(boundary.centroid.y)))
+        return [self._names[index] for index in indexes]
+
+    def _query(self, shape: BaseGeometry, meters: float, stretch: float) -> Sequence[int]:
         """The smaller ones first."""
         if not meters:
-            return sorted(self._tree.query(point).tolist())
+            return sorted(self._tree.query(shape).tolist())
         reach = meters / METERS_PER_DEGREE / max(stretch, 0.01)
-        return sorted(self._tree.query(point, predicate="dwithin", distance=reach).tolist())
+        return sorted(self._tree.query(shape, predicate="dwithin", distance=reach).tolist())
 
     def _measure(self, point: Point, indexes: Sequence[int], meters: float, stretch: float) -> list[tuple[str, float]]:
         found: list[tuple[float, int]] = []

@@ -68,7 +68,7 @@ class TestAnIssue:
         assert issued.author == "sari"
 
     async def test_an_agency_without_a_name_in_the_directory_is_called_as_it_is_identified(self, readers: Readers) -> None:
-        message = (await readers.citra.issue()).message
+        message = (await readers.citra.issue(info=info(area={"areas": [ACROSS]}))).message
         assert (message.sender, message.sender_name) == ("bandung-112@siaga.localhost", "bandung-112")
 
     async def test_times_are_told_by_the_zone_of_the_place(self, readers: Readers) -> None:
@@ -350,7 +350,8 @@ class TestAList:
         assert {names[name] for name in paged} == found
 
     async def test_filters_hold_together(self, readers: Readers) -> None:
-        ours, theirs = [(await reader.issue()).name for reader in (readers.sari, readers.citra)]
+        ours = (await readers.sari.issue()).name
+        theirs = (await readers.citra.issue(info=info(area={"areas": [ACROSS]}))).name
         assert await readers.nobody.list_names(agency=ROOM) == [ours]
         assert await readers.nobody.list_names(agency=OTHER_ROOM, area=EAST) == []
         await readers.citra("CancelWarning", name=theirs)

@@ -10,6 +10,7 @@ from warned import info
 
 from alerts.errors import WarningChanged, WarningClosed, WarningFull
 from alerts.model.enums import MessageType, WarningState
+from alerts.model.jurisdiction import Jurisdiction
 from alerts.model.reach import Regions
 from alerts.model.warnings import Author, PublicWarning, Sender
 from alerts.wire import warnings as wire
@@ -28,7 +29,8 @@ def after(**passed: float) -> datetime:
 
 def make_warning(*, wide: bool = False, hours: float = 1.0, **other: Any) -> PublicWarning:
     said = ParseDict(info(expireTime=after(hours=hours).isoformat(), **other), warning_pb2.Warning.Info())
-    columns = wire.add_reach(wire.to_columns(said, wire.FIELDS, "info"), Regions([], AreaIndex([])))
+    regions = Regions([], AreaIndex([]))
+    columns = wire.add_reach(wire.to_columns(said, wire.FIELDS, "info"), regions, Jurisdiction(regions, [], {}, lambda _: ROOM), ROOM)
     warning = PublicWarning(
         name="warnings/00000000-0000-7000-8000-000000000000",
         agency=ROOM,

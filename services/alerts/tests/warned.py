@@ -12,6 +12,7 @@ from shapely import MultiPolygon, Polygon, box
 
 from chassis.testing import Issuer
 from siaga.alerts.v1 import warning_pb2, warning_service_pb2, warning_service_pb2_grpc
+from siaga.directory.v1 import agency_pb2
 from siaga.directory.v1.directory_service_pb2 import GetSnapshotResponse
 
 PROVINCE, CITY, OTHER_CITY, ISLANDS = "areas/31", "areas/31.71", "areas/31.72", "areas/31.01"
@@ -65,6 +66,10 @@ def make_snapshot() -> GetSnapshotResponse:
         if name in SQUARES:
             record.boundary = shapely.to_wkb(MultiPolygon([SQUARES[name]]))
     reply.snapshot.agencies.add(name=ROOM, display_name="Jakarta Siaga 112")
+    # It has no name of its own, and the first room stands above it.
+    reply.snapshot.agencies.add(name=OTHER_ROOM, parent=ROOM)
+    for area, agency in ((PROVINCE, ROOM), ("areas/91", ROOM), (OTHER_CITY, OTHER_ROOM)):
+        reply.snapshot.coverage.add(area=area, category=agency_pb2.EMERGENCY, agency=agency)
     return reply
 
 
@@ -160,7 +165,9 @@ class WarningWatch:
 
 
 class Readers:
-    """Sari and Tono lead the city's room, and a system works for it; Citra leads another city's. Rina answers alerts."""
+    """Sari and Tono lead the province's room, and a system works for it; Citra and Cecep lead another city's, which is below it.
+    Rina answers alerts.
+    """
 
     def __init__(self, channel: grpc.aio.Channel, issuer: Issuer) -> None:
         self.channel, self.issuer = channel, issuer
@@ -171,6 +178,7 @@ class Readers:
         self.tono = self.sign_in("tono", "supervisor", agency=ROOM)
         self.machine = self.sign_in("room-system", "agency", agency=ROOM)
         self.citra = self.sign_in("citra", "supervisor", agency=OTHER_ROOM)
+        self.cecep = self.sign_in("cecep", "supervisor", agency=OTHER_ROOM)
 
     def sign_in(self, user: str, *roles: str, **claims: Any) -> Reader:
         return Reader(self.channel, self.issuer.sign(user, *roles, **claims))

@@ -222,6 +222,13 @@ class AreaNotFound(Problem):
     text = "The directory knows no such area."
 
 
+class OutsideJurisdiction(Problem):
+    """`area` is the one, `agency` the room that takes every SOS there."""
+
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.OUTSIDE_JURISDICTION)
+    text = "Another agency answers there: name your own areas at once, and ask that agency, or one above both, to warn there."
+
+
 class StatisticsOutOfScope(Problem):
     reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.STATISTICS_OUT_OF_SCOPE)
     text = "You may see the statistics of your own areas or of your own agency."

@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError
 from shapely import MultiPolygon
 
 from alerts.model.enums import Routing
+from alerts.model.jurisdiction import Covered, Jurisdiction
 from alerts.model.policies import Limit, Policy
 from alerts.model.reach import Region, Regions
 from chassis import telemetry
@@ -58,6 +59,7 @@ class Router:
         self._agency_names: dict[str, str] = {}
         self._rooms: dict[str, str] = {}
         self._parents: dict[str, str] = {}
+        self._jurisdiction = Jurisdiction(self._regions, [], self._parents, self.find_room)
         self._policies: dict[str, Policy] = {}
         self._areas: dict[str, Known] = {}
         self._zone: tzinfo = UTC
@@ -87,6 +89,10 @@ class Router:
     @property
     def regions(self) -> Regions:
         return self._regions
+
+    @property
+    def jurisdiction(self) -> Jurisdiction:
+        return self._jurisdiction
 
     def areas_within(self, area: str) -> list[str]:
         """The area and everything within it."""
@@ -173,6 +179,8 @@ class Router:
         self._zone = next((known.zone for area, known in self._areas.items() if rooms.get(area) == self._default.agency), UTC)
         self._agency_names = {each.name: each.display_name for each in snapshot.agencies}
         self._regions = Regions(map(_read_region, snapshot.areas), index)
+        coverage = [Covered(each.area, each.category, each.agency) for each in snapshot.coverage]
+        self._jurisdiction = Jurisdiction(self._regions, coverage, self._parents, self.find_room)
         self._index, self._rooms, self._etag = index, rooms, response.etag
 
     def _keep(self, response: directory_service_pb2.GetSnapshotResponse) -> None:

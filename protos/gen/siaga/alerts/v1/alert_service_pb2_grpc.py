@@ -314,7 +314,8 @@ class AlertServiceServicer:
 
     def ResolveAlert(self, request, context):
         """Closes the alert with its outcome. By the one who holds it, or a supervisor; an agency's system holds it for all of
-        its operators. Resolving a resolved alert with the same outcome changes nothing.
+        its operators. Resolving a resolved alert with the same outcome changes nothing. It refers nobody's case: whoever is
+        to be looked after beyond the alert is brought to the service centre while it is open, by RequestAgency or HandOverAlert.
 
         Errors: `ALERT_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
         """

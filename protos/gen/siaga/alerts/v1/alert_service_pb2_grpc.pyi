@@ -102,7 +102,8 @@ class AlertServiceStub:
     """
     ResolveAlert: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.ResolveAlertRequest, _alert_pb2.Alert]
     """Closes the alert with its outcome. By the one who holds it, or a supervisor; an agency's system holds it for all of
-    its operators. Resolving a resolved alert with the same outcome changes nothing.
+    its operators. Resolving a resolved alert with the same outcome changes nothing. It refers nobody's case: whoever is
+    to be looked after beyond the alert is brought to the service centre while it is open, by RequestAgency or HandOverAlert.
 
     Errors: `ALERT_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
     """
@@ -334,7 +335,8 @@ class AlertServiceAsyncStub(AlertServiceStub):
     """
     ResolveAlert: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.ResolveAlertRequest, _alert_pb2.Alert]  # type: ignore[assignment]
     """Closes the alert with its outcome. By the one who holds it, or a supervisor; an agency's system holds it for all of
-    its operators. Resolving a resolved alert with the same outcome changes nothing.
+    its operators. Resolving a resolved alert with the same outcome changes nothing. It refers nobody's case: whoever is
+    to be looked after beyond the alert is brought to the service centre while it is open, by RequestAgency or HandOverAlert.
 
     Errors: `ALERT_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
     """
@@ -623,7 +625,8 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_alert_pb2.Alert, _abc.Awaitable[_alert_pb2.Alert]]:
         """Closes the alert with its outcome. By the one who holds it, or a supervisor; an agency's system holds it for all of
-        its operators. Resolving a resolved alert with the same outcome changes nothing.
+        its operators. Resolving a resolved alert with the same outcome changes nothing. It refers nobody's case: whoever is
+        to be looked after beyond the alert is brought to the service centre while it is open, by RequestAgency or HandOverAlert.
 
         Errors: `ALERT_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
         """

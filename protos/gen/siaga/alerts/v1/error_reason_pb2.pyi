@@ -100,6 +100,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The warning has 200 messages, and the next one can only cancel it: issue a new one."""
     AREA_NOT_FOUND: _ErrorReason.ValueType  # 67
     """The directory knows no such area. `metadata["area"]` is the area."""
+    OUTSIDE_JURISDICTION: _ErrorReason.ValueType  # 68
+    """The warning would reach where neither this agency answers nor one below it. `metadata["area"]` is an area there,
+    `metadata["agency"]` the room that takes every SOS of it.
+    """
     DRILL_MISMATCH: _ErrorReason.ValueType  # 80
     """An exercise and an emergency do not go together: exercise units are sent to drills, and no others are; a drill is
     merged with drills. `metadata["unit"]` or `metadata["alert"]` is the one that does not fit.
@@ -190,6 +194,10 @@ WARNING_FULL: ErrorReason.ValueType  # 66
 """The warning has 200 messages, and the next one can only cancel it: issue a new one."""
 AREA_NOT_FOUND: ErrorReason.ValueType  # 67
 """The directory knows no such area. `metadata["area"]` is the area."""
+OUTSIDE_JURISDICTION: ErrorReason.ValueType  # 68
+"""The warning would reach where neither this agency answers nor one below it. `metadata["area"]` is an area there,
+`metadata["agency"]` the room that takes every SOS of it.
+"""
 DRILL_MISMATCH: ErrorReason.ValueType  # 80
 """An exercise and an emergency do not go together: exercise units are sent to drills, and no others are; a drill is
 merged with drills. `metadata["unit"]` or `metadata["alert"]` is the one that does not fit.

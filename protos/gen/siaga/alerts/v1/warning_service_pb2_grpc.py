@@ -33,7 +33,14 @@ class WarningServiceStub:
     Four eyes: what reaches a whole city or regency, or more than one of them, is sent only when a second person of the
     agency has approved it. That is so where the named areas and the shapes hold a whole city or regency, meet several, or
     meet none that the directory knows. An agency's system counts as one person, and so does whoever it names as its operator.
-    A cancellation needs one person.
+    A cancellation needs one person. Two persons are two accounts: whoever has a system's secret can name somebody else as its
+    operator, and approve as themselves. Nothing here can tell; keep the secret where no supervisor has it.
+
+    Jurisdiction: an agency warns where it answers by the directory's coverage, for whichever category, or one below it does;
+    the room that takes what cannot be routed also where no room is known. A named area must be its own, with all that lies
+    within it. A shape may cross the border into areas that lie beside one of its own which the warning reaches, too: a
+    flood does. That needs a second person, however small it is. Whatever reaches further is `OUTSIDE_JURISDICTION`, and the
+    agency there, or one above both, issues it. What no area of the directory holds, such as the sea, is nobody's.
     """
 
     def __init__(self, channel):
@@ -86,13 +93,21 @@ class WarningServiceServicer:
     Four eyes: what reaches a whole city or regency, or more than one of them, is sent only when a second person of the
     agency has approved it. That is so where the named areas and the shapes hold a whole city or regency, meet several, or
     meet none that the directory knows. An agency's system counts as one person, and so does whoever it names as its operator.
-    A cancellation needs one person.
+    A cancellation needs one person. Two persons are two accounts: whoever has a system's secret can name somebody else as its
+    operator, and approve as themselves. Nothing here can tell; keep the secret where no supervisor has it.
+
+    Jurisdiction: an agency warns where it answers by the directory's coverage, for whichever category, or one below it does;
+    the room that takes what cannot be routed also where no room is known. A named area must be its own, with all that lies
+    within it. A shape may cross the border into areas that lie beside one of its own which the warning reaches, too: a
+    flood does. That needs a second person, however small it is. Whatever reaches further is `OUTSIDE_JURISDICTION`, and the
+    agency there, or one above both, issues it. What no area of the directory holds, such as the sea, is nobody's.
     """
 
     def IssueWarning(self, request, context):
         """Issues a warning, or keeps it as `PENDING` where it needs a second person.
 
-        Errors: `INVALID_REQUEST`, `AREA_NOT_FOUND`, `AGENCY_NOT_FOUND`, `OPERATOR_REQUIRED`, `REQUEST_ID_REUSED`.
+        Errors: `INVALID_REQUEST`, `AREA_NOT_FOUND`, `OUTSIDE_JURISDICTION`, `AGENCY_NOT_FOUND`, `OPERATOR_REQUIRED`,
+        `REQUEST_ID_REUSED`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -104,7 +119,7 @@ class WarningServiceServicer:
         what is in force, not of that one. What is still `PENDING` changes at once, and whoever changed it cannot approve it.
 
         Errors: `WARNING_NOT_FOUND`, `NOT_ISSUER`, `WARNING_CLOSED`, `WARNING_CHANGED`, `WARNING_FULL`, `INVALID_REQUEST`,
-        `AREA_NOT_FOUND`, `OPERATOR_REQUIRED`, `REQUEST_ID_REUSED`.
+        `AREA_NOT_FOUND`, `OUTSIDE_JURISDICTION`, `OPERATOR_REQUIRED`, `REQUEST_ID_REUSED`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -211,7 +226,14 @@ class WarningService:
     Four eyes: what reaches a whole city or regency, or more than one of them, is sent only when a second person of the
     agency has approved it. That is so where the named areas and the shapes hold a whole city or regency, meet several, or
     meet none that the directory knows. An agency's system counts as one person, and so does whoever it names as its operator.
-    A cancellation needs one person.
+    A cancellation needs one person. Two persons are two accounts: whoever has a system's secret can name somebody else as its
+    operator, and approve as themselves. Nothing here can tell; keep the secret where no supervisor has it.
+
+    Jurisdiction: an agency warns where it answers by the directory's coverage, for whichever category, or one below it does;
+    the room that takes what cannot be routed also where no room is known. A named area must be its own, with all that lies
+    within it. A shape may cross the border into areas that lie beside one of its own which the warning reaches, too: a
+    flood does. That needs a second person, however small it is. Whatever reaches further is `OUTSIDE_JURISDICTION`, and the
+    agency there, or one above both, issues it. What no area of the directory holds, such as the sea, is nobody's.
     """
 
     @staticmethod

@@ -34,7 +34,14 @@ class WarningServiceStub:
     Four eyes: what reaches a whole city or regency, or more than one of them, is sent only when a second person of the
     agency has approved it. That is so where the named areas and the shapes hold a whole city or regency, meet several, or
     meet none that the directory knows. An agency's system counts as one person, and so does whoever it names as its operator.
-    A cancellation needs one person.
+    A cancellation needs one person. Two persons are two accounts: whoever has a system's secret can name somebody else as its
+    operator, and approve as themselves. Nothing here can tell; keep the secret where no supervisor has it.
+
+    Jurisdiction: an agency warns where it answers by the directory's coverage, for whichever category, or one below it does;
+    the room that takes what cannot be routed also where no room is known. A named area must be its own, with all that lies
+    within it. A shape may cross the border into areas that lie beside one of its own which the warning reaches, too: a
+    flood does. That needs a second person, however small it is. Whatever reaches further is `OUTSIDE_JURISDICTION`, and the
+    agency there, or one above both, issues it. What no area of the directory holds, such as the sea, is nobody's.
     """
 
     @_typing.overload
@@ -44,7 +51,8 @@ class WarningServiceStub:
     IssueWarning: _grpc.UnaryUnaryMultiCallable[_warning_service_pb2.IssueWarningRequest, _warning_pb2.Warning]
     """Issues a warning, or keeps it as `PENDING` where it needs a second person.
 
-    Errors: `INVALID_REQUEST`, `AREA_NOT_FOUND`, `AGENCY_NOT_FOUND`, `OPERATOR_REQUIRED`, `REQUEST_ID_REUSED`.
+    Errors: `INVALID_REQUEST`, `AREA_NOT_FOUND`, `OUTSIDE_JURISDICTION`, `AGENCY_NOT_FOUND`, `OPERATOR_REQUIRED`,
+    `REQUEST_ID_REUSED`.
     """
     UpdateWarning: _grpc.UnaryUnaryMultiCallable[_warning_service_pb2.UpdateWarningRequest, _warning_pb2.Warning]
     """Changes what the mask names, by a message that takes the place of those before it. Where it needs a second person, the
@@ -52,7 +60,7 @@ class WarningServiceStub:
     what is in force, not of that one. What is still `PENDING` changes at once, and whoever changed it cannot approve it.
 
     Errors: `WARNING_NOT_FOUND`, `NOT_ISSUER`, `WARNING_CLOSED`, `WARNING_CHANGED`, `WARNING_FULL`, `INVALID_REQUEST`,
-    `AREA_NOT_FOUND`, `OPERATOR_REQUIRED`, `REQUEST_ID_REUSED`.
+    `AREA_NOT_FOUND`, `OUTSIDE_JURISDICTION`, `OPERATOR_REQUIRED`, `REQUEST_ID_REUSED`.
     """
     CancelWarning: _grpc.UnaryUnaryMultiCallable[_warning_service_pb2.CancelWarningRequest, _warning_pb2.Warning]
     """Ends a warning; one that is still `PENDING` is never sent. On one that was cancelled it changes nothing.
@@ -91,14 +99,22 @@ class WarningServiceAsyncStub(WarningServiceStub):
     Four eyes: what reaches a whole city or regency, or more than one of them, is sent only when a second person of the
     agency has approved it. That is so where the named areas and the shapes hold a whole city or regency, meet several, or
     meet none that the directory knows. An agency's system counts as one person, and so does whoever it names as its operator.
-    A cancellation needs one person.
+    A cancellation needs one person. Two persons are two accounts: whoever has a system's secret can name somebody else as its
+    operator, and approve as themselves. Nothing here can tell; keep the secret where no supervisor has it.
+
+    Jurisdiction: an agency warns where it answers by the directory's coverage, for whichever category, or one below it does;
+    the room that takes what cannot be routed also where no room is known. A named area must be its own, with all that lies
+    within it. A shape may cross the border into areas that lie beside one of its own which the warning reaches, too: a
+    flood does. That needs a second person, however small it is. Whatever reaches further is `OUTSIDE_JURISDICTION`, and the
+    agency there, or one above both, issues it. What no area of the directory holds, such as the sea, is nobody's.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     IssueWarning: _aio.UnaryUnaryMultiCallable[_warning_service_pb2.IssueWarningRequest, _warning_pb2.Warning]  # type: ignore[assignment]
     """Issues a warning, or keeps it as `PENDING` where it needs a second person.
 
-    Errors: `INVALID_REQUEST`, `AREA_NOT_FOUND`, `AGENCY_NOT_FOUND`, `OPERATOR_REQUIRED`, `REQUEST_ID_REUSED`.
+    Errors: `INVALID_REQUEST`, `AREA_NOT_FOUND`, `OUTSIDE_JURISDICTION`, `AGENCY_NOT_FOUND`, `OPERATOR_REQUIRED`,
+    `REQUEST_ID_REUSED`.
     """
     UpdateWarning: _aio.UnaryUnaryMultiCallable[_warning_service_pb2.UpdateWarningRequest, _warning_pb2.Warning]  # type: ignore[assignment]
     """Changes what the mask names, by a message that takes the place of those before it. Where it needs a second person, the
@@ -106,7 +122,7 @@ class WarningServiceAsyncStub(WarningServiceStub):
     what is in force, not of that one. What is still `PENDING` changes at once, and whoever changed it cannot approve it.
 
     Errors: `WARNING_NOT_FOUND`, `NOT_ISSUER`, `WARNING_CLOSED`, `WARNING_CHANGED`, `WARNING_FULL`, `INVALID_REQUEST`,
-    `AREA_NOT_FOUND`, `OPERATOR_REQUIRED`, `REQUEST_ID_REUSED`.
+    `AREA_NOT_FOUND`, `OUTSIDE_JURISDICTION`, `OPERATOR_REQUIRED`, `REQUEST_ID_REUSED`.
     """
     CancelWarning: _aio.UnaryUnaryMultiCallable[_warning_service_pb2.CancelWarningRequest, _warning_pb2.Warning]  # type: ignore[assignment]
     """Ends a warning; one that is still `PENDING` is never sent. On one that was cancelled it changes nothing.
@@ -144,7 +160,14 @@ class WarningServiceServicer(metaclass=_abc_1.ABCMeta):
     Four eyes: what reaches a whole city or regency, or more than one of them, is sent only when a second person of the
     agency has approved it. That is so where the named areas and the shapes hold a whole city or regency, meet several, or
     meet none that the directory knows. An agency's system counts as one person, and so does whoever it names as its operator.
-    A cancellation needs one person.
+    A cancellation needs one person. Two persons are two accounts: whoever has a system's secret can name somebody else as its
+    operator, and approve as themselves. Nothing here can tell; keep the secret where no supervisor has it.
+
+    Jurisdiction: an agency warns where it answers by the directory's coverage, for whichever category, or one below it does;
+    the room that takes what cannot be routed also where no room is known. A named area must be its own, with all that lies
+    within it. A shape may cross the border into areas that lie beside one of its own which the warning reaches, too: a
+    flood does. That needs a second person, however small it is. Whatever reaches further is `OUTSIDE_JURISDICTION`, and the
+    agency there, or one above both, issues it. What no area of the directory holds, such as the sea, is nobody's.
     """
 
     @_abc_1.abstractmethod
@@ -155,7 +178,8 @@ class WarningServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_warning_pb2.Warning, _abc.Awaitable[_warning_pb2.Warning]]:
         """Issues a warning, or keeps it as `PENDING` where it needs a second person.
 
-        Errors: `INVALID_REQUEST`, `AREA_NOT_FOUND`, `AGENCY_NOT_FOUND`, `OPERATOR_REQUIRED`, `REQUEST_ID_REUSED`.
+        Errors: `INVALID_REQUEST`, `AREA_NOT_FOUND`, `OUTSIDE_JURISDICTION`, `AGENCY_NOT_FOUND`, `OPERATOR_REQUIRED`,
+        `REQUEST_ID_REUSED`.
         """
 
     @_abc_1.abstractmethod
@@ -169,7 +193,7 @@ class WarningServiceServicer(metaclass=_abc_1.ABCMeta):
         what is in force, not of that one. What is still `PENDING` changes at once, and whoever changed it cannot approve it.
 
         Errors: `WARNING_NOT_FOUND`, `NOT_ISSUER`, `WARNING_CLOSED`, `WARNING_CHANGED`, `WARNING_FULL`, `INVALID_REQUEST`,
-        `AREA_NOT_FOUND`, `OPERATOR_REQUIRED`, `REQUEST_ID_REUSED`.
+        `AREA_NOT_FOUND`, `OUTSIDE_JURISDICTION`, `OPERATOR_REQUIRED`, `REQUEST_ID_REUSED`.
         """
 
     @_abc_1.abstractmethod

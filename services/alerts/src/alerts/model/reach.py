@@ -59,6 +59,10 @@ class Regions:
         if area in self._regions and self._regions[area].parent:
             yield from self.find_around(self._regions[area].parent)
 
+    def find_beside(self, area: str) -> list[str]:
+        """What it borders on, and itself; nothing where its boundary is not known."""
+        return self._index.find_beside(area)
+
     def find_at(self, latitude: float, longitude: float) -> list[str]:
         """Every area that holds the place, or is the nearest to it where none does."""
         found = self._index.find(latitude, longitude)

@@ -45,7 +45,7 @@ class WarningServicer(warning_service_pb2_grpc.WarningServiceServicer):
 
     async def IssueWarning(self, request: pb.IssueWarningRequest, context: grpc.aio.ServicerContext) -> warning_pb2.Warning:
         change = self._ask(request, context, f"warnings/{new_uuid()}")
-        info = await self._read_info(request.info, wire.FIELDS, "info")
+        info = await self._read_info(request.info, wire.FIELDS, "info", change.viewer.agency)
         return await self._change(partial(operations.issue_warning, status=request.status, info=info), change)
 
     async def UpdateWarning(self, request: pb.UpdateWarningRequest, context: grpc.aio.ServicerContext) -> warning_pb2.Warning:
@@ -53,7 +53,7 @@ class WarningServicer(warning_service_pb2_grpc.WarningServiceServicer):
             raise InvalidRequest(fields=[("warning.name", "is required")])
         change = self._ask(request, context, request.warning.name)
         fields = wire.read_info_mask(request.update_mask, request.warning.info)
-        values = await self._read_info(request.warning.info, fields, "warning.info")
+        values = await self._read_info(request.warning.info, fields, "warning.info", change.viewer.agency)
         return await self._change(partial(operations.update_warning, values=values, etag=request.warning.etag), change)
 
     async def CancelWarning(self, request: pb.CancelWarningRequest, context: grpc.aio.ServicerContext) -> warning_pb2.Warning:
@@ -167,14 +167,13 @@ class WarningServicer(warning_service_pb2_grpc.WarningServiceServicer):
         sender = Sender(address, self._router.name_agency(viewer.agency))
         return WarningChange(name, request.request_id, request, viewer, operator, sender, now())
 
-    async def _read_info(self, info: warning_pb2.Warning.Info, fields: Sequence[str], path: str) -> dict[str, Any]:
-        """The columns of these fields. Raises InvalidRequest and AreaNotFound."""
+    async def _read_info(self, info: warning_pb2.Warning.Info, fields: Sequence[str], path: str, agency: str) -> dict[str, Any]:
+        """The columns of these fields, as the agency may set them. Raises InvalidRequest, AreaNotFound and OutsideJurisdiction."""
         columns = wire.to_columns(info, fields, path)
-        regions = self._router.regions
-        if unknown := regions.find_unknown(columns.get("areas", ())):
+        if unknown := self._router.regions.find_unknown(columns.get("areas", ())):
             raise AreaNotFound(area=unknown)
         # To hold shapes against many boundaries takes longer than the loop may stand still.
-        return await asyncio.to_thread(wire.add_reach, columns, regions)
+        return await asyncio.to_thread(wire.add_reach, columns, self._router.regions, self._router.jurisdiction, agency)
 
     def _find_areas(self, area: str) -> set[str] | None:
         """What reaches the area reaches one of these; None for any."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from google.protobuf.field_mask_pb2 import FieldMask
 
+from alerts.model.jurisdiction import Jurisdiction
 from alerts.model.reach import Regions
 from alerts.model.shapes import Circle, Corners, find_circle_fault, find_polygon_fault
 from alerts.model.warnings import Info, Message, PublicWarning
@@ -133,12 +134,14 @@ def to_columns(info: warning_pb2.Warning.Info, fields: Sequence[str], path: str)
     return columns
 
 
-def add_reach(columns: dict[str, Any], regions: Regions) -> dict[str, Any]:
-    """With what follows from the area, where that is among them."""
+def add_reach(columns: dict[str, Any], regions: Regions, jurisdiction: Jurisdiction, agency: str) -> dict[str, Any]:
+    """With what follows from the area, where that is among them. Raises OutsideJurisdiction."""
     if "areas" not in columns:
         return columns
-    reach = regions.measure(columns["areas"], columns["polygons"], columns["circles"])
-    return columns | {"reached": reach.areas, "wide": reach.wide, "time_zone": reach.time_zone}
+    areas: list[str] = columns["areas"]
+    reach = regions.measure(areas, columns["polygons"], columns["circles"])
+    crossed = jurisdiction.find_crossed(agency, areas, reach.areas[len(areas) :])
+    return columns | {"reached": reach.areas, "wide": reach.wide or bool(crossed), "time_zone": reach.time_zone}
 
 
 def find_line_fault(text: str) -> str:
