@@ -45,8 +45,10 @@ def update_alert(session: Session, change: Change, values: dict[str, Any], etag:
 
 def _reroute(session: Session, alert: Alert, change: Change) -> None:
     route, former = change.router.route(*alert.place or (None, None), avoid=alert.conflict_agency), alert.agency
-    # Whoever has been given it by another agency keeps it, where the same one is responsible as before.
-    responsible = route.agency if route.agency != change.router.find_room(alert.area) else former
+    # Whoever has been given it by another agency keeps it, where the same one is responsible as before, or one that must not know of it.
+    responsible = (
+        former if route.agency in {change.router.find_room(alert.area, alert.conflict_agency), alert.conflict_agency} else route.agency
+    )
     if alert.reroute(route.area, route.routing, responsible, change.now):
         if alert.agency != former:
             events.alert_handed_over(session, alert, "")
