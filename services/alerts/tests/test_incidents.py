@@ -5,8 +5,16 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from people import MONAS, OTHER_ROOM, ROOM, Party, People, Watching, new_id, refusal_of
+import pytest
+from people import MONAS, OTHER_ROOM, ROOM, Party, People, Watching, new_id, refusal_of, run_service
+from sqlalchemy import update
+from sqlalchemy.orm import Session
 
+from alerts.model.alerts import Alert
+from alerts.model.enums import Grouping
+from alerts.settings import Settings
+from chassis.database import open_database
+from chassis.testing import Issuer
 from siaga.alerts.v1 import alert_pb2, incident_service_pb2, unit_service_pb2, unit_service_pb2_grpc
 from siaga.alerts.v1.incident_service_pb2_grpc import IncidentServiceStub
 
@@ -111,6 +119,25 @@ class TestForming:
         # Those that rest call nobody: of the forty one clock runs, and the silent one's.
         escalated = await until(lambda: _escalated(people, [*names, silent]))
         assert escalated == sorted([found.lead, silent])
+
+    async def test_one_that_cannot_be_grouped_keeps_nobody_else_from_it(
+        self, settings: Settings, issuer: Issuer, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def break_all(session: Session) -> None:
+            session.execute(update(Alert).values(cell="nonsense", grouping=Grouping.WAITING))
+
+        async with run_service(settings) as channel:
+            broken, _ = await People(channel, issuer).raise_alert(**beside())
+        async with open_database(settings.database_url.get_secret_value(), lambda _: None, lambda: None) as database:
+            await database.write(break_all)
+        async with run_service(settings) as channel:
+            people = People(channel, issuer)
+            await people.dewi("ListAlerts")
+            await form(people)
+            assert not await _incident_of(people, broken)
+            assert (await people.rina("AcknowledgeAlert", name=broken)).state == STATE.ACKNOWLEDGED
+        # Once with the others, once alone, and never again.
+        assert caplog.text.count("an alert cannot be grouped: ") == 2
 
     async def test_two_of_one_place_that_come_at_once_make_one_incident(self, people: People) -> None:
         for round_ in range(5):

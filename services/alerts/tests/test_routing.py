@@ -304,6 +304,21 @@ class TestFollowingTheDirectory:
             assert router.route(*IN_VILLAGE) == Route(VILLAGE, DISTRICT_ROOM, Routing.AREA)
             assert make_router(kept).route(*IN_VILLAGE) == Route(VILLAGE, DISTRICT_ROOM, Routing.AREA)
 
+    async def test_a_defect_of_ours_costs_no_more(self, kept: Path, caplog: pytest.LogCaptureFixture) -> None:
+        class Defective(Router):
+            def _learn(self, response: GetSnapshotResponse) -> None:
+                raise KeyError(response.etag)
+
+        async def answer(*_: object) -> GetSnapshotResponse:
+            return make_snapshot()
+
+        async with run_faulty_directory(answer) as address:
+            router = Defective(address, kept, DEFAULT_ROOM)
+            async with following(router) as task:
+                await until(lambda: "the directory cannot be had (KeyError)" in caplog.text or task.done(), 5)
+                assert not task.done()
+            assert router.route(*IN_VILLAGE).agency == DEFAULT_ROOM
+
     async def test_a_full_disk_costs_a_warning_and_not_what_was_learnt(
         self, tmp_path: Path, issuer: Issuer, caplog: pytest.LogCaptureFixture
     ) -> None:

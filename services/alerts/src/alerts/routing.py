@@ -12,7 +12,6 @@ from zoneinfo import ZoneInfo
 
 import grpc
 import shapely
-from google.protobuf.message import DecodeError
 from shapely import MultiPolygon
 
 from alerts.model.enums import Routing
@@ -25,8 +24,6 @@ from siaga.directory.v1 import agency_pb2, directory_service_pb2, directory_serv
 _REFRESH_SECONDS = 10.0
 _CALL_SECONDS = 10.0
 _MAX_SNAPSHOT = 256 * 1024 * 1024
-# Whatever a snapshot or its file has wrong with it, SOS are routed all the same.
-_UNUSABLE = (DecodeError, OSError, ValueError, shapely.errors.ShapelyError)
 _USUAL = Policy()
 _log = logging.getLogger(__name__)
 
@@ -67,7 +64,7 @@ class Router:
         if kept.exists():
             try:
                 self._learn(directory_service_pb2.GetSnapshotResponse.FromString(kept.read_bytes()))
-            except _UNUSABLE:
+            except Exception:  # noqa: BLE001  # whatever is wrong with it, SOS are taken all the same
                 _log.warning("%s cannot be read: SOS go to the default room until the directory answers", kept)
 
     def route(self, latitude: float | None, longitude: float | None, avoid: str = "") -> Route:
@@ -149,7 +146,7 @@ class Router:
                 try:
                     await self._refresh(directory)
                     away = False
-                except (grpc.aio.AioRpcError, *_UNUSABLE) as error:
+                except Exception as error:  # noqa: BLE001  # whatever a snapshot has wrong with it
                     if not away:
                         cause = error.code().name if isinstance(error, grpc.aio.AioRpcError) else type(error).__name__
                         _log.warning("the directory cannot be had (%s): routing goes on from what is known", cause)
