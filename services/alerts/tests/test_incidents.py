@@ -6,7 +6,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from crews import POLICE
 from people import MONAS, OTHER_ROOM, ROOM, Party, People, Watching, new_id, refusal_of, run_service
+from responders import Responders
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
@@ -308,3 +310,24 @@ class TestDoubts:
         await until(lambda: self.doubts(people, names[-1]))
         assert await self.doubts(people, names[-1]) == ["SAME_WORDS"]
         assert await self.doubts(people, names[0]) == []
+
+
+class TestWhoMayMerge:
+    async def test_an_agency_that_only_helps_puts_nothing_together_and_takes_nothing_out(self, responders: Responders) -> None:
+        pair = [(await responders.take(kind="FIRE", location={"point": place}))[0] for place in (MONAS, beside(FAR)["location"]["point"])]
+        for name in pair:
+            await responders.ask_police(name)
+        assert (await refusal_of(Incidents(responders.oka)("MergeAlerts", alerts=pair))).reason == "NOT_CLAIMANT"
+        incident = await Incidents(responders.rina)("MergeAlerts", alerts=pair)
+        refused = Incidents(responders.oka)("UnmergeAlert", name=incident.name, alert=pair[1])
+        assert (await refusal_of(refused)).reason == "NOT_CLAIMANT"
+        assert list((await Incidents(responders.rina)("GetIncident", name=incident.name)).alerts) == pair
+
+    async def test_one_that_an_agency_must_not_know_of_is_in_no_incident(self, responders: Responders) -> None:
+        hidden, _ = await responders.take(responders.oka, conflictAgency=ROOM)
+        # Led by the room at first, and given to the police, who lead both.
+        plain, _ = await responders.take(location=beside(FAR)["location"])
+        await responders.rina("HandOverAlert", name=plain, agency=POLICE, reason="a knife")
+        await responders.oka("RespondToRequest", name=plain, answer="ACCEPT")
+        refused = await refusal_of(Incidents(responders.oka)("MergeAlerts", alerts=[hidden, plain]))
+        assert (refused.reason, refused.metadata) == ("AGENCY_IN_CONFLICT", {"alert": hidden})
