@@ -53,6 +53,7 @@ class Numbers:
         said: dict[str, Any] = {
             "seen": see(at, time, Source.SMS) if at else None,
             "distress": content.startswith("SOS"),
+            "urgent": False,
             "cancel": content == "BATAL",
             "kept": content != "BATAL",
             "key": "",

@@ -42,7 +42,8 @@ class TextServiceStub:
     ReceiveText: _grpc.UnaryUnaryMultiCallable[_text_service_pb2.ReceiveTextRequest, _text_service_pb2.ReceiveTextResponse]
     """Takes a text message.
 
-    One that begins with a word of distress raises an alert with the channel SMS: `callback_phone` is the sender,
+    One that begins with a word of distress raises an alert with the channel SMS, and so does one that has a word of distress
+    or danger anywhere in it where no alert would have it as a message: `callback_phone` is the sender,
     `contact_preference` TEXT, `note` the text as it came. It has the position in the text or the last known one of the
     number, which is kept for 24 hours; without either the city's own room answers. While the agency's side works on that
     alert and its caller has not called it off, every further text of the number is a message of it, and a position in one
@@ -79,7 +80,8 @@ class TextServiceAsyncStub(TextServiceStub):
     ReceiveText: _aio.UnaryUnaryMultiCallable[_text_service_pb2.ReceiveTextRequest, _text_service_pb2.ReceiveTextResponse]  # type: ignore[assignment]
     """Takes a text message.
 
-    One that begins with a word of distress raises an alert with the channel SMS: `callback_phone` is the sender,
+    One that begins with a word of distress raises an alert with the channel SMS, and so does one that has a word of distress
+    or danger anywhere in it where no alert would have it as a message: `callback_phone` is the sender,
     `contact_preference` TEXT, `note` the text as it came. It has the position in the text or the last known one of the
     number, which is kept for 24 hours; without either the city's own room answers. While the agency's side works on that
     alert and its caller has not called it off, every further text of the number is a message of it, and a position in one
@@ -119,7 +121,8 @@ class TextServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_text_service_pb2.ReceiveTextResponse, _abc.Awaitable[_text_service_pb2.ReceiveTextResponse]]:
         """Takes a text message.
 
-        One that begins with a word of distress raises an alert with the channel SMS: `callback_phone` is the sender,
+        One that begins with a word of distress raises an alert with the channel SMS, and so does one that has a word of distress
+        or danger anywhere in it where no alert would have it as a message: `callback_phone` is the sender,
         `contact_preference` TEXT, `note` the text as it came. It has the position in the text or the last known one of the
         number, which is kept for 24 hours; without either the city's own room answers. While the agency's side works on that
         alert and its caller has not called it off, every further text of the number is a message of it, and a position in one

@@ -59,6 +59,7 @@ class Text:
     key: str
     content: str
     distress: bool
+    urgent: bool
     cancel: bool
     kept: bool
     seen: Sighting | None
@@ -71,7 +72,7 @@ def receive_text(session: Session, text: Text, router: Router, describe: Describ
     if number:
         limited = number.is_limited(text.now)
         alert = choose_alert(store.lock_open_alerts(session, text.number), text.now, distress=text.distress, limited=limited)
-    if alert is None and not text.distress:
+    if alert is None and not (text.distress or text.urgent):
         # Nor is it kept that the number has sent it.
         if number and not known:
             store.forget_number(session, number)
