@@ -50,7 +50,8 @@ class TextServiceStub:
     tracks it. A word of cancelling calls it off as CancelAlert does without a PIN; the PIN that follows it is kept
     nowhere. Without such an alert a text joins one of the channel VOICE, and where there is none, it is passed over and
     kept nowhere. A number that has raised ten alerts within an hour joins those that the agency's side still works on
-    instead. An AML message is taken as ReceiveAml takes it.
+    instead. Of a number's texts 60 an hour become messages, 600 of those with such words; what comes above that tracks and
+    cancels, and its words are kept nowhere. An AML message is taken as ReceiveAml takes it.
 
     Errors: none of its own.
     """
@@ -88,7 +89,8 @@ class TextServiceAsyncStub(TextServiceStub):
     tracks it. A word of cancelling calls it off as CancelAlert does without a PIN; the PIN that follows it is kept
     nowhere. Without such an alert a text joins one of the channel VOICE, and where there is none, it is passed over and
     kept nowhere. A number that has raised ten alerts within an hour joins those that the agency's side still works on
-    instead. An AML message is taken as ReceiveAml takes it.
+    instead. Of a number's texts 60 an hour become messages, 600 of those with such words; what comes above that tracks and
+    cancels, and its words are kept nowhere. An AML message is taken as ReceiveAml takes it.
 
     Errors: none of its own.
     """
@@ -129,7 +131,8 @@ class TextServiceServicer(metaclass=_abc_1.ABCMeta):
         tracks it. A word of cancelling calls it off as CancelAlert does without a PIN; the PIN that follows it is kept
         nowhere. Without such an alert a text joins one of the channel VOICE, and where there is none, it is passed over and
         kept nowhere. A number that has raised ten alerts within an hour joins those that the agency's side still works on
-        instead. An AML message is taken as ReceiveAml takes it.
+        instead. Of a number's texts 60 an hour become messages, 600 of those with such words; what comes above that tracks and
+        cancels, and its words are kept nowhere. An AML message is taken as ReceiveAml takes it.
 
         Errors: none of its own.
         """
