@@ -23,7 +23,7 @@ def assign_alert(session: Session, change: Change, assignee: str) -> Alert:
         if not again:
             events.alert_acknowledged(session, alert, change.operator, again=False)
         if alert.agency != former:
-            events.alert_handed_over(session, alert, change.operator)
+            events.alert_handed_over(session, alert, change.operator, former)
         events.alert_assigned(session, alert, change.operator, assignee)
         settle(session, alert, change.router, change.now)
     return alert
@@ -51,7 +51,7 @@ def _reroute(session: Session, alert: Alert, change: Change) -> None:
     )
     if alert.reroute(route.area, route.routing, responsible, change.now):
         if alert.agency != former:
-            events.alert_handed_over(session, alert, "")
+            events.alert_handed_over(session, alert, "", former)
         else:
             events.agency_requested(session, alert, change.operator, responsible)
 
@@ -77,7 +77,7 @@ def accept_request(session: Session, change: Change) -> Alert:
     if not replayed and alert.accept_request(change.operator, change.viewer, change.now):
         events.agency_accepted(session, alert, change.operator, change.viewer.agency)
         if alert.agency != former:
-            events.alert_handed_over(session, alert, change.operator)
+            events.alert_handed_over(session, alert, change.operator, former)
         settle(session, alert, change.router, change.now)
     return alert
 
