@@ -1,4 +1,4 @@
-"""A service's process: its health, how it starts, how it stops, and that it does not go on half alive."""
+"""A service's process: its health, how it starts, how it stops, and that it goes on whatever fails beside it."""
 
 import asyncio
 import signal
@@ -16,6 +16,7 @@ import pytest
 from answering import NAME, SERVICE, AnsweringServicer, bearer
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader, Sum
 from pydantic import SecretStr
 from tiny_process import SECRET, watch
 from tiny_service import open_things
@@ -133,22 +134,38 @@ def test_a_call_that_does_not_end_does_not_keep_the_process(
     run_fast(stop())
 
 
-async def test_a_failing_background_task_ends_the_service(issuer: Issuer, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    failed = asyncio.Event()
+async def test_a_failing_background_task_begins_again_and_the_service_goes_on(
+    issuer: Issuer, tmp_path: Path, caplog: pytest.LogCaptureFixture, metric_reader: InMemoryMetricReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chassis.server._RESTART_SECONDS", 0.05)
+    begun: list[float] = []
+    again, counted = asyncio.Event(), count_failures(metric_reader)
 
-    async def fail() -> None:
-        await failed.wait()
-        raise ValueError(SECRET)
+    async def fail_three_times() -> None:
+        begun.append(asyncio.get_running_loop().time())
+        if len(begun) < 4:
+            async with asyncio.TaskGroup():
+                raise ValueError(SECRET)
+        again.set()
+        await asyncio.Event().wait()
 
-    async with serving(issuer, tmp_path, background=[fail, asyncio.Event().wait]) as running:
+    async with serving(issuer, tmp_path, background=[fail_three_times, asyncio.Event().wait]) as running:
+        await asyncio.wait_for(again.wait(), 10)
         assert await running.health() == SERVING
-        failed.set()
-        await asyncio.wait([running.task], timeout=10)
-        with pytest.raises(ExceptionGroup) as raised:
-            running.task.result()
-        assert raised.group_contains(ValueError)
-        assert "a background task failed, the service stops: ValueError in fail (" in caplog.text
-        assert SECRET not in caplog.text
+        assert not running.task.done()
+    assert "a background task failed and begins again in 0.05 s: ExceptionGroup in " in caplog.text
+    assert "ValueError in fail_three_times (" in caplog.text
+    assert SECRET not in caplog.text
+    assert count_failures(metric_reader) == counted + 3
+    # Each time later.
+    assert [after - before >= pause for before, after, pause in zip(begun, begun[1:], (0.05, 0.1, 0.2), strict=False)] == [True] * 3
+
+
+def count_failures(reader: InMemoryMetricReader) -> int | float:
+    data = reader.get_metrics_data()
+    scopes = [scope for resource in (data.resource_metrics if data else []) for scope in resource.scope_metrics]
+    found = [metric.data for scope in scopes for metric in scope.metrics if metric.name == "siaga.background.failures"]
+    return sum(point.value for each in found if isinstance(each, Sum) for point in each.data_points)
 
 
 def test_a_taken_port_is_named(issuer: Issuer, tmp_path: Path) -> None:
@@ -187,7 +204,9 @@ def test_a_signal_ends_the_process_well(issuer: Issuer, tmp_path: Path) -> None:
         assert time.monotonic() - began < 6
 
 
-def test_a_failing_background_task_ends_the_process_with_an_error(issuer: Issuer, tmp_path: Path) -> None:
-    with run_process(python(SCRIPT, f"127.0.0.1:{free_port()}", "failing"), environment(issuer, tmp_path), tmp_path / "log") as process:
-        assert process.wait(20) == 1
-    assert "a background task failed, the service stops" in (tmp_path / "log").read_text()
+def test_a_failing_background_task_does_not_end_the_process(issuer: Issuer, tmp_path: Path) -> None:
+    port, log = free_port(), tmp_path / "log"
+    with run_process(python(SCRIPT, f"127.0.0.1:{port}", "failing"), environment(issuer, tmp_path), log) as process:
+        wait_until(lambda: log.read_text().count("a background task failed") > 1, 20, "it fails again")
+        assert process.poll() is None
+        assert is_listening(port)

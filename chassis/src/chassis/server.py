@@ -11,6 +11,7 @@ import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
+from opentelemetry import metrics
 
 from chassis import telemetry
 from chassis.access import Method, read_methods
@@ -24,6 +25,8 @@ _DRAIN_SECONDS = 2.0
 _GRACE_SECONDS = 10.0
 _MAX_WATCHES = 5000
 _MAX_PENDING = 500
+# What has failed begins again after the first of these, then after twice as long each time, up to the last.
+_RESTART_SECONDS, _MAX_RESTART_SECONDS = 1.0, 30.0
 _OPTIONS = [
     # A second process on the port would take a part of the connections in silence.
     ("grpc.so_reuseport", 0),
@@ -39,6 +42,7 @@ _OPTIONS = [
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
 ]
 _log = logging.getLogger(__name__)
+_failures = metrics.get_meter("chassis").create_counter("siaga.background.failures", description="Background tasks that failed")
 
 
 class Servicer(NamedTuple):
@@ -50,7 +54,7 @@ class Servicer(NamedTuple):
 
 
 class Server:
-    """Serves until a signal or until a background task fails. `background` are coroutine functions that run all the while;
+    """Serves until a signal. `background` are coroutine functions that run all the while, and begin again when they fail;
     `before_stop` ends what would go on for ever. `max_watches` streams run at a time.
     """
 
@@ -118,8 +122,15 @@ class Server:
             await self._health.set(name, status)
 
     async def _work(self, work: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await work()
-        except Exception as error:
-            _log.error("a background task failed, the service stops: %s", telemetry.describe(error))
-            raise
+        """Whoever calls for help is not turned away because of a defect elsewhere, and what fails at one row does not fill the log."""
+        loop, pause = asyncio.get_running_loop(), _RESTART_SECONDS
+        while True:
+            began = loop.time()
+            try:
+                return await work()
+            except Exception as error:  # noqa: BLE001  # as above
+                _failures.add(1)
+                pause = _RESTART_SECONDS if loop.time() - began > _MAX_RESTART_SECONDS else pause
+                _log.error("a background task failed and begins again in %g s: %s", pause, telemetry.describe(error))
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _MAX_RESTART_SECONDS)

@@ -101,6 +101,10 @@ class Tail(Generic[S]):
                     await self._catch_up()
                 except ServiceUnavailable:
                     await asyncio.sleep(POLL_SECONDS)
+                except Exception:
+                    # No watch may stand still and seem to be alive: whoever comes back goes on from the cursor.
+                    self._end_all()
+                    raise
 
     async def follow(
         self, position: int, wants: Callable[[Change[S]], bool], expire_time: float
@@ -159,8 +163,14 @@ class Tail(Generic[S]):
     def stop(self) -> None:
         """Ends every watch, and whichever begins from now on."""
         self._stopping = EndReason.SERVICE_STOPPING
+        self._end_all()
+
+    def _end_all(self) -> None:
+        """A reader who does not take notice keeps the tail at its place no longer."""
         for follower in self._followers:
-            follower.end(self._stopping)
+            follower.end(EndReason.SERVICE_STOPPING)
+        self._followers.clear()
+        self._position = None
 
     async def _catch_up(self) -> None:
         while (position := self._position) is not None:

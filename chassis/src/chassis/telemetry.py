@@ -73,7 +73,8 @@ def describe(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     places = " < ".join(f"{frame.name} ({frame.filename.rpartition('/')[2]}:{frame.lineno})" for frame in reversed(frames))
     cause = f", from {describe(error.__cause__)}" if error.__cause__ else ""
-    return f"{type(error).__name__} in {places}{cause}"
+    parts = f" of {' and '.join(map(describe, error.exceptions))}" if isinstance(error, BaseExceptionGroup) else ""
+    return f"{type(error).__name__} in {places}{parts}{cause}"
 
 
 def _withhold_exception_text(record: logging.LogRecord) -> bool:

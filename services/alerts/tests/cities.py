@@ -32,4 +32,5 @@ def write_snapshot(path: Path, bandung: str = OTHER_ROOM) -> None:
     rooms: Mapping[str, str] = {JAKARTA: ROOM, BANDUNG: bandung}
     for area, room in rooms.items():
         reply.snapshot.coverage.add(area=area, category=agency_pb2.EMERGENCY, agency=room)
+    reply.snapshot.coverage.add(area=JAKARTA, category=agency_pb2.POLICE, agency=POLICE)
     path.write_bytes(reply.SerializeToString())

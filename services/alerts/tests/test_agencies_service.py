@@ -239,6 +239,14 @@ class TestHandingOver:
         assert (await of_room.read()).left.name == name
         assert [each.name for each in await responders.oka.watch("WatchAlerts").read_snapshot()] == [name]
         assert await responders.rina.watch("WatchAlerts").read_snapshot() == []
+        # Whoever has left it is not told where it goes from there.
+        await responders.oka("HandOverAlert", name=name, agency=FIRE)
+        await responders.eka("RespondToRequest", name=name, answer="REJECT", reason="no fire")
+        await responders.oka("HandOverAlert", name=name, agency=FIRE)
+        await responders.eka("RespondToRequest", name=name, answer="ACCEPT")
+        fresh, _ = await responders.raise_alert()
+        kind, alert = await of_room.read_event()
+        assert (kind, alert.name) == ("AlertRaised", fresh)
 
 
 class TestUpdating:

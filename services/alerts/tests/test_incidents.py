@@ -5,8 +5,18 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from people import MONAS, OTHER_ROOM, ROOM, Party, People, Watching, new_id, refusal_of
+import pytest
+from crews import POLICE
+from people import MONAS, OTHER_ROOM, ROOM, Party, People, Watching, new_id, refusal_of, run_service
+from responders import Responders
+from sqlalchemy import update
+from sqlalchemy.orm import Session
 
+from alerts.model.alerts import Alert
+from alerts.model.enums import Grouping
+from alerts.settings import Settings
+from chassis.database import open_database
+from chassis.testing import Issuer
 from siaga.alerts.v1 import alert_pb2, incident_service_pb2, unit_service_pb2, unit_service_pb2_grpc
 from siaga.alerts.v1.incident_service_pb2_grpc import IncidentServiceStub
 
@@ -111,6 +121,25 @@ class TestForming:
         # Those that rest call nobody: of the forty one clock runs, and the silent one's.
         escalated = await until(lambda: _escalated(people, [*names, silent]))
         assert escalated == sorted([found.lead, silent])
+
+    async def test_one_that_cannot_be_grouped_keeps_nobody_else_from_it(
+        self, settings: Settings, issuer: Issuer, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def break_all(session: Session) -> None:
+            session.execute(update(Alert).values(cell="nonsense", grouping=Grouping.WAITING))
+
+        async with run_service(settings) as channel:
+            broken, _ = await People(channel, issuer).raise_alert(**beside())
+        async with open_database(settings.database_url.get_secret_value(), lambda _: None, lambda: None) as database:
+            await database.write(break_all)
+        async with run_service(settings) as channel:
+            people = People(channel, issuer)
+            await people.dewi("ListAlerts")
+            await form(people)
+            assert not await _incident_of(people, broken)
+            assert (await people.rina("AcknowledgeAlert", name=broken)).state == STATE.ACKNOWLEDGED
+        # Once with the others, once alone, and never again.
+        assert caplog.text.count("an alert cannot be grouped: ") == 2
 
     async def test_two_of_one_place_that_come_at_once_make_one_incident(self, people: People) -> None:
         for round_ in range(5):
@@ -281,3 +310,24 @@ class TestDoubts:
         await until(lambda: self.doubts(people, names[-1]))
         assert await self.doubts(people, names[-1]) == ["SAME_WORDS"]
         assert await self.doubts(people, names[0]) == []
+
+
+class TestWhoMayMerge:
+    async def test_an_agency_that_only_helps_puts_nothing_together_and_takes_nothing_out(self, responders: Responders) -> None:
+        pair = [(await responders.take(kind="FIRE", location={"point": place}))[0] for place in (MONAS, beside(FAR)["location"]["point"])]
+        for name in pair:
+            await responders.ask_police(name)
+        assert (await refusal_of(Incidents(responders.oka)("MergeAlerts", alerts=pair))).reason == "NOT_CLAIMANT"
+        incident = await Incidents(responders.rina)("MergeAlerts", alerts=pair)
+        refused = Incidents(responders.oka)("UnmergeAlert", name=incident.name, alert=pair[1])
+        assert (await refusal_of(refused)).reason == "NOT_CLAIMANT"
+        assert list((await Incidents(responders.rina)("GetIncident", name=incident.name)).alerts) == pair
+
+    async def test_one_that_an_agency_must_not_know_of_is_in_no_incident(self, responders: Responders) -> None:
+        hidden, _ = await responders.take(responders.oka, conflictAgency=ROOM)
+        # Led by the room at first, and given to the police, who lead both.
+        plain, _ = await responders.take(location=beside(FAR)["location"])
+        await responders.rina("HandOverAlert", name=plain, agency=POLICE, reason="a knife")
+        await responders.oka("RespondToRequest", name=plain, answer="ACCEPT")
+        refused = await refusal_of(Incidents(responders.oka)("MergeAlerts", alerts=[hidden, plain]))
+        assert (refused.reason, refused.metadata) == ("AGENCY_IN_CONFLICT", {"alert": hidden})

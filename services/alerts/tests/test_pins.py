@@ -10,8 +10,10 @@ from typing import Any
 
 import grpc
 import pytest
+from crews import POLICE
 from google.protobuf.json_format import MessageToDict
 from people import MONAS, ROOM, Party, People, new_id, refusal_of
+from responders import Responders
 
 from siaga.alerts.v1 import alert_pb2
 
@@ -310,12 +312,24 @@ class TestRestrictedAlerts:
 
 
 class TestAnAgencyInConflict:
-    async def test_it_never_learns_of_the_alert(self, people: People) -> None:
-        name, caller = await people.raise_alert(conflictAgency=ROOM)
-        assert await people.sari.list_names() == []
-        assert (await refusal_of(people.sari("GetAlert", name=name))).reason == "ALERT_NOT_FOUND"
-        shown = await caller("GetAlert", name=name)
-        assert (shown.restricted, shown.conflict_agency) == (True, "")
+    async def test_it_never_learns_of_the_alert_and_the_police_do(self, responders: Responders) -> None:
+        for place in ({"location": {"point": MONAS}}, {}):
+            name, caller = await responders.raise_alert(conflictAgency=ROOM, **place)
+            assert await responders.sari.list_names() == []
+            assert (await refusal_of(responders.sari("GetAlert", name=name))).reason == "ALERT_NOT_FOUND"
+            assert (await responders.chief("GetAlert", name=name)).conflict_agency == ROOM
+            shown = await caller("GetAlert", name=name)
+            assert (shown.restricted, shown.conflict_agency) == (True, "")
+            await responders.oka("AcknowledgeAlert", name=name)
+            # Wherever it is needed, it stays with them.
+            moved = await responders.oka("UpdateAlert", alert={"name": name, "target": {"point": MONAS}}, updateMask="target")
+            assert (moved.agency, len(moved.responses)) == (POLICE, 1)
+
+    async def test_where_nobody_else_answers_it_does_and_the_caller_is_told_so(self, people: People) -> None:
+        raised = await people.dewi("RaiseAlert", conflictAgency=ROOM)
+        assert list(raised.ignored_fields) == ["conflictAgency"]
+        assert (await people.sari("GetAlert", name=raised.alert.name)).restricted
+        assert not (await people.rina("GetAlert", name=raised.alert.name)).note
 
     async def test_nobody_can_bring_it_in(self, people: People) -> None:
         name, _ = await people.raise_alert(conflictAgency="agencies/bandung-112")

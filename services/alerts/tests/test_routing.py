@@ -36,7 +36,7 @@ DEFAULT_ROOM = "agencies/jakarta-112"
 CITY_ROOM, DISTRICT_ROOM = "agencies/city-room", "agencies/district-room"
 PROVINCE, CITY, DISTRICT, OTHER_DISTRICT = "areas/31", "areas/31.71", "areas/31.71.01", "areas/31.71.02"
 VILLAGE, NEIGHBOUR, OTHER_VILLAGE, ISLAND = f"{DISTRICT}.1001", f"{DISTRICT}.1002", f"{OTHER_DISTRICT}.1001", "areas/31.01.01.1001"
-LAWLESS = "areas/99"
+LAWLESS, ARCHIPELAGO = "areas/99", "areas/98"
 # Two squares of about 1.1 km with a sliver of 55 m between them, one of another district, one of no room.
 SQUARES = {
     VILLAGE: box(106.80, -6.20, 106.81, -6.19),
@@ -113,6 +113,35 @@ class TestWhatIsKept:
     )
     def test_routes_without_the_directory(self, kept: Path, latitude: float | None, longitude: float | None, route: Route) -> None:
         assert make_router(kept).route(latitude, longitude) == route
+
+    @pytest.mark.parametrize(
+        ("place", "avoid", "agency"),
+        [
+            (IN_VILLAGE, DISTRICT_ROOM, DEFAULT_ROOM),
+            # Above the topmost there is nobody: another room, else the police, else whoever is called there.
+            (IN_VILLAGE, "agencies/nobody", DISTRICT_ROOM),
+            ((-6.195, 106.905), CITY_ROOM, DEFAULT_ROOM),
+            ((-6.195, 107.505), DEFAULT_ROOM, "agencies/lawless-police"),
+            # Where nobody is called, and without a place, those of the city whose room it is.
+            ((-5.76, 106.61), DEFAULT_ROOM, "agencies/archipelago-fire"),
+            ((None, None), DEFAULT_ROOM, "agencies/archipelago-fire"),
+        ],
+    )
+    def test_an_agency_to_avoid_is_passed(self, kept: Path, place: tuple[float | None, float | None], avoid: str, agency: str) -> None:
+        snapshot = make_snapshot()
+        for area, category, each in (
+            (LAWLESS, agency_pb2.FIRE, "agencies/lawless-fire"),
+            (LAWLESS, agency_pb2.POLICE, "agencies/lawless-police"),
+            (ARCHIPELAGO, agency_pb2.EMERGENCY, DEFAULT_ROOM),
+            (ARCHIPELAGO, agency_pb2.FIRE, "agencies/archipelago-fire"),
+        ):
+            snapshot.snapshot.coverage.add(area=area, category=category, agency=each)
+        snapshot.snapshot.areas.add().area.name = ARCHIPELAGO
+        kept.write_bytes(snapshot.SerializeToString())
+        assert make_router(kept).route(*place, avoid).agency == agency
+
+    def test_where_nobody_else_answers_the_one_to_avoid_does(self, kept: Path) -> None:
+        assert make_router(kept).route(None, None, DEFAULT_ROOM).agency == DEFAULT_ROOM
 
     def test_an_area_holds_everything_below_it(self, kept: Path) -> None:
         router = make_router(kept)
@@ -274,6 +303,21 @@ class TestFollowingTheDirectory:
                 assert not task.done()
             assert router.route(*IN_VILLAGE) == Route(VILLAGE, DISTRICT_ROOM, Routing.AREA)
             assert make_router(kept).route(*IN_VILLAGE) == Route(VILLAGE, DISTRICT_ROOM, Routing.AREA)
+
+    async def test_a_defect_of_ours_costs_no_more(self, kept: Path, caplog: pytest.LogCaptureFixture) -> None:
+        class Defective(Router):
+            def _learn(self, response: GetSnapshotResponse) -> None:
+                raise KeyError(response.etag)
+
+        async def answer(*_: object) -> GetSnapshotResponse:
+            return make_snapshot()
+
+        async with run_faulty_directory(answer) as address:
+            router = Defective(address, kept, DEFAULT_ROOM)
+            async with following(router) as task:
+                await until(lambda: "the directory cannot be had (KeyError)" in caplog.text or task.done(), 5)
+                assert not task.done()
+            assert router.route(*IN_VILLAGE).agency == DEFAULT_ROOM
 
     async def test_a_full_disk_costs_a_warning_and_not_what_was_learnt(
         self, tmp_path: Path, issuer: Issuer, caplog: pytest.LogCaptureFixture

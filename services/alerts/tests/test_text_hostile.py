@@ -9,6 +9,7 @@ from texting import SmsGateway, write_aml
 from alerts.texts.words import MAX_CHARACTERS
 
 HOSTILE: list[str | bytes] = [
+    "Z\u0351\u036b\u0343 SOS",
     "\0SOS\0",
     "S\0OS",
     "SOS\0-6.1754,106.8272",
@@ -96,7 +97,6 @@ OTHER: list[str | bytes] = [
     b"\0\0\0",
     "S" * 10_000,
     " " * 10_000 + "SOS",
-    "Z\u0351\u036b\u0343 SOS",
     "so so sorry " * 900,
     b"\xff" * 1000,
     "\u202e",

@@ -53,6 +53,7 @@ class Numbers:
         said: dict[str, Any] = {
             "seen": see(at, time, Source.SMS) if at else None,
             "distress": content.startswith("SOS"),
+            "urgent": False,
             "cancel": content == "BATAL",
             "kept": content != "BATAL",
             "key": "",
@@ -279,6 +280,30 @@ class TestLimits:
         monkeypatch.setattr(model, "_MAX_RAISED", 10_000)
         await self.raise_and_cancel(numbers, 10)
         assert (await numbers.text("SOS", after(minutes=20))).effect is Effect.RAISED
+
+    async def test_texts_above_a_numbers_limit_are_not_kept_and_go_on_moving_its_alert(
+        self, numbers: Numbers, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(model, "_MAX_ADDED", 2)
+        raised = await numbers.text("SOS", START)
+        for n in range(4):
+            added = await numbers.text(f"x{n}", after(minutes=n), THERE if n == 3 else None)
+            assert added == Receipt(Effect.ADDED if n < 2 else Effect.LIMITED, raised.alert)
+        assert whereabouts(await numbers.get(raised.alert)) == (*THERE, Source.SMS)
+        # Ten times as many call for help, and another number has a limit of its own.
+        assert (await numbers.text("SOS lagi", after(minutes=5))).effect is Effect.ADDED
+        assert (await numbers.text("api", after(minutes=6), urgent=True)).effect is Effect.ADDED
+        await numbers.text("SOS", after(minutes=7), number=OTHER)
+        assert (await numbers.text("x", after(minutes=8), number=OTHER)).effect is Effect.ADDED
+        assert await numbers.text("BATAL", after(minutes=9)) == Receipt(Effect.CANCELLED, raised.alert)
+        assert (await numbers.text("x", after(minutes=70))).effect is Effect.ADDED
+        texts = ["x0", "x1", "SOS lagi", "api", "x", "x"]
+        assert sorted(each.text for each in await numbers.list_rows(Message)) == sorted(texts)
+
+    async def test_a_flood_of_distress_ends_as_well(self, numbers: Numbers, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(model, "_MAX_ADDED", 1)
+        effects = [(await numbers.text("SOS", after(seconds=n))).effect for n in range(13)]
+        assert effects == [Effect.RAISED, *[Effect.ADDED] * 10, *[Effect.LIMITED] * 2]
 
 
 class TestWhatIsKept:

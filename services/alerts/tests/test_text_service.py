@@ -70,6 +70,11 @@ class TestTheFirstText:
         alert = await get(people, await sms.send("SOS"))
         assert (alert.HasField("location"), await read_messages(people, alert.name)) == (False, [])
 
+    @pytest.mark.parametrize("text", ["Kebakaran, tolong!", "ya allah tolong", "ada maling di rumah"])
+    async def test_words_of_danger_raise_one_too(self, people: People, sms: SmsGateway, text: str) -> None:
+        alert = await get(people, await sms.send(text))
+        assert (alert.note, alert.channel, alert.kind) == (text, Alert.SMS, 0)
+
     async def test_what_comes_from_nobody_raises_alerts_of_their_own(self, people: People, sms: SmsGateway) -> None:
         names = {await sms.send("SOS", ""), await sms.send("SOS", "")}
         assert len(names) == 2
@@ -101,6 +106,16 @@ class TestWhatFollows:
         name, other = await sms.send("SOS"), await sms.send("SOS", OTHER_PHONE)
         assert await sms.send("di sini", OTHER_PHONE) == other
         assert await read_messages(people, name) == []
+
+    async def test_words_of_danger_belong_to_whatever_is_open(self, people: People, sms: SmsGateway) -> None:
+        call, _ = await people.raise_alert(people.rina, channel="VOICE", caller={"callbackPhone": PHONE})
+        assert await sms.send("ada maling di dalam") == call
+        name = await sms.send("SOS")
+        assert await sms.send("kebakaran") == name
+        await sms.send("BATAL")
+        # Nor does it say that the cancel was in vain, as an SOS would.
+        assert await sms.send("maaf, bukan kebakaran") in {name, call}
+        assert len(await people.sari.list_names()) == 2
 
     async def test_after_the_agency_has_closed_it_the_next_sos_is_a_new_alert(self, people: People, sms: SmsGateway) -> None:
         name = await sms.send("SOS")

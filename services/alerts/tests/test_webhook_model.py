@@ -198,7 +198,11 @@ class TestBeingTold:
         alert.accept_request("officer", officer, after(seconds=10))
         webhook = make_webhook()
         assert is_told(webhook, make_event("AlertAcknowledged", time=after(seconds=5)), alert)
-        assert is_told(webhook, make_event("AlertHandedOver", time=after(seconds=10.01)), alert)
+        assert is_told(webhook, make_event("AlertHandedOver", time=after(seconds=10.01), agency=POLICE, former=ROOM), alert)
+        # What becomes of it without that agency is no business of its.
+        assert not is_told(webhook, make_event("AlertHandedOver", time=after(seconds=15), agency="agencies/fire", former=POLICE), alert)
+        assert not is_told(webhook, make_event("AgencyRejected", time=after(seconds=15), agency="agencies/fire"), alert)
+        assert is_told(webhook, make_event("AgencyRejected", time=after(seconds=15), agency=ROOM), alert)
         assert not is_told(webhook, make_event("NoteAdded", time=after(seconds=20)), alert)
         assert is_told(make_webhook(agency=POLICE), make_event("NoteAdded", time=after(seconds=20)), alert)
 

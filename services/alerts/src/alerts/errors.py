@@ -142,6 +142,8 @@ class ReasonRequired(Problem):
 
 
 class AgencyInConflict(Problem):
+    """`alert` is the one, where several were named."""
+
     reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.AGENCY_IN_CONFLICT)
     text = "This agency must not know of the alert."
 

@@ -85,9 +85,9 @@ def agency_rejected(session: Session, alert: Alert, operator: str, agency: str) 
     log.append(session, "AgencyRejected", alert.name, Audience.AGENCY, operator, agency=agency)
 
 
-def alert_handed_over(session: Session, alert: Alert, operator: str) -> None:
-    """Another agency leads, with whoever holds it there or with nobody yet."""
-    log.append(session, "AlertHandedOver", alert.name, alert.caller_audience, operator, agency=alert.agency)
+def alert_handed_over(session: Session, alert: Alert, operator: str, former: str) -> None:
+    """Another agency than the former one leads, with whoever holds it there or with nobody yet."""
+    log.append(session, "AlertHandedOver", alert.name, alert.caller_audience, operator, agency=alert.agency, former=former)
 
 
 def alert_dispatched(session: Session, alert: Alert, operator: str, sent: Sequence[Assignment]) -> None:

@@ -2,13 +2,15 @@
 
 import asyncio
 import hashlib
+import logging
 import time
 from collections import defaultdict, deque
 from functools import partial
 
-from alerts.operations.grouping import assess_alerts
+from alerts.operations.grouping import assess_alerts, pass_over
 from alerts.routing import Router
-from alerts.store.incidents import Waiting, has_waiting
+from alerts.store.incidents import Waiting, find_first_waiting
+from chassis import telemetry
 from chassis.database import Database
 from chassis.errors import ServiceUnavailable
 
@@ -20,6 +22,7 @@ _LATELY_SECONDS = 600.0
 _MANY = 5
 # Below it the same words are an accident: `help`, `tolong`.
 _LEAST_CHARACTERS = 12
+_log = logging.getLogger(__name__)
 
 
 class Grouper:
@@ -31,17 +34,29 @@ class Grouper:
 
     async def run(self) -> None:
         """Until cancelled."""
-        assess = partial(assess_alerts, limit=_AT_ONCE, hear=self._hear, router=self._router)
         while True:
             began = time.monotonic()
             try:
-                while await self._database.read(has_waiting) and await self._database.write(assess) == _AT_ONCE:
+                while await self._database.read(find_first_waiting) and await self._assess(_AT_ONCE) == _AT_ONCE:
                     # In a flood it takes a small part of the time: whoever calls for help comes first.
                     await asyncio.sleep((time.monotonic() - began) * _PAUSE)
                     began = time.monotonic()
             except ServiceUnavailable:
                 pass
             await asyncio.sleep(_POLL_SECONDS)
+
+    async def _assess(self, limit: int) -> int:
+        """How many were looked at. Where that fails, each is looked at alone, and one that fails by itself is passed over."""
+        try:
+            return await self._database.write(partial(assess_alerts, limit=limit, hear=self._hear, router=self._router))
+        except ServiceUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001  # one that cannot be grouped must not keep the others from it
+            _log.error("an alert cannot be grouped: %s", telemetry.describe(error))
+            if limit > 1:
+                return sum([await self._assess(1) for _ in range(limit)])
+            await self._database.write(pass_over)
+            return 1
 
     def _hear(self, alert: Waiting) -> bool:
         """Whether its words came often of late; what is said in drills says nothing of emergencies."""

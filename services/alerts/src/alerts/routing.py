@@ -3,14 +3,15 @@
 import asyncio
 import logging
 import os
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from datetime import UTC, timedelta, tzinfo
+from operator import itemgetter
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import grpc
 import shapely
-from google.protobuf.message import DecodeError
 from shapely import MultiPolygon
 
 from alerts.model.enums import Routing
@@ -24,8 +25,6 @@ from siaga.directory.v1 import agency_pb2, directory_service_pb2, directory_serv
 _REFRESH_SECONDS = 10.0
 _CALL_SECONDS = 10.0
 _MAX_SNAPSHOT = 256 * 1024 * 1024
-# Whatever a snapshot or its file has wrong with it, SOS are routed all the same.
-_UNUSABLE = (DecodeError, OSError, ValueError, shapely.errors.ShapelyError)
 _USUAL = Policy()
 _log = logging.getLogger(__name__)
 
@@ -58,20 +57,21 @@ class Router:
         self._regions = Regions([], self._index)
         self._agency_names: dict[str, str] = {}
         self._rooms: dict[str, str] = {}
+        self._covering: dict[str, list[tuple[int, str]]] = {}
+        self._home = ""
         self._parents: dict[str, str] = {}
         self._jurisdiction = Jurisdiction(self._regions, [], self._parents, self.find_room)
         self._policies: dict[str, Policy] = {}
         self._areas: dict[str, Known] = {}
-        self._zone: tzinfo = UTC
         if kept.exists():
             try:
                 self._learn(directory_service_pb2.GetSnapshotResponse.FromString(kept.read_bytes()))
-            except _UNUSABLE:
+            except Exception:  # noqa: BLE001  # whatever is wrong with it, SOS are taken all the same
                 _log.warning("%s cannot be read: SOS go to the default room until the directory answers", kept)
 
     def route(self, latitude: float | None, longitude: float | None, avoid: str = "") -> Route:
         """The room that takes every SOS of the place's area or the nearest one above it; else the default room. Instead of the
-        agency to `avoid`, the one above that.
+        agency to `avoid`, the one above that or, above all of them, whoever else answers there; that one itself where nobody does.
         """
         found = self._index.find(latitude, longitude) if latitude is not None and longitude is not None else None
         if found is None:
@@ -80,11 +80,21 @@ class Router:
             area, within = found
             agency = self._rooms.get(area)
             route = Route(area, agency, Routing.AREA if within else Routing.NEAREST) if agency else replace(self._default, area=area)
-        return replace(route, agency=self.find_above(avoid) or route.agency) if route.agency == avoid else route
+        return replace(route, agency=self._pass(route.agency, route.area, avoid))
 
-    def find_room(self, area: str) -> str:
-        """The one that takes every SOS of the area; the default room where no area is known, or it has none."""
-        return self._rooms.get(area) or self._default.agency
+    def _pass(self, agency: str, area: str, avoid: str) -> str:
+        if agency != avoid:
+            return agency
+        return self.find_above(avoid) or self._find_other(area, avoid) or self._find_other(self._home, avoid) or avoid
+
+    def _find_other(self, area: str, avoid: str) -> str:
+        """Another room, else the police, else whoever is called there for anything; of each the nearest. Empty where there is none."""
+        covering = [each for around in self._regions.find_around(area) for each in self._covering.get(around, ())]
+        return next((agency for _, agency in sorted(covering, key=itemgetter(0)) if agency != avoid), "")
+
+    def find_room(self, area: str, avoid: str = "") -> str:
+        """The one that takes every SOS of the area; the default room where no area is known, or it has none. Passes `avoid` as above."""
+        return self._pass(self._rooms.get(area) or self._default.agency, area, avoid)
 
     @property
     def regions(self) -> Regions:
@@ -115,7 +125,8 @@ class Router:
 
     def find_zone(self, area: str) -> tzinfo:
         """Of an area that is not known: that of the city whose room answers what cannot be routed."""
-        return self._areas[area].zone if area in self._areas else self._zone
+        known = self._areas.get(area) or self._areas.get(self._home)
+        return known.zone if known else UTC
 
     def knows(self, agency: str) -> bool:
         return agency in self._parents or agency == self._default.agency
@@ -141,7 +152,7 @@ class Router:
                 try:
                     await self._refresh(directory)
                     away = False
-                except (grpc.aio.AioRpcError, *_UNUSABLE) as error:
+                except Exception as error:  # noqa: BLE001  # whatever a snapshot has wrong with it
                     if not away:
                         cause = error.code().name if isinstance(error, grpc.aio.AioRpcError) else type(error).__name__
                         _log.warning("the directory cannot be had (%s): routing goes on from what is known", cause)
@@ -176,7 +187,11 @@ class Router:
         self._policies = {each.name: _read_policy(each.alert_policy) for each in snapshot.agencies if each.HasField("alert_policy")}
         zones = {name: _find_zone(name) for name in {each.area.time_zone for each in snapshot.areas}}
         self._areas = {each.area.name: Known(each.area.display_name, zones[each.area.time_zone]) for each in snapshot.areas}
-        self._zone = next((known.zone for area, known in self._areas.items() if rooms.get(area) == self._default.agency), UTC)
+        self._home = next((area for area in self._areas if rooms.get(area) == self._default.agency), "")
+        covering: defaultdict[str, list[tuple[int, str]]] = defaultdict(list)
+        for each in snapshot.coverage:
+            covering[each.area].append((each.category, each.agency))
+        self._covering = covering
         self._agency_names = {each.name: each.display_name for each in snapshot.agencies}
         self._regions = Regions(map(_read_region, snapshot.areas), index)
         coverage = [Covered(each.area, each.category, each.agency) for each in snapshot.coverage]

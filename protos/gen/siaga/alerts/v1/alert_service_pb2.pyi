@@ -94,7 +94,9 @@ class RaiseAlertRequest(_message.Message):
     """An exercise. Taken from dispatchers, supervisors, agencies' systems and administrators; ignored from others."""
     conflict_agency: _builtins.str
     """An agency that must not know of the alert, `agencies/{agency}`, because the danger comes from somebody there. The
-    alert goes to another one and is restricted.
+    alert is restricted and goes to another one: that above it or, instead of the topmost, another room of the place, its
+    police, or whoever else is called there. Where the directory knows nobody else the alert goes there all the same,
+    restricted, and `ignored_fields` names the field: somebody must come.
     """
     drill_agency: _builtins.str
     """The agency that the exercise is for alone, `agencies/{agency}`: the alert goes there wherever its place is, and its

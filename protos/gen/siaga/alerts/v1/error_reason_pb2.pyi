@@ -69,7 +69,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     REASON_REQUIRED: _ErrorReason.ValueType  # 22
     """A restricted alert that is closed is read for a reason: say it in `reason`."""
     AGENCY_IN_CONFLICT: _ErrorReason.ValueType  # 23
-    """This agency must not know of the alert."""
+    """This agency must not know of the alert; or the alert must be in no incident, because an agency must not know of it:
+    then `alert` is that alert.
+    """
     INCIDENT_NOT_FOUND: _ErrorReason.ValueType  # 24
     """No such incident, or not one of this agency's; the two look the same."""
     WEBHOOK_NOT_FOUND: _ErrorReason.ValueType  # 40
@@ -163,7 +165,9 @@ PINS_TOO_ALIKE: ErrorReason.ValueType  # 21
 REASON_REQUIRED: ErrorReason.ValueType  # 22
 """A restricted alert that is closed is read for a reason: say it in `reason`."""
 AGENCY_IN_CONFLICT: ErrorReason.ValueType  # 23
-"""This agency must not know of the alert."""
+"""This agency must not know of the alert; or the alert must be in no incident, because an agency must not know of it:
+then `alert` is that alert.
+"""
 INCIDENT_NOT_FOUND: ErrorReason.ValueType  # 24
 """No such incident, or not one of this agency's; the two look the same."""
 WEBHOOK_NOT_FOUND: ErrorReason.ValueType  # 40

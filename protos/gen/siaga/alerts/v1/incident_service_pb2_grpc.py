@@ -157,16 +157,18 @@ class IncidentServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def MergeAlerts(self, request, context):
-        """Puts alerts together: into the incident that the first of them that has one belongs to, else into a new one.
+        """Puts alerts together: into the incident that the first of them that has one belongs to, else into a new one. By the
+        agency that leads each of them; one with a `conflictAgency` belongs to no incident, because that agency might come
+        to be shown the incident.
 
-        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `DRILL_MISMATCH`, `OPERATOR_REQUIRED`.
+        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `AGENCY_IN_CONFLICT`, `ALERT_CLOSED`, `DRILL_MISMATCH`, `OPERATOR_REQUIRED`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UnmergeAlert(self, request, context):
-        """Takes an alert out of its incident; its own clocks begin. It is not put back by itself.
+        """Takes an alert out of its incident; its own clocks begin. It is not put back by itself. By the agency that leads it.
 
         Errors: `INCIDENT_NOT_FOUND`, `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `OPERATOR_REQUIRED`.
         """

@@ -76,12 +76,14 @@ class IncidentServiceStub:
     Errors: `INCIDENT_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
     """
     MergeAlerts: _grpc.UnaryUnaryMultiCallable[_incident_service_pb2.MergeAlertsRequest, _incident_pb2.Incident]
-    """Puts alerts together: into the incident that the first of them that has one belongs to, else into a new one.
+    """Puts alerts together: into the incident that the first of them that has one belongs to, else into a new one. By the
+    agency that leads each of them; one with a `conflictAgency` belongs to no incident, because that agency might come
+    to be shown the incident.
 
-    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `DRILL_MISMATCH`, `OPERATOR_REQUIRED`.
+    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `AGENCY_IN_CONFLICT`, `ALERT_CLOSED`, `DRILL_MISMATCH`, `OPERATOR_REQUIRED`.
     """
     UnmergeAlert: _grpc.UnaryUnaryMultiCallable[_incident_service_pb2.UnmergeAlertRequest, _incident_pb2.Incident]
-    """Takes an alert out of its incident; its own clocks begin. It is not put back by itself.
+    """Takes an alert out of its incident; its own clocks begin. It is not put back by itself. By the agency that leads it.
 
     Errors: `INCIDENT_NOT_FOUND`, `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `OPERATOR_REQUIRED`.
     """
@@ -133,12 +135,14 @@ class IncidentServiceAsyncStub(IncidentServiceStub):
     Errors: `INCIDENT_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
     """
     MergeAlerts: _aio.UnaryUnaryMultiCallable[_incident_service_pb2.MergeAlertsRequest, _incident_pb2.Incident]  # type: ignore[assignment]
-    """Puts alerts together: into the incident that the first of them that has one belongs to, else into a new one.
+    """Puts alerts together: into the incident that the first of them that has one belongs to, else into a new one. By the
+    agency that leads each of them; one with a `conflictAgency` belongs to no incident, because that agency might come
+    to be shown the incident.
 
-    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `DRILL_MISMATCH`, `OPERATOR_REQUIRED`.
+    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `AGENCY_IN_CONFLICT`, `ALERT_CLOSED`, `DRILL_MISMATCH`, `OPERATOR_REQUIRED`.
     """
     UnmergeAlert: _aio.UnaryUnaryMultiCallable[_incident_service_pb2.UnmergeAlertRequest, _incident_pb2.Incident]  # type: ignore[assignment]
-    """Takes an alert out of its incident; its own clocks begin. It is not put back by itself.
+    """Takes an alert out of its incident; its own clocks begin. It is not put back by itself. By the agency that leads it.
 
     Errors: `INCIDENT_NOT_FOUND`, `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `OPERATOR_REQUIRED`.
     """
@@ -235,9 +239,11 @@ class IncidentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _incident_service_pb2.MergeAlertsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_incident_pb2.Incident, _abc.Awaitable[_incident_pb2.Incident]]:
-        """Puts alerts together: into the incident that the first of them that has one belongs to, else into a new one.
+        """Puts alerts together: into the incident that the first of them that has one belongs to, else into a new one. By the
+        agency that leads each of them; one with a `conflictAgency` belongs to no incident, because that agency might come
+        to be shown the incident.
 
-        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `DRILL_MISMATCH`, `OPERATOR_REQUIRED`.
+        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `AGENCY_IN_CONFLICT`, `ALERT_CLOSED`, `DRILL_MISMATCH`, `OPERATOR_REQUIRED`.
         """
 
     @_abc_1.abstractmethod
@@ -246,7 +252,7 @@ class IncidentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _incident_service_pb2.UnmergeAlertRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_incident_pb2.Incident, _abc.Awaitable[_incident_pb2.Incident]]:
-        """Takes an alert out of its incident; its own clocks begin. It is not put back by itself.
+        """Takes an alert out of its incident; its own clocks begin. It is not put back by itself. By the agency that leads it.
 
         Errors: `INCIDENT_NOT_FOUND`, `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `OPERATOR_REQUIRED`.
         """

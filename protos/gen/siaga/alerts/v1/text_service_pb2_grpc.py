@@ -64,14 +64,16 @@ class TextServiceServicer:
     def ReceiveText(self, request, context):
         """Takes a text message.
 
-        One that begins with a word of distress raises an alert with the channel SMS: `callback_phone` is the sender,
+        One that begins with a word of distress raises an alert with the channel SMS, and so does one that has a word of distress
+        or danger anywhere in it where no alert would have it as a message: `callback_phone` is the sender,
         `contact_preference` TEXT, `note` the text as it came. It has the position in the text or the last known one of the
         number, which is kept for 24 hours; without either the city's own room answers. While the agency's side works on that
         alert and its caller has not called it off, every further text of the number is a message of it, and a position in one
         tracks it. A word of cancelling calls it off as CancelAlert does without a PIN; the PIN that follows it is kept
         nowhere. Without such an alert a text joins one of the channel VOICE, and where there is none, it is passed over and
         kept nowhere. A number that has raised ten alerts within an hour joins those that the agency's side still works on
-        instead. An AML message is taken as ReceiveAml takes it.
+        instead. Of a number's texts 60 an hour become messages, 600 of those with such words; what comes above that tracks and
+        cancels, and its words are kept nowhere. An AML message is taken as ReceiveAml takes it.
 
         Errors: none of its own.
         """

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from alerts.model.alerts import Alert
 from alerts.model.enums import Audience, Kind, WarningStatus
+from alerts.model.responses import ends_part
 from alerts.model.tables import Model
 from alerts.model.warnings import PublicWarning
 from chassis.events import Event
@@ -23,8 +24,6 @@ _GIVEN_UP_AFTER = timedelta(hours=24)
 _ATTEMPTS_KEPT = 40
 # Of the log's attributes: never who did it, nor what leads to anybody's words.
 _TOLD = frozenset({"kind", "area", "cell", "agency", "incident", "units", "status", "state", "called", "number"})
-# They end an agency's part, and so are told to agencies that have none any more.
-_ENDING = frozenset({"AlertHandedOver", "AgencyRejected"})
 
 
 class DeliveryState(IntEnum):
@@ -170,7 +169,7 @@ def tell(delivery: Delivery, about: About | None) -> Mapping[str, Any]:
 
 def is_told(webhook: "Webhook", event: Event, subject: Alert | PublicWarning) -> bool:
     """Whether the webhook gets an event: a public warning's, or one of an alert in which its agency has a part, or had one when it
-    happened.
+    happened, and that it has ended.
     """
     if event.id <= webhook.position or (webhook.events and event.type not in webhook.events):
         return False
@@ -181,7 +180,7 @@ def is_told(webhook: "Webhook", event: Event, subject: Alert | PublicWarning) ->
     alert, part = subject, subject.parts.find(webhook.agency)
     if part is None or webhook.agency == alert.conflict_agency:
         return False
-    return part.is_live or event.type in _ENDING or (part.end_time is not None and event.create_time <= part.end_time)
+    return part.is_live or ends_part(event, webhook.agency) or (part.end_time is not None and event.create_time <= part.end_time)
 
 
 def back_off(failures: int, first: timedelta, longest: timedelta, jitter: float) -> timedelta:

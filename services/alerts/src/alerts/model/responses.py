@@ -10,6 +10,7 @@ from alerts.errors import AlreadyAcknowledged, NotAcknowledged, NotClaimant, Not
 from alerts.model.enums import Escalation, Part, ResponseState
 from alerts.model.policies import Policy
 from alerts.model.tables import Model
+from chassis.events import Event
 
 if TYPE_CHECKING:
     from alerts.model.viewers import Viewer
@@ -103,6 +104,12 @@ class Response(Model):
 
     def find_due(self, policy: Policy) -> datetime:
         return self.clock_time + policy.when(self.step)
+
+
+def ends_part(event: Event, agency: str) -> bool:
+    """Whether this took an agency's part in an alert from it, by its own refusal or by another one's lead."""
+    named = {"AgencyRejected": "agency", "AlertHandedOver": "former"}.get(event.type)
+    return named is not None and event.attributes.get(named) == agency
 
 
 class Parts:

@@ -18,6 +18,9 @@ KEPT = timedelta(hours=24)
 ONE_CALL = timedelta(minutes=30)
 _MAX_RAISED = 10
 _RAISED_WITHIN = timedelta(hours=1)
+# How many texts of a number are kept as messages, of ten times as many those that call for help.
+_MAX_ADDED = 60
+ADDED_WITHIN = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,11 @@ class NumberAlert(Model):
 
     hash: Mapped[bytes] = mapped_column(primary_key=True)
     alert: Mapped[str] = mapped_column(ForeignKey("alerts.name"), primary_key=True, index=True)
+
+
+def is_flooding(added: int, *, distress: bool) -> bool:
+    """Whether a number of which so many texts were added lately is over its limit."""
+    return added >= _MAX_ADDED * (10 if distress else 1)
 
 
 def choose_alert(alerts: Sequence[Alert], now: datetime, *, distress: bool, limited: bool) -> Alert | None:

@@ -63,7 +63,7 @@ def acknowledge_alert(session: Session, change: Change) -> Alert:
     if not replayed and alert.acknowledge(change.operator, change.viewer, change.now):
         events.alert_acknowledged(session, alert, change.operator, again=again)
         if alert.agency != former:
-            events.alert_handed_over(session, alert, change.operator)
+            events.alert_handed_over(session, alert, change.operator, former)
         settle(session, alert, change.router, change.now)
     return alert
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from sqlalchemy.orm import Session
 
 from alerts import events
-from alerts.errors import AlertClosed, AlertNotFound, IncidentNotFound
+from alerts.errors import AgencyInConflict, AlertClosed, AlertNotFound, IncidentNotFound, NotClaimant
 from alerts.model.alerts import Alert
 from alerts.model.enums import ContactPreference, Outcome, Sender, View
 from alerts.model.incidents import Incident, leave
@@ -78,7 +78,7 @@ def resolve_incident(session: Session, change: Change, outcome: int) -> Incident
 
 
 def merge_alerts(session: Session, change: Change, names: Sequence[str]) -> Incident:
-    """Raises AlertNotFound, NotClaimant, AlertClosed and DrillMismatch for one of them."""
+    """Raises AlertNotFound, NotClaimant, AgencyInConflict, AlertClosed and DrillMismatch for one of them."""
     store.lock_grouping(session)
     found = [_require(alert_store.find_alert(session, name)) for name in names]
     kept = next((each.incident for each in found if each.incident), "")
@@ -90,6 +90,10 @@ def merge_alerts(session: Session, change: Change, names: Sequence[str]) -> Inci
     incident = store.find_incident(session, kept) if kept else None
     alerts = [_lock_answered(session, change.viewer, name) for name in sorted(names)]
     for alert in alerts:
+        _require_leading(change.viewer, alert)
+        if alert.conflict_agency:
+            # Whichever agency comes to lead the incident, or to help, is shown the names of all of its alerts.
+            raise AgencyInConflict(alert=alert.name)
         alert.require_open()
     former = {alert.incident for alert in alerts if alert.incident and alert.incident != kept}
     incident = incident or form_incident(session, change.name, alerts[0], change.now)
@@ -104,6 +108,7 @@ def unmerge_alert(session: Session, change: Change, name: str) -> Incident:
     incident, replayed = _take(session, change)
     if not replayed:
         alert = _lock_answered(session, change.viewer, name)
+        _require_leading(change.viewer, alert)
         if alert.incident != incident.name:
             raise AlertNotFound
         leave(alert, change.now)
@@ -128,6 +133,12 @@ def _lock_answered(session: Session, viewer: Viewer, name: str) -> Alert:
     """As an agency that has a part in it sees it, its caller's side not: that one puts nothing together."""
     alert = require_answering(viewer, alert_store.find_alert(session, name, for_update=True))
     return require_content(viewer, alert)[0]
+
+
+def _require_leading(viewer: Viewer, alert: Alert) -> None:
+    """Whoever only helps does not say what an alert belongs to: its clocks may rest with another one's."""
+    if alert.agency != viewer.agency:
+        raise NotClaimant
 
 
 def _of_lead(change: Change, incident: Incident) -> Change:

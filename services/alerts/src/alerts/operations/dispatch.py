@@ -23,7 +23,7 @@ def assign_alert(session: Session, change: Change, assignee: str) -> Alert:
         if not again:
             events.alert_acknowledged(session, alert, change.operator, again=False)
         if alert.agency != former:
-            events.alert_handed_over(session, alert, change.operator)
+            events.alert_handed_over(session, alert, change.operator, former)
         events.alert_assigned(session, alert, change.operator, assignee)
         settle(session, alert, change.router, change.now)
     return alert
@@ -45,11 +45,13 @@ def update_alert(session: Session, change: Change, values: dict[str, Any], etag:
 
 def _reroute(session: Session, alert: Alert, change: Change) -> None:
     route, former = change.router.route(*alert.place or (None, None), avoid=alert.conflict_agency), alert.agency
-    # Whoever has been given it by another agency keeps it, where the same one is responsible as before.
-    responsible = route.agency if route.agency != change.router.find_room(alert.area) else former
+    # Whoever has been given it by another agency keeps it, where the same one is responsible as before, or one that must not know of it.
+    responsible = (
+        former if route.agency in {change.router.find_room(alert.area, alert.conflict_agency), alert.conflict_agency} else route.agency
+    )
     if alert.reroute(route.area, route.routing, responsible, change.now):
         if alert.agency != former:
-            events.alert_handed_over(session, alert, "")
+            events.alert_handed_over(session, alert, "", former)
         else:
             events.agency_requested(session, alert, change.operator, responsible)
 
@@ -75,7 +77,7 @@ def accept_request(session: Session, change: Change) -> Alert:
     if not replayed and alert.accept_request(change.operator, change.viewer, change.now):
         events.agency_accepted(session, alert, change.operator, change.viewer.agency)
         if alert.agency != former:
-            events.alert_handed_over(session, alert, change.operator)
+            events.alert_handed_over(session, alert, change.operator, former)
         settle(session, alert, change.router, change.now)
     return alert
 

@@ -38,6 +38,12 @@ def assess_alerts(session: Session, limit: int, hear: Callable[[Waiting], bool],
     return len(waiting)
 
 
+def pass_over(session: Session) -> None:
+    """Nobody looks again at the first that waits."""
+    name = store.find_first_waiting(session)
+    store.mark_done(session, [name] if name else [])
+
+
 def _assess(session: Session, waiting: Waiting, history: History | None, time: datetime, *, same_words: bool) -> None:
     """Of most there is nothing to say; the alert itself is not among those before it."""
     doubts = find_doubts(history.pranks if history else 0, history.lately if history else 0, same_words=same_words)

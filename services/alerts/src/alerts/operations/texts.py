@@ -1,7 +1,7 @@
 """What reaches the emergency number without data, and which alerts it raises, adds to and moves."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from alerts.model.alerts import Alert
 from alerts.model.enums import Channel
 from alerts.model.tables import keys
-from alerts.model.texts import KEPT, ONE_CALL, Number, Sighting, choose_alert, hears
+from alerts.model.texts import ADDED_WITHIN, KEPT, ONE_CALL, Number, Sighting, choose_alert, hears, is_flooding
 from alerts.model.viewers import Viewer
 from alerts.operations.alerts import cancel_alert, raise_alert, track_alert
 from alerts.operations.changes import Change
@@ -33,6 +33,8 @@ class Effect(StrEnum):
     RAISED = "raised"
     ADDED = "added"
     CANCELLED = "cancelled"
+    # Of an open alert, and over the limit of its number: its position counts, and the text is not kept.
+    LIMITED = "limited"
     TRACKED = "tracked"
     # An AML message before its alert.
     KEPT = "kept"
@@ -59,6 +61,7 @@ class Text:
     key: str
     content: str
     distress: bool
+    urgent: bool
     cancel: bool
     kept: bool
     seen: Sighting | None
@@ -71,7 +74,7 @@ def receive_text(session: Session, text: Text, router: Router, describe: Describ
     if number:
         limited = number.is_limited(text.now)
         alert = choose_alert(store.lock_open_alerts(session, text.number), text.now, distress=text.distress, limited=limited)
-    if alert is None and not text.distress:
+    if alert is None and not (text.distress or text.urgent):
         # Nor is it kept that the number has sent it.
         if number and not known:
             store.forget_number(session, number)
@@ -84,8 +87,10 @@ def receive_text(session: Session, text: Text, router: Router, describe: Describ
     if alert is None:
         _raise(session, text, name, number, router, describe)
         return Receipt(Effect.RAISED, name)
-    _add(session, text, alert, number, router)
-    return Receipt(Effect.CANCELLED if text.cancel else Effect.ADDED, name)
+    added = store.count_messages(session, text.number, text.now - ADDED_WITHIN) if text.kept else 0
+    flooding = is_flooding(added, distress=text.distress or text.urgent)
+    _add(session, replace(text, kept=text.kept and not flooding), alert, number, router)
+    return Receipt(Effect.CANCELLED if text.cancel else Effect.LIMITED if flooding else Effect.ADDED, name)
 
 
 def receive_aml(session: Session, number: bytes, key: str, seen: Sighting, now: datetime, router: Router) -> Receipt:

@@ -74,6 +74,10 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
         operator, user, display_name = ("", by.user, by.name) if request.channel == alert_pb2.Alert.APP else (by.user, "", "")
         time = now()
         columns, response = wire.to_columns(request, f"alerts/{new_uuid()}", user, display_name, hash_token(token), route, time)
+        if route.agency == request.conflict_agency:
+            # Nobody else can answer there: help comes before secrecy, and it stays restricted.
+            columns["conflict_agency"] = ""
+            ignored.append("conflictAgency")
         operation = partial(
             operations.raise_alert,
             scope=scope,

@@ -66,6 +66,7 @@ class TextServicer(text_service_pb2_grpc.TextServiceServicer):
             key=self._name_message("text", request.sender, request.message_id),
             content=content,
             distress=saying.distress,
+            urgent=saying.urgent,
             cancel=saying.cancel,
             kept=saying.kept,
             seen=wire.to_sighting(fix, Source.SMS, wire.read_received_time(request, time), time) if fix else None,

@@ -6,6 +6,7 @@ from functools import partial
 from alerts.errors import UnitNotFound
 from alerts.model.alerts import Alert
 from alerts.model.enums import Audience, State, View
+from alerts.model.responses import ends_part
 from alerts.model.viewers import Viewer
 from alerts.operations.changes import require_view
 from alerts.operations.reading import is_recorded, record_reading
@@ -21,8 +22,6 @@ from chassis.watch import Found, Step, Watches
 from siaga.alerts.v1 import alert_service_pb2 as pb
 
 _CLOSED = pb.WatchAlertsResponse.End.ALERT_CLOSED
-# With these an agency's part in an alert ends that goes on without it.
-_LEAVING = frozenset({"AgencyRejected", "AlertHandedOver"})
 
 
 class Watching:
@@ -160,8 +159,7 @@ def _has_part(alert: Alert, agency: str) -> bool:
 
 def _concerns(change: Change[Shown], agency: str) -> bool:
     """Whether the agency has a part in the alert, or this is how it lost it."""
-    alert = change.subject.alert
-    return _has_part(alert, agency) or (change.event.type in _LEAVING and alert.parts.find(agency) is not None)
+    return _has_part(change.subject.alert, agency) or ends_part(change.event, agency)
 
 
 def _is_news(change: Change[Shown]) -> bool:

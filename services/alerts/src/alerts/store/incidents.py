@@ -147,8 +147,10 @@ def find_waiting(session: Session, limit: int) -> Sequence[Waiting]:
     return [Waiting._make(row) for row in session.execute(waiting)]
 
 
-def has_waiting(session: Session) -> bool:
-    return bool(find_waiting(session, 1))
+def find_first_waiting(session: Session) -> str | None:
+    """By its name alone, whatever else of it cannot be read."""
+    waiting = select(Alert.name).where(Alert.grouping == Grouping.WAITING, Alert.close_time.is_(None)).order_by(Alert.name).limit(1)
+    return session.scalars(waiting).one_or_none()
 
 
 def mark_done(session: Session, names: Collection[str]) -> None:

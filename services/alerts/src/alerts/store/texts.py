@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, selectinload
 
 from alerts.model.alerts import Alert
+from alerts.model.enums import Sender
 from alerts.model.texts import KEPT, Number, NumberAlert
+from alerts.model.timeline import Message
 from alerts.store.alerts import lock_alert
 
 _INSERT = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
@@ -52,6 +54,13 @@ def lock_open_alerts(session: Session, number: bytes) -> Sequence[Alert]:
     question = select(Alert).where(Alert.name.in_(names), Alert.close_time.is_(None)).order_by(Alert.name)
     parts = (selectinload(Alert.responses), selectinload(Alert.assignments))
     return session.scalars(question.options(*parts), execution_options={"populate_existing": True}).all() if names else []
+
+
+def count_messages(session: Session, number: bytes, since: datetime) -> int:
+    """Those that its callers have added to its alerts since then."""
+    of_number = select(NumberAlert.alert).where(NumberAlert.hash == number)
+    mine = (Message.alert.in_(of_number), Message.sender == Sender.CALLER, Message.create_time > since)
+    return session.scalars(select(func.count()).select_from(Message).where(*mine)).one()
 
 
 def sweep_numbers(session: Session, now: datetime) -> None:
