@@ -95,6 +95,11 @@ def can_rest(alert: Alert) -> bool:
     return not alert.restricted and alert.close_time is None
 
 
+def can_lead(alert: Alert) -> bool:
+    """Whether others may rest with it. By one that was called off, whoever comes later would be shown that it is still open."""
+    return can_rest(alert) and not alert.cancel_time
+
+
 def rests_with(alert: Alert, lead: Alert) -> bool:
     """Whether the lead stands for it."""
     return can_rest(alert) and alert is not lead and (alert.kind, alert.agency, alert.drill) == (lead.kind, lead.agency, lead.drill)
