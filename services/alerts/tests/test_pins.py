@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from people import ROOM, People, new_id, refusal_of
+from test_incidents import NEAR, Incidents, beside, wait_until_assessed
 from threatened import DURESS, PIN, WRONG, cancel, fresh, look, seen, set_pins
 
 from siaga.alerts.v1 import alert_pb2
@@ -59,6 +60,21 @@ class TestWhatACancelMeans:
             assert await cancel(people.dewi, name, pin) == first
             assert await seen(people, name) == expected
         assert await cancel(people.dewi, name, PIN) == first
+        assert await seen(people, name) == ("RAISED", "DURESS")
+
+    async def test_under_duress_it_rests_with_no_other_and_is_nobodys_duplicate(self, people: People) -> None:
+        await set_pins(people)
+        lead, _ = await people.raise_alert(people.nobody, **beside(0))
+        name, _ = await people.raise_alert(people.dewi, **beside(NEAR))
+        await wait_until_assessed(people)
+        incident = (await people.sari("GetAlert", name=name)).incident
+        await cancel(people.dewi, name, "")
+        assert (await people.sari("GetAlert", name=name)).merged_into == lead
+        await cancel(people.dewi, name, DURESS)
+        assert (await people.sari("GetAlert", name=name)).merged_into == ""
+        await people.rina("AcknowledgeAlert", name=lead)
+        await Incidents(people.rina)("ResolveIncident", name=incident, outcome="HELPED")
+        assert await seen(people, lead) == ("RESOLVED", "CANCEL_CLAIM_UNSPECIFIED")
         assert await seen(people, name) == ("RAISED", "DURESS")
 
     async def test_the_duress_pin_after_the_right_one_wakes_the_agency_again(self, people: People) -> None:
