@@ -37,6 +37,7 @@ class TestNobodyCanTell:
             told.append(await party("ListAlertEvents", name=name))
             told.append(await party("TrackAlert", name=name, locations=[{"point": MONAS, "fixTime": "2026-03-01T12:00:00Z"}]))
             told.append(await party("ListMessages", name=name))
+        told.append(next(each for each in (await people.dewi("ExportMyAlerts")).alerts if each.alert.name == name))
         told.append(next(each for each in (await people.dewi("ListAlerts")).alerts if each.name == name))
         told.append(await people.dewi("ListAlerts", state=["RAISED", "ACKNOWLEDGED"]))
         return [look(each) for each in told]
@@ -128,8 +129,12 @@ class TestErasure:
         replies: dict[str, list[str]] = {}
         for pin in (PIN, DURESS):
             name, caller = await people.raise_alert(people.dewi, note="my secret", location={"point": MONAS})
+            await caller("SendMessage", name=name, text="another secret")
+            await people.rina("AddNote", name=name, text="a third one", audience="CALLER")
             await cancel(people.dewi, name, pin)
             said = [await caller("EraseAlert", name=name), await caller("GetAlert", name=name)]
+            said += [await caller("SendMessage", name=name, text="a fourth"), await people.dewi("ExportMyAlerts")]
+            said += [await caller("ListMessages", name=name), await caller("ListAlertEvents", name=name)]
             track = {"locations": [{"point": MONAS, "fixTime": "2026-03-01T12:00:00Z"}]}
             said.append(await caller("TrackAlert", name=name, **track))
             replies[pin] = [look(each) for each in said]

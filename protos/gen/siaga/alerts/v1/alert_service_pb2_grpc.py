@@ -520,8 +520,8 @@ class AlertServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ExportMyAlerts(self, request, context):
-        """Returns all that is kept of the signed-in caller's alerts, silent ones excepted: each as its caller is shown it, with
-        its timeline and its messages. The oldest first.
+        """Returns all that is kept of the signed-in caller's alerts, silent ones and those that they have erased excepted: each
+        as its caller is shown it, with its timeline and its messages. The oldest first.
 
         Errors: `INVALID_PAGE_TOKEN`.
         """

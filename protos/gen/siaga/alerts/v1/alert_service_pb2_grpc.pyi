@@ -232,8 +232,8 @@ class AlertServiceStub:
     Errors: `ALERT_NOT_FOUND`, `ACCESS_DENIED`.
     """
     ExportMyAlerts: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.ExportMyAlertsRequest, _alert_service_pb2.ExportMyAlertsResponse]
-    """Returns all that is kept of the signed-in caller's alerts, silent ones excepted: each as its caller is shown it, with
-    its timeline and its messages. The oldest first.
+    """Returns all that is kept of the signed-in caller's alerts, silent ones and those that they have erased excepted: each
+    as its caller is shown it, with its timeline and its messages. The oldest first.
 
     Errors: `INVALID_PAGE_TOKEN`.
     """
@@ -464,8 +464,8 @@ class AlertServiceAsyncStub(AlertServiceStub):
     Errors: `ALERT_NOT_FOUND`, `ACCESS_DENIED`.
     """
     ExportMyAlerts: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.ExportMyAlertsRequest, _alert_service_pb2.ExportMyAlertsResponse]  # type: ignore[assignment]
-    """Returns all that is kept of the signed-in caller's alerts, silent ones excepted: each as its caller is shown it, with
-    its timeline and its messages. The oldest first.
+    """Returns all that is kept of the signed-in caller's alerts, silent ones and those that they have erased excepted: each
+    as its caller is shown it, with its timeline and its messages. The oldest first.
 
     Errors: `INVALID_PAGE_TOKEN`.
     """
@@ -867,8 +867,8 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _alert_service_pb2.ExportMyAlertsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_alert_service_pb2.ExportMyAlertsResponse, _abc.Awaitable[_alert_service_pb2.ExportMyAlertsResponse]]:
-        """Returns all that is kept of the signed-in caller's alerts, silent ones excepted: each as its caller is shown it, with
-        its timeline and its messages. The oldest first.
+        """Returns all that is kept of the signed-in caller's alerts, silent ones and those that they have erased excepted: each
+        as its caller is shown it, with its timeline and its messages. The oldest first.
 
         Errors: `INVALID_PAGE_TOKEN`.
         """

@@ -7,7 +7,7 @@ from sqlalchemy import SmallInteger
 from sqlalchemy.orm import Mapped, mapped_column
 
 from alerts.errors import AlertClosed
-from alerts.model.enums import Audience, State
+from alerts.model.enums import Audience, State, View
 from alerts.model.timeline import Position
 
 # A phone that was torn from its owner's hand may be cancelled and still be carried somewhere.
@@ -68,6 +68,10 @@ class Call:
             return self.target_latitude, self.target_longitude
         return (self.latitude, self.longitude) if self.latitude is not None and self.longitude is not None else None
 
+    def is_erased_for(self, view: View) -> bool:
+        """The caller's side is shown nothing that they wanted erased, whether or not it is gone by now."""
+        return view is View.CALLER and self.erase_time is not None
+
     def find_shown(self, column: str) -> Any:  # noqa: ANN401  # of any column
         """What the caller's side is shown of it."""
         return self.withheld.get(column, getattr(self, column))
@@ -124,6 +128,7 @@ class NewAlert:
 
     caller_audience = Call.caller_audience
     find_shown = Call.find_shown
+    is_erased_for = Call.is_erased_for
 
     def __init__(self, columns: dict[str, Any]) -> None:
         self.__dict__ = columns

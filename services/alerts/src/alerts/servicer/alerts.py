@@ -39,6 +39,7 @@ from alerts.wire.changes import to_changes
 from chassis.clock import new_uuid, now
 from chassis.database import Database
 from chassis.errors import InvalidRequest
+from chassis.events import Event
 from chassis.identity import caller
 from chassis.paging import Page
 from chassis.watch import Watches
@@ -233,6 +234,8 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
 
         alert, view = await self._database.read(lambda session: require_content(viewer, store.find_alert(session, request.name)))
         await self._record_reading(viewer, alert, view, request.reason)
+        if alert.is_erased_for(view):
+            return pb.ListMessagesResponse()
 
         def read(session: Session) -> pb.ListMessagesResponse:
             found = store.list_messages(session, request.name, page.after, page.size + 1)
@@ -297,7 +300,7 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
             page = Page(request, f"{audience}")
             rows = log.timeline(session, request.name, audience, page.after_number(), page.size + 1)
             events, next_page_token = page.cut(rows, lambda event: str(event.id))
-            notes = store.find_notes(session, {event.attributes["note"] for event in events if event.attributes.get("note")})
+            notes = {} if alert.is_erased_for(view) else _find_notes(session, events)
             return pb.ListAlertEventsResponse(events=[wire.to_entry(each, view, notes) for each in events], next_page_token=next_page_token)
 
         return await self._database.read(read)
@@ -348,9 +351,13 @@ def _find_hashes(session: Session, change: Change) -> tuple[str, str]:
     return (kept.pin_hash, kept.duress_hash) if kept else ("", "")
 
 
+def _find_notes(session: Session, events: Sequence[Event]) -> dict[str, str]:
+    return store.find_notes(session, {event.attributes["note"] for event in events if event.attributes.get("note")})
+
+
 def _export(session: Session, alert: Alert) -> pb.ExportMyAlertsResponse.Record:
     found = log.timeline(session, alert.name, Audience.CALLER, 0, _MAX_EXPORTED)
-    notes = store.find_notes(session, {event.attributes["note"] for event in found if event.attributes.get("note")})
+    notes = _find_notes(session, found)
     return pb.ExportMyAlertsResponse.Record(
         alert=wire.to_message(alert, View.CALLER),
         events=[wire.to_entry(each, View.CALLER, notes) for each in found],
