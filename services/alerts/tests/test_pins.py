@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from people import ROOM, People, new_id, refusal_of
 from test_incidents import NEAR, Incidents, beside, wait_until_assessed
-from threatened import DURESS, PIN, WRONG, cancel, fresh, look, seen, set_pins
+from threatened import DURESS, PIN, WRONG, attempt, cancel, fresh, look, seen, set_pins
 
 from siaga.alerts.v1 import alert_pb2
 
@@ -138,8 +138,18 @@ class TestSettingPins:
         told = await people.dewi("SetPins", pin="7531", duressPin="8642", oldPin=DURESS)
         assert told == await fresh(people, "adi")("SetPins", pin="7531", duressPin="8642")
         name, _ = await people.raise_alert(people.dewi)
+        # Nobody else knows it.
         await cancel(people.dewi, name, "7531")
-        assert await seen(people, name) == ("RAISED", "UNVERIFIED")
+        assert await seen(people, name) == ("RAISED", "DURESS")
+        name, _ = await people.raise_alert(people.dewi)
+        await cancel(people.dewi, name, PIN)
+        assert await seen(people, name) == ("CANCELLED", "VERIFIED")
+
+    async def test_a_repetition_is_told_the_same(self, people: People) -> None:
+        await set_pins(people)
+        for old, reason in ((PIN, ""), (WRONG, "WRONG_PIN")):
+            request = {"pin": "7531", "duressPin": "8642", "oldPin": old, "requestId": new_id()}
+            assert [await attempt(people.dewi, **request) for _ in range(2)] == [reason] * 2
 
     @pytest.mark.parametrize("duress", [PIN, "2581", "3580"])
     async def test_one_that_could_be_typed_for_the_other_is_refused(self, people: People, duress: str) -> None:

@@ -9,7 +9,7 @@ import grpc
 import pytest
 from people import MONAS, Party, People, new_id, refusal_of
 from test_incidents import NEAR, beside, wait_until_assessed
-from threatened import DURESS, PIN, cancel, look, set_pins
+from threatened import DURESS, PIN, attempt, cancel, fresh, look, seen, set_pins
 
 from siaga.alerts.v1 import alert_pb2
 
@@ -108,6 +108,70 @@ class TestNobodyCanTell:
         # Two hashes take most of it; how far the medians are apart depends on the machine, and it is never a tenth of them.
         medians = [statistics.median(times) for times in took.values()]
         assert max(medians) < min(medians) * 1.1
+
+
+PAIRS = [{"pin": pin, "duressPin": pin[::-1]} for pin in ("1234", "2345", "3456", "4567")]
+
+
+class TestSettingPins:
+    """By whoever was given one of the PINs, and has called an alert off by it."""
+
+    async def begin(self, people: People, pin: str) -> tuple[Party, str]:
+        await set_pins(people, f"user-{pin}")
+        party = people.sign_in(f"user-{pin}", "citizen")
+        name, _ = await people.raise_alert(party)
+        await cancel(party, name, pin)
+        return party, name
+
+    async def test_by_a_fresh_sign_in(self, people: People) -> None:
+        first, second, third, _ = PAIRS
+        told: dict[str, list[str]] = {}
+        for pin in (PIN, DURESS):
+            party, _ = await self.begin(people, pin)
+            told[pin] = [
+                await attempt(fresh(people, f"user-{pin}"), **first),
+                await attempt(party, **second, oldPin=pin),
+                await attempt(party, **second, oldPin=first["pin"]),
+                await attempt(party, **third, oldPin=first["pin"]),
+                await attempt(party, **third, oldPin=second["duressPin"]),
+                await attempt(party, **first, oldPin=third["pin"]),
+            ]
+        assert told[PIN] == told[DURESS] == ["", "WRONG_PIN", "", "WRONG_PIN", "", ""]
+
+    async def test_by_the_pin_that_was_given(self, people: People) -> None:
+        first, second, third, fourth = PAIRS
+        told: dict[str, list[str]] = {}
+        for pin in (PIN, DURESS):
+            party, name = await self.begin(people, pin)
+            told[pin] = [
+                await attempt(party, **first, oldPin=pin),
+                await attempt(party, **second, oldPin=pin),
+                await attempt(party, **second, oldPin=first["pin"]),
+            ]
+            for _ in range(6):
+                await cancel(party, name, second["pin"])
+            told[pin].append(await attempt(party, **third, oldPin=second["pin"]))
+            for _ in range(6):
+                await cancel(party, name, second["pin"])
+            told[pin].append(await attempt(party, **fourth, oldPin=third["pin"]))
+        assert told[PIN] == told[DURESS] == ["", "WRONG_PIN", "", "", "WRONG_PIN"]
+
+    async def test_after_five_guesses_either_is_refused(self, people: People) -> None:
+        told: dict[str, list[str]] = {}
+        for pin in (PIN, DURESS):
+            party, _ = await self.begin(people, pin)
+            told[pin] = [await attempt(party, **PAIRS[0], oldPin=old) for old in ("1111", "2222", "3333", "4444", "5555", pin)]
+        assert told[PIN] == told[DURESS] == ["WRONG_PIN"] * 6
+
+    async def test_what_was_set_while_one_is_open_buys_no_guesses(self, people: People) -> None:
+        """Between two tries of it the one in force would be guessed."""
+        await set_pins(people)
+        name, _ = await people.raise_alert(people.dewi)
+        await attempt(fresh(people), **PAIRS[0])
+        for guess in ("1111", "2222", "3333", "4444", "5555", PIN):
+            await cancel(people.dewi, name, guess)
+            await cancel(people.dewi, name, PAIRS[0]["pin"])
+        assert await seen(people, name) == ("RAISED", "UNVERIFIED")
 
 
 class TestErasure:

@@ -4,8 +4,9 @@ import json
 import time
 from typing import Any
 
+import grpc
 from google.protobuf.json_format import MessageToDict
-from people import Party, People
+from people import Party, People, read_refusal
 
 from siaga.alerts.v1 import alert_pb2
 
@@ -27,6 +28,15 @@ async def set_pins(people: People, user: str = "dewi", **more: Any) -> None:
 
 async def cancel(party: Party, name: str, pin: str = "") -> Any:
     return await party("CancelAlert", name=name, pin=pin)
+
+
+async def attempt(party: Party, **said: Any) -> str:
+    """Why their PINs were not set; empty where they were."""
+    try:
+        await party("SetPins", **said)
+    except grpc.aio.AioRpcError as error:
+        return read_refusal(error).reason
+    return ""
 
 
 async def seen(people: People, name: str) -> tuple[str, str]:

@@ -498,8 +498,9 @@ class AlertServiceServicer:
 
     def SetPins(self, request, context):
         """Sets the caller's PIN, which calls an alert off, and their duress PIN, which only seems to. Both take effect as soon
-        as no alert of this caller is open. Whoever sets them knows the PIN in force or has signed in within the last five
-        minutes (the token's `auth_time`).
+        as no alert of this caller is open. Whoever sets them knows the PIN that was set last, in force or not, or has signed
+        in within the last five minutes (the token's `auth_time`). After five wrong ones within an hour the right one is
+        refused, too.
 
         Errors: `WRONG_PIN`, `SIGN_IN_REQUIRED`, `PINS_TOO_ALIKE`.
         """

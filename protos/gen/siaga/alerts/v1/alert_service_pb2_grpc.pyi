@@ -218,8 +218,9 @@ class AlertServiceStub:
     """
     SetPins: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.SetPinsRequest, _alert_service_pb2.SetPinsResponse]
     """Sets the caller's PIN, which calls an alert off, and their duress PIN, which only seems to. Both take effect as soon
-    as no alert of this caller is open. Whoever sets them knows the PIN in force or has signed in within the last five
-    minutes (the token's `auth_time`).
+    as no alert of this caller is open. Whoever sets them knows the PIN that was set last, in force or not, or has signed
+    in within the last five minutes (the token's `auth_time`). After five wrong ones within an hour the right one is
+    refused, too.
 
     Errors: `WRONG_PIN`, `SIGN_IN_REQUIRED`, `PINS_TOO_ALIKE`.
     """
@@ -450,8 +451,9 @@ class AlertServiceAsyncStub(AlertServiceStub):
     """
     SetPins: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.SetPinsRequest, _alert_service_pb2.SetPinsResponse]  # type: ignore[assignment]
     """Sets the caller's PIN, which calls an alert off, and their duress PIN, which only seems to. Both take effect as soon
-    as no alert of this caller is open. Whoever sets them knows the PIN in force or has signed in within the last five
-    minutes (the token's `auth_time`).
+    as no alert of this caller is open. Whoever sets them knows the PIN that was set last, in force or not, or has signed
+    in within the last five minutes (the token's `auth_time`). After five wrong ones within an hour the right one is
+    refused, too.
 
     Errors: `WRONG_PIN`, `SIGN_IN_REQUIRED`, `PINS_TOO_ALIKE`.
     """
@@ -841,8 +843,9 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_alert_service_pb2.SetPinsResponse, _abc.Awaitable[_alert_service_pb2.SetPinsResponse]]:
         """Sets the caller's PIN, which calls an alert off, and their duress PIN, which only seems to. Both take effect as soon
-        as no alert of this caller is open. Whoever sets them knows the PIN in force or has signed in within the last five
-        minutes (the token's `auth_time`).
+        as no alert of this caller is open. Whoever sets them knows the PIN that was set last, in force or not, or has signed
+        in within the last five minutes (the token's `auth_time`). After five wrong ones within an hour the right one is
+        refused, too.
 
         Errors: `WRONG_PIN`, `SIGN_IN_REQUIRED`, `PINS_TOO_ALIKE`.
         """

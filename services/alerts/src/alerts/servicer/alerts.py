@@ -23,7 +23,7 @@ from alerts.operations import alerts as operations
 from alerts.operations import callers, contacts, dispatch, texts
 from alerts.operations.changes import Change, require_answering, require_content, require_view
 from alerts.operations.reading import is_recorded, record_reading
-from alerts.pins import Match, hash_pins, match_pin
+from alerts.pins import Given, hash_pins, match_pin
 from alerts.routing import Router
 from alerts.servicer.statistics import Statistics
 from alerts.servicer.texts import hash_number
@@ -51,6 +51,7 @@ _BY_NUMBER = frozenset({alert_pb2.Alert.SMS, alert_pb2.Alert.VOICE})
 _RECOMMENDED = 10
 _FRESH_SECONDS = 300
 _MAX_EXPORTED = 10_000
+_NOBODYS = ("", "")
 
 
 class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
@@ -153,29 +154,25 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
         return await self._change(partial(operations.resolve_alert, outcome=request.outcome), self._answer(request, context))
 
     async def CancelAlert(self, request: pb.CancelAlertRequest, context: grpc.aio.ServicerContext) -> alert_pb2.Alert:
-        change, match = self._ask(request, context), Match.NONE
+        change, given = self._ask(request, context), None
         if request.pin:
-            hashes = await self._database.read(lambda session: _find_hashes(session, change))
-            match = await match_pin(request.pin, *hashes)
-        return await self._change(partial(operations.cancel_alert, match=match, tried=bool(request.pin)), change)
+            given = Given(*await match_pin(request.pin, *await self._database.read(lambda session: _find_hashes(session, change))))
+        return await self._change(partial(operations.cancel_alert, given=given), change)
 
     async def SetPins(self, request: pb.SetPinsRequest, context: grpc.aio.ServicerContext) -> pb.SetPinsResponse:
         by, time = caller.get(), now()
         if are_too_alike(request.pin, request.duress_pin):
             raise PinsTooAlike(fields=[("duressPin", "differs from the PIN in fewer than two places")])
-        believed = False
+        old = None
         if request.old_pin:
             kept = await self._database.read(lambda session: find_caller(session, by.user))
-            match = await match_pin(request.old_pin, *((kept.pin_hash, kept.duress_hash) if kept else ("", "")))
-            believed = match is Match.DURESS
-            try_old_pin = partial(callers.try_old_pin, user=by.user, now=time, right=match is not Match.NONE)
-            if not await self._database.write(try_old_pin) and not believed:
-                raise WrongPin
+            [old] = await match_pin(request.old_pin, kept.told if kept else _NOBODYS)
         elif time.timestamp() - by.sign_in_time > _FRESH_SECONDS:
             raise SignInRequired
         pin_hash, duress_hash = await hash_pins(request.pin, request.duress_pin)
-        hashes = None if believed else (pin_hash, duress_hash)
-        await self._database.write(partial(callers.set_pins, user=by.user, request_id=request.request_id, request=request, hashes=hashes))
+        set_pins = partial(callers.set_pins, old=old, hashes=(pin_hash, duress_hash), now=time)
+        if not await self._database.write(partial(set_pins, user=by.user, request_id=request.request_id, request=request)):
+            raise WrongPin
         return pb.SetPinsResponse()
 
     async def EraseAlert(self, request: pb.EraseAlertRequest, context: grpc.aio.ServicerContext) -> alert_pb2.Alert:
@@ -343,12 +340,12 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
         return self._ask(request, context, find_operator(request.operator), name)
 
 
-def _find_hashes(session: Session, change: Change) -> tuple[str, str]:
-    """Of the PINs of whoever raised the alert, where its caller's side asks; nobody else's are tried."""
+def _find_hashes(session: Session, change: Change) -> tuple[tuple[str, str], tuple[str, str]]:
+    """Of the PINs of whoever raised the alert, where its caller's side asks, in force and as told; nobody else's are tried."""
     alert = store.find_alert(session, change.name)
     known = alert.user if alert and change.viewer.is_caller(alert) else ""
     kept = find_caller(session, known) if known else None
-    return (kept.pin_hash, kept.duress_hash) if kept else ("", "")
+    return ((kept.pin_hash, kept.duress_hash), kept.told) if kept else (_NOBODYS, _NOBODYS)
 
 
 def _find_notes(session: Session, events: Sequence[Event]) -> dict[str, str]:
