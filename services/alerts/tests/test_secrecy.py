@@ -222,3 +222,11 @@ class TestErasure:
         await people.dewi("EraseMyAlerts")
         assert await people.dewi.list_names() == []
         assert len(await people.adi.list_names()) == 1
+
+    @pytest.mark.parametrize(("pin", "expected"), [(PIN, ("CANCELLED", "VERIFIED")), (DURESS, ("RAISED", "DURESS"))])
+    async def test_the_pins_outlast_it(self, people: People, pin: str, expected: tuple[str, str]) -> None:
+        await set_pins(people)
+        await people.dewi("EraseMyAlerts")
+        name, caller = await people.raise_alert(people.dewi)
+        await cancel(caller, name, pin)
+        assert await seen(people, name) == expected

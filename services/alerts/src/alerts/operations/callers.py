@@ -69,11 +69,6 @@ def erase_all(session: Session, user: str, request_id: str, request: Message, no
         if alert.erase(now):
             events.alert_erased(session, alert)
             erase_content(session, alert)
-    caller = caller_store.find_caller(session, user, for_update=True)
-    if caller:
-        caller.set_pins("", "")
-        session.flush()
-        _settle(session, caller)
 
 
 def erase_content(session: Session, alert: Alert) -> None:
