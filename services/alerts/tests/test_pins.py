@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 from typing import Any
 
 import pytest
-from people import ROOM, People, new_id, refusal_of
+from people import MONAS, ROOM, People, new_id, refusal_of
 from test_incidents import NEAR, Incidents, beside, wait_until_assessed
 from threatened import DURESS, PIN, WRONG, attempt, cancel, fresh, look, seen, set_pins
 
@@ -219,6 +219,29 @@ class TestRestrictedAlerts:
             "AlertAcknowledged",
         ]
         assert await readings(people, name) == [("sari", "")]
+
+    async def test_a_change_that_leaves_no_trace_of_its_own_is_a_reading(self, people: People) -> None:
+        name, _ = await people.raise_alert(kind="VIOLENCE", note="he is here", location={"point": MONAS})
+        await people.rina("ConfirmReceipt", name=name)
+        assert (await people.sari("ConfirmReceipt", name=name)).note == "he is here"
+        await people.sari("AssignAlert", name=name, assignee="sari")
+        await people.sari("RecommendUnits", name=name)
+        assert await readings(people, name) == [("sari", ""), ("sari", "")]
+
+    async def test_no_change_of_a_closed_one_shows_it(self, people: People) -> None:
+        name, _ = await people.raise_alert(kind="VIOLENCE", note="he is here", location={"point": MONAS})
+        await people.rina("AcknowledgeAlert", name=name)
+        request_id = new_id()
+        changes: dict[str, dict[str, Any]] = {
+            "ResolveAlert": {"outcome": "HELPED", "requestId": request_id},
+            "ConfirmReceipt": {},
+            "AddNote": {"text": "a neighbour called"},
+            "RecordContact": {"means": "CALL", "result": "REACHED"},
+        }
+        for rpc, more in [*changes.items(), ("ResolveAlert", changes["ResolveAlert"])]:
+            shown = await people.rina(rpc, name=name, **more)
+            assert (shown.state, shown.note, shown.kind) == (alert_pb2.Alert.RESOLVED, "", 0)
+        assert (await refusal_of(people.sari("RecommendUnits", name=name))).reason == "ALERT_CLOSED"
 
     async def test_a_closed_one_needs_a_reason(self, people: People) -> None:
         name, _ = await people.raise_alert(kind="VIOLENCE")

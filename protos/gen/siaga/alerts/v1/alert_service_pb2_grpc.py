@@ -233,7 +233,8 @@ class AlertServiceServicer:
 
     def GetAlert(self, request, context):
         """Returns an alert to its caller's side or to an agency that has a part in it. Whoever of an agency reads a restricted
-        alert leaves an entry in its timeline, `AlertRead`; once it is closed they say why they read it.
+        alert leaves an entry in its timeline, `AlertRead`; once it is closed they say why they read it, and
+        what changes it answers with no more than that it exists.
 
         Errors: `ALERT_NOT_FOUND`, `REASON_REQUIRED`.
         """
@@ -442,9 +443,9 @@ class AlertServiceServicer:
 
     def RecommendUnits(self, request, context):
         """Ranks the agency's units for this alert, the best first, each with what speaks for and against it; and says what is
-        missing. It changes nothing.
+        missing. It changes nothing, and of a restricted alert it is a reading.
 
-        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`.
+        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `ALERT_CLOSED`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -53,7 +53,8 @@ class AlertServiceStub:
     """
     GetAlert: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.GetAlertRequest, _alert_pb2.Alert]
     """Returns an alert to its caller's side or to an agency that has a part in it. Whoever of an agency reads a restricted
-    alert leaves an entry in its timeline, `AlertRead`; once it is closed they say why they read it.
+    alert leaves an entry in its timeline, `AlertRead`; once it is closed they say why they read it, and
+    what changes it answers with no more than that it exists.
 
     Errors: `ALERT_NOT_FOUND`, `REASON_REQUIRED`.
     """
@@ -182,9 +183,9 @@ class AlertServiceStub:
     """
     RecommendUnits: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.RecommendUnitsRequest, _alert_service_pb2.RecommendUnitsResponse]
     """Ranks the agency's units for this alert, the best first, each with what speaks for and against it; and says what is
-    missing. It changes nothing.
+    missing. It changes nothing, and of a restricted alert it is a reading.
 
-    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`.
+    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `ALERT_CLOSED`.
     """
     DispatchAlert: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.DispatchAlertRequest, _alert_pb2.Alert]
     """Sends units of the agency: all of them or none. Their duty and the age of their position are checked at this
@@ -287,7 +288,8 @@ class AlertServiceAsyncStub(AlertServiceStub):
     """
     GetAlert: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.GetAlertRequest, _alert_pb2.Alert]  # type: ignore[assignment]
     """Returns an alert to its caller's side or to an agency that has a part in it. Whoever of an agency reads a restricted
-    alert leaves an entry in its timeline, `AlertRead`; once it is closed they say why they read it.
+    alert leaves an entry in its timeline, `AlertRead`; once it is closed they say why they read it, and
+    what changes it answers with no more than that it exists.
 
     Errors: `ALERT_NOT_FOUND`, `REASON_REQUIRED`.
     """
@@ -416,9 +418,9 @@ class AlertServiceAsyncStub(AlertServiceStub):
     """
     RecommendUnits: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.RecommendUnitsRequest, _alert_service_pb2.RecommendUnitsResponse]  # type: ignore[assignment]
     """Ranks the agency's units for this alert, the best first, each with what speaks for and against it; and says what is
-    missing. It changes nothing.
+    missing. It changes nothing, and of a restricted alert it is a reading.
 
-    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`.
+    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `ALERT_CLOSED`.
     """
     DispatchAlert: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.DispatchAlertRequest, _alert_pb2.Alert]  # type: ignore[assignment]
     """Sends units of the agency: all of them or none. Their duty and the age of their position are checked at this
@@ -530,7 +532,8 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_alert_pb2.Alert, _abc.Awaitable[_alert_pb2.Alert]]:
         """Returns an alert to its caller's side or to an agency that has a part in it. Whoever of an agency reads a restricted
-        alert leaves an entry in its timeline, `AlertRead`; once it is closed they say why they read it.
+        alert leaves an entry in its timeline, `AlertRead`; once it is closed they say why they read it, and
+        what changes it answers with no more than that it exists.
 
         Errors: `ALERT_NOT_FOUND`, `REASON_REQUIRED`.
         """
@@ -779,9 +782,9 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_alert_service_pb2.RecommendUnitsResponse, _abc.Awaitable[_alert_service_pb2.RecommendUnitsResponse]]:
         """Ranks the agency's units for this alert, the best first, each with what speaks for and against it; and says what is
-        missing. It changes nothing.
+        missing. It changes nothing, and of a restricted alert it is a reading.
 
-        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`.
+        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `ALERT_CLOSED`.
         """
 
     @_abc_1.abstractmethod

@@ -18,11 +18,12 @@ from alerts.model.callers import are_too_alike
 from alerts.model.enums import Audience, Status, View
 from alerts.model.recommending import recommend_units
 from alerts.model.tables import keys, log
+from alerts.model.units import Unit
 from alerts.model.viewers import Viewer
 from alerts.operations import alerts as operations
 from alerts.operations import callers, contacts, dispatch, texts
 from alerts.operations.changes import Change, require_answering, require_content, require_view
-from alerts.operations.reading import is_recorded, record_reading
+from alerts.operations.reading import is_recorded, record_reading, show_changed
 from alerts.pins import Given, hash_pins, match_pin
 from alerts.routing import Router
 from alerts.servicer.statistics import Statistics
@@ -259,14 +260,16 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
     async def RecommendUnits(self, request: pb.RecommendUnitsRequest, context: grpc.aio.ServicerContext) -> pb.RecommendUnitsResponse:
         viewer = find_viewer(context)
 
-        def read(session: Session) -> pb.RecommendUnitsResponse:
-            alert = require_answering(viewer, store.find_alert(session, request.name))
-            require_content(viewer, alert)
-            units = unit_store.find_units_of(session, viewer.agency)
-            found, missing = recommend_units(alert, units, self._router.find_policy(viewer.agency), now())
-            return unit_wire.to_recommendations(found[: request.max_units or _RECOMMENDED], missing)
+        def read(session: Session) -> tuple[Alert, View, Sequence[Unit]]:
+            alert, view = require_content(viewer, require_answering(viewer, store.find_alert(session, request.name)))
+            return alert, view, unit_store.find_units_of(session, viewer.agency)
 
-        return await self._database.read(read)
+        alert, view, units = await self._database.read(read)
+        alert.require_open()
+        # How far from it they are tells where it is.
+        await self._record_reading(viewer, alert, view, "")
+        found, missing = recommend_units(alert, units, self._router.find_policy(viewer.agency), now())
+        return unit_wire.to_recommendations(found[: request.max_units or _RECOMMENDED], missing)
 
     async def DispatchAlert(self, request: pb.DispatchAlertRequest, context: grpc.aio.ServicerContext) -> alert_pb2.Alert:
         operation = partial(dispatch.dispatch_alert, names=list(request.units), accept_old_positions=request.accept_old_positions)
@@ -318,8 +321,14 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
         return await self._statistics.rebuild(request)
 
     async def _change(self, operation: Callable[[Session, Change], Alert], change: Change) -> alert_pb2.Alert:
-        alert = await self._database.write(lambda session: operation(session, change))
-        return wire.to_message(*require_view(change.viewer, alert))
+        def answer(session: Session) -> tuple[Alert, View | None]:
+            alert = operation(session, change)
+            return alert, show_changed(session, change, alert)
+
+        alert, view = await self._database.write(answer)
+        if view is None:
+            raise AlertNotFound
+        return wire.to_message(alert, view)
 
     async def _record_reading(self, viewer: Viewer, alert: Alert, view: View, reason: str) -> None:
         """Before it is shown. Raises ReasonRequired."""
