@@ -9,6 +9,7 @@ import grpc
 import pytest
 from people import MONAS, Party, People, new_id, refusal_of
 from test_incidents import NEAR, beside, wait_until_assessed
+from texting import PHONE, SmsGateway, write_aml
 from threatened import DURESS, PIN, attempt, cancel, fresh, look, seen, set_pins
 
 from siaga.alerts.v1 import alert_pb2
@@ -188,6 +189,28 @@ class TestErasure:
         assert "secret" not in str((await people.rina("ListAlertEvents", name=name)).events)
         assert await people.dewi.list_names() == []
 
+    async def test_what_is_written_afterwards_is_not_kept(self, people: People) -> None:
+        name, caller = await people.raise_alert(people.dewi)
+        await people.rina("AcknowledgeAlert", name=name)
+        await cancel(people.dewi, name)
+        await people.rina("ResolveAlert", name=name, outcome="HELPED")
+        await caller("EraseAlert", name=name)
+        assert (await caller("SendMessage", name=name, text="a secret")).text == "a secret"
+        assert list((await people.rina("ListMessages", name=name)).messages) == []
+        for rpc, more in (("AddNote", {}), ("RecordContact", {"means": "CALL", "result": "REACHED"})):
+            assert (await refusal_of(people.rina(rpc, name=name, text="a secret", **more))).reason == "ALERT_CLOSED"
+
+    async def test_where_the_number_was_goes_too(self, people: People) -> None:
+        """Or their next text would be located by it."""
+        gateway = SmsGateway(people)
+        name, caller = await people.raise_alert(people.rina, channel="VOICE", caller={"callbackPhone": PHONE})
+        assert await gateway.send_aml(write_aml()) == name
+        await people.rina("AcknowledgeAlert", name=name)
+        await people.rina("ResolveAlert", name=name, outcome="HELPED")
+        await caller("EraseAlert", name=name)
+        later = await gateway.send("SOS")
+        assert not (await people.sari("GetAlert", name=later)).HasField("location")
+
     async def test_what_is_open_goes_with_its_end_and_nobody_can_tell(self, people: People) -> None:
         await set_pins(people)
         replies: dict[str, list[str]] = {}
@@ -197,7 +220,8 @@ class TestErasure:
             await people.rina("AddNote", name=name, text="a third one", audience="CALLER")
             await cancel(people.dewi, name, pin)
             said = [await caller("EraseAlert", name=name), await caller("GetAlert", name=name)]
-            said += [await caller("SendMessage", name=name, text="a fourth"), await people.dewi("ExportMyAlerts")]
+            again = {"name": name, "text": "a fourth", "requestId": new_id()}
+            said += [await caller("SendMessage", **again), await caller("SendMessage", **again), await people.dewi("ExportMyAlerts")]
             said += [await caller("ListMessages", name=name), await caller("ListAlertEvents", name=name)]
             track = {"locations": [{"point": MONAS, "fixTime": "2026-03-01T12:00:00Z"}]}
             said.append(await caller("TrackAlert", name=name, **track))

@@ -336,9 +336,9 @@ class AlertServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def AddNote(self, request, context):
-        """Adds a note to the timeline of an alert, closed ones included.
+        """Adds a note to the timeline of an alert, closed ones included unless their caller has had them erased.
 
-        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `OPERATOR_REQUIRED`.
+        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -378,9 +378,10 @@ class AlertServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RecordContact(self, request, context):
-        """Records that somebody tried to reach the caller, and what came of it.
+        """Records that somebody tried to reach the caller, and what came of it; of an alert that is closed, too, unless its caller
+        has had it erased.
 
-        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `OPERATOR_REQUIRED`.
+        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -116,9 +116,9 @@ class AlertServiceStub:
     Errors: `ALERT_NOT_FOUND`, `ALERT_CLOSED`, `ACCESS_DENIED`.
     """
     AddNote: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.AddNoteRequest, _alert_pb2.Alert]
-    """Adds a note to the timeline of an alert, closed ones included.
+    """Adds a note to the timeline of an alert, closed ones included unless their caller has had them erased.
 
-    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `OPERATOR_REQUIRED`.
+    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
     """
     ListAlertEvents: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.ListAlertEventsRequest, _alert_service_pb2.ListAlertEventsResponse]
     """Lists the timeline of an alert, the oldest entry first, as far as this reader is shown it. A restricted alert's is
@@ -142,9 +142,10 @@ class AlertServiceStub:
     Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `ALERT_CHANGED`, `OPERATOR_REQUIRED`.
     """
     RecordContact: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.RecordContactRequest, _alert_pb2.Alert]
-    """Records that somebody tried to reach the caller, and what came of it.
+    """Records that somebody tried to reach the caller, and what came of it; of an alert that is closed, too, unless its caller
+    has had it erased.
 
-    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `OPERATOR_REQUIRED`.
+    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
     """
     SendMessage: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.SendMessageRequest, _alert_service_pb2.AlertMessage]
     """Sends a text to the caller, or from the caller to whoever answers. The agency's side cannot write to a caller who
@@ -351,9 +352,9 @@ class AlertServiceAsyncStub(AlertServiceStub):
     Errors: `ALERT_NOT_FOUND`, `ALERT_CLOSED`, `ACCESS_DENIED`.
     """
     AddNote: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.AddNoteRequest, _alert_pb2.Alert]  # type: ignore[assignment]
-    """Adds a note to the timeline of an alert, closed ones included.
+    """Adds a note to the timeline of an alert, closed ones included unless their caller has had them erased.
 
-    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `OPERATOR_REQUIRED`.
+    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
     """
     ListAlertEvents: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.ListAlertEventsRequest, _alert_service_pb2.ListAlertEventsResponse]  # type: ignore[assignment]
     """Lists the timeline of an alert, the oldest entry first, as far as this reader is shown it. A restricted alert's is
@@ -377,9 +378,10 @@ class AlertServiceAsyncStub(AlertServiceStub):
     Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `ALERT_CHANGED`, `OPERATOR_REQUIRED`.
     """
     RecordContact: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.RecordContactRequest, _alert_pb2.Alert]  # type: ignore[assignment]
-    """Records that somebody tried to reach the caller, and what came of it.
+    """Records that somebody tried to reach the caller, and what came of it; of an alert that is closed, too, unless its caller
+    has had it erased.
 
-    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `OPERATOR_REQUIRED`.
+    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
     """
     SendMessage: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.SendMessageRequest, _alert_service_pb2.AlertMessage]  # type: ignore[assignment]
     """Sends a text to the caller, or from the caller to whoever answers. The agency's side cannot write to a caller who
@@ -655,9 +657,9 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _alert_service_pb2.AddNoteRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_alert_pb2.Alert, _abc.Awaitable[_alert_pb2.Alert]]:
-        """Adds a note to the timeline of an alert, closed ones included.
+        """Adds a note to the timeline of an alert, closed ones included unless their caller has had them erased.
 
-        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `OPERATOR_REQUIRED`.
+        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
         """
 
     @_abc_1.abstractmethod
@@ -705,9 +707,10 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _alert_service_pb2.RecordContactRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_alert_pb2.Alert, _abc.Awaitable[_alert_pb2.Alert]]:
-        """Records that somebody tried to reach the caller, and what came of it.
+        """Records that somebody tried to reach the caller, and what came of it; of an alert that is closed, too, unless its caller
+        has had it erased.
 
-        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `OPERATOR_REQUIRED`.
+        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
         """
 
     @_abc_1.abstractmethod

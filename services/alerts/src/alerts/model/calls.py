@@ -68,6 +68,16 @@ class Call:
             return self.target_latitude, self.target_longitude
         return (self.latitude, self.longitude) if self.latitude is not None and self.longitude is not None else None
 
+    @property
+    def is_erased(self) -> bool:
+        """Whether what its caller said is gone, and nothing of the kind is kept any more."""
+        return self.erase_time is not None and self.close_time is not None
+
+    def require_kept(self) -> None:
+        """Raises AlertClosed where nothing that is written of its caller is kept any more."""
+        if self.is_erased:
+            raise AlertClosed
+
     def is_erased_for(self, view: View) -> bool:
         """The caller's side is shown nothing that they wanted erased, whether or not it is gone by now."""
         return view is View.CALLER and self.erase_time is not None
@@ -114,7 +124,7 @@ class Call:
 
     def wipe(self) -> bool:
         """What its caller wanted erased, of an alert that is closed; False where there is nothing to erase."""
-        if not (self.erase_time and self.close_time):
+        if not self.is_erased:
             return False
         self.user = self.display_name = self.callback_phone = self.target_address = self.note = ""
         self.latitude = self.longitude = self.accuracy_meters = self.fix_time = self.target_latitude = self.target_longitude = None

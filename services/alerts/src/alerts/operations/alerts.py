@@ -91,6 +91,7 @@ def add_note(session: Session, change: Change, text: str, audience: Audience) ->
     alert, replayed = take_for_agency(session, change)
     require_content(change.viewer, alert)
     if not replayed:
+        alert.require_kept()
         note = Note(id=new_uuid(), alert=alert.name, text=text)
         store.add_note(session, note)
         alert.touch(change.now, shown=False)
@@ -103,7 +104,7 @@ def track_alert(session: Session, change: Change, positions: Sequence[Position])
     if not replayed:
         alert.require_trackable(change.now)
         # Of an alert that was erased none is kept, and the caller's side is not told whether it is.
-        if not (alert.erase_time and alert.close_time):
+        if not alert.is_erased:
             passed = [alert.track(each, change.now) for each in positions]
             store.add_positions(session, [each for each in passed if each])
         alert.touch(change.now, shown=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, bindparam, delete, exists, func, insert, or_, select
+from sqlalchemy import ColumnElement, Select, bindparam, delete, exists, func, insert, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session, joinedload, selectinload
 
 from alerts.model.alerts import Alert
@@ -13,7 +13,7 @@ from alerts.model.enums import ResponseState, State
 from alerts.model.incidents import Incident, list_doubts
 from alerts.model.responses import Response
 from alerts.model.tables import timers
-from alerts.model.texts import NumberAlert
+from alerts.model.texts import NOWHERE, Number, NumberAlert
 from alerts.model.timeline import Message, Note, Position
 from alerts.model.units import Unit
 from alerts.model.viewers import Viewer
@@ -214,6 +214,10 @@ def list_messages(session: Session, alert: str, after: str, limit: int) -> Seque
 
 def remove_content(session: Session, alert: str) -> None:
     """What was kept beside an alert."""
+    # Without waiting: whoever has locked a number may wait for the alert, and tells where it is now.
+    mine = select(Number.hash).join(NumberAlert, NumberAlert.hash == Number.hash).where(NumberAlert.alert == alert)
+    numbers = session.scalars(mine.with_for_update(of=Number, skip_locked=True)).all()
+    session.execute(update(Number).where(Number.hash.in_(numbers)).values(NOWHERE))
     for table in (Position, Note, Message, NumberAlert):
         session.execute(delete(table).where(table.alert == alert))
 
