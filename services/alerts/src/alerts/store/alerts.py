@@ -145,7 +145,9 @@ def _find_conditions(filters: Filters) -> list[ColumnElement[bool]]:
 
 
 def list_alerts_of_user(session: Session, user: str, filters: Filters, before: str, limit: int) -> Sequence[Alert]:
-    """The newest first, without silent ones; the filters hold for what the caller's side is shown."""
+    """The newest first, without silent ones; the filters hold for what the caller's side is shown, which is no incident."""
+    if filters.incident:
+        return []
     question = select(Alert).where(Alert.user == user, Alert.silent.is_(False), Alert.erase_time.is_(None))
     if filters.updated_after:
         question = question.where(Alert.caller_update_time >= filters.updated_after)
