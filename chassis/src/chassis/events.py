@@ -79,6 +79,10 @@ class EventLog:
         row = Event(0, type, resource, audience, actor, now(), attributes, telemetry.traceparent())
         session.info.setdefault(_PENDING, []).append(row._asdict())
 
+    def has_pending(self, session: Session, resource: str, actor: str) -> bool:
+        """Whether this transaction has something to tell of what the actor did to the resource."""
+        return any((row["resource"], row["actor"]) == (resource, actor) for row in session.info.get(_PENDING, ()))
+
     def before_commit(self, session: Session) -> None:
         rows = session.info.pop(_PENDING, None)
         if rows:

@@ -10,16 +10,18 @@ from typing import Any
 import asyncpg
 import grpc
 import pytest
-from people import MONAS, ROOM, Party, new_id, read_refusal
+from people import MONAS, ROOM, Party, People, new_id, read_refusal
 from responders import Responders, report
 from sqlalchemy import select
 from sqlalchemy.orm import Session
+from test_incidents import form, wait_until_assessed
 
 from alerts.model.units import Unit
 from alerts.operations import changes
 from alerts.operations import units as unit_operations
 from alerts.store import alerts as store
 from alerts.store import units as unit_store
+from siaga.alerts.v1 import alert_pb2
 
 DISPATCHERS, ALERTS = 50, 200
 # How many of them a dispatcher tries to take; all of them cost a minute.
@@ -193,6 +195,42 @@ async def test_whatever_many_do_with_the_same_alerts_and_units_nobody_waits_for_
     assert await find_faults(responders, hunt.raised) == []
     if not database_url.startswith("sqlite"):
         assert await count_deadlocks(database_url) == 0
+
+
+async def wait_for_locks(connection: asyncpg.Connection, number: int) -> None:
+    """Until so many wait for one."""
+    question = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    async with asyncio.timeout(10):
+        while await connection.fetchval(question) < number:
+            await asyncio.sleep(0.005)
+
+
+@on_postgres
+async def test_what_joins_an_incident_while_it_is_waited_for_is_not_in_anybodys_way(people: People, database_url: str) -> None:
+    incident, _ = await form(people, 2)
+    name, _ = await people.raise_alert(people.nobody)
+    await wait_until_assessed(people)
+    joining, answering, looking = [await asyncpg.connect(database_url.replace("+asyncpg", "")) for _ in range(3)]
+    lock_incident = "SELECT FROM incidents WHERE name = $1 FOR UPDATE"
+    try:
+        async with joining.transaction():
+            await joining.execute(lock_incident, incident)
+            await joining.execute("UPDATE alerts SET incident = $1 WHERE name = $2", incident, name)
+            acknowledged = asyncio.create_task(people.rina("AcknowledgeAlert", name=name))
+            await wait_for_locks(looking, 1)
+            answer = answering.transaction()
+            await answer.start()
+            answered = asyncio.create_task(answering.execute(lock_incident, incident))
+            await wait_for_locks(looking, 2)
+        await answered
+        # Where the first one has the alert and waits for the incident, neither comes any further.
+        await wait_for_locks(looking, 1)
+        await answering.execute("SELECT FROM alerts WHERE name = $1 FOR UPDATE", name)
+        await answer.commit()
+        assert (await acknowledged).state == alert_pb2.Alert.ACKNOWLEDGED
+    finally:
+        for each in (joining, answering, looking):
+            await each.close()
 
 
 def lock_units_as_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -257,6 +257,13 @@ class TestMergingByHand:
         assert (apart.incident, apart.merged_into) == ("", "")
         await until(lambda: _is_escalated(people, alerts[1][0]))
 
+    async def test_to_a_caller_no_alert_is_of_any(self, people: People) -> None:
+        first, _ = await people.raise_alert(people.dewi, **beside())
+        await people.raise_alert(people.adi, **beside())
+        incident = await until(lambda: _incident_of(people, first))
+        assert first in await people.rina.list_names(incident=incident)
+        assert await people.dewi.list_names(incident=incident) == []
+
     async def test_incidents_are_the_agencys_own(self, people: People) -> None:
         name, alerts = await form(people, 2)
         for rpc, more in (

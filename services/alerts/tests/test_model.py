@@ -322,3 +322,15 @@ class TestViews:
         assert alert.caller_audience is (Audience.RESPONDER if silent else Audience.CALLER)
         alert.cancel(START)
         assert alert.caller_audience is Audience.RESPONDER
+
+
+def test_what_was_erased_says_neither_where_it_was_nor_why_anybody_was_asked() -> None:
+    alert = take(make_alert(kind="FIRE", location=LOCATION))
+    alert.request_agency("agencies/fire", "she is in the house of her brother", RINA, START, hand_over=False)
+    alert.erase(START)
+    assert not alert.wipe()
+    assert alert.cell
+    alert.resolve(HELPED, RINA, START)
+    assert alert.wipe()
+    assert alert.cell == ""
+    assert {each.reason for each in alert.responses} == {""}

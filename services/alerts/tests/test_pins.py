@@ -1,57 +1,18 @@
-"""PINs and duress: what a cancel means to the agency, and that nobody who has the phone can tell."""
+"""PINs: what a cancel means to the agency, how they are set, and who reads what is restricted."""
 
 import asyncio
-import json
-import statistics
 import time
 from collections.abc import Awaitable
-from contextlib import suppress
 from typing import Any
 
-import grpc
 import pytest
 from crews import POLICE
-from google.protobuf.json_format import MessageToDict
-from people import MONAS, ROOM, Party, People, new_id, refusal_of
+from people import MONAS, ROOM, People, new_id, refusal_of
 from responders import Responders
+from test_incidents import NEAR, Incidents, beside, wait_until_assessed
+from threatened import DURESS, PIN, WRONG, attempt, cancel, fresh, look, seen, set_pins
 
 from siaga.alerts.v1 import alert_pb2
-
-PIN, DURESS, WRONG = "2580", "9137", "0000"
-CLAIM = alert_pb2.Alert.CancelClaim
-STATE = alert_pb2.Alert.State
-# Between the two replies of a pair that must look alike nothing may differ but what names the alert and when.
-PARTS = ("name", "createTime", "updateTime", "closeTime", "deliverTime", "acknowledgeTime", "fixTime")
-
-
-def fresh(people: People, user: str = "dewi") -> Party:
-    """Somebody who has signed in just now."""
-    return people.sign_in(user, "citizen", name=user.title(), auth_time=int(time.time()))
-
-
-async def set_pins(people: People, user: str = "dewi", **more: Any) -> None:
-    await fresh(people, user)("SetPins", **{"pin": PIN, "duressPin": DURESS} | more)
-
-
-async def cancel(party: Party, name: str, pin: str = "") -> Any:
-    return await party("CancelAlert", name=name, pin=pin)
-
-
-async def seen(people: People, name: str) -> tuple[str, str]:
-    """The state and the claim that the agency is shown."""
-    alert = await people.sari("GetAlert", name=name)
-    return STATE.Name(alert.state), CLAIM.Name(alert.cancel_claim)
-
-
-def look(message: Any) -> str:
-    """What a reader can tell from a message, its own names and times aside."""
-
-    def clean(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: "" if key in PARTS else clean(each) for key, each in value.items()}
-        return [clean(each) for each in value] if isinstance(value, list) else value
-
-    return json.dumps(clean(MessageToDict(message)), sort_keys=True)
 
 
 class TestWhatACancelMeans:
@@ -103,6 +64,21 @@ class TestWhatACancelMeans:
         assert await cancel(people.dewi, name, PIN) == first
         assert await seen(people, name) == ("RAISED", "DURESS")
 
+    async def test_under_duress_it_rests_with_no_other_and_is_nobodys_duplicate(self, people: People) -> None:
+        await set_pins(people)
+        lead, _ = await people.raise_alert(people.nobody, **beside(0))
+        name, _ = await people.raise_alert(people.dewi, **beside(NEAR))
+        await wait_until_assessed(people)
+        incident = (await people.sari("GetAlert", name=name)).incident
+        await cancel(people.dewi, name, "")
+        assert (await people.sari("GetAlert", name=name)).merged_into == lead
+        await cancel(people.dewi, name, DURESS)
+        assert (await people.sari("GetAlert", name=name)).merged_into == ""
+        await people.rina("AcknowledgeAlert", name=lead)
+        await Incidents(people.rina)("ResolveIncident", name=incident, outcome="HELPED")
+        assert await seen(people, lead) == ("RESOLVED", "CANCEL_CLAIM_UNSPECIFIED")
+        assert await seen(people, name) == ("RAISED", "DURESS")
+
     async def test_the_duress_pin_after_the_right_one_wakes_the_agency_again(self, people: People) -> None:
         await set_pins(people)
         name, _ = await people.raise_alert(people.dewi)
@@ -114,70 +90,6 @@ class TestWhatACancelMeans:
         kinds = [(await watching.read_event())[0] for _ in range(2)]
         assert kinds == ["CancelClaimed", "AlertReopened"]
         assert await people.rina.list_names(state=["RAISED"]) == [name]
-
-
-class TestNobodyCanTell:
-    async def ask_every_door(self, people: People, name: str, caller: Party, pin: str) -> list[str]:
-        """All that the caller's side is shown from the cancel on, while the agency does all that it can."""
-        watching = [caller.watch("WatchAlert", name=name), people.dewi.watch("WatchAlert", name=name)]
-        for each in watching:
-            await each.read_snapshot()
-        request_id = new_id()
-        told: list[Any] = [await people.dewi("CancelAlert", name=name, pin=pin, requestId=request_id)]
-        told.append(await people.dewi("CancelAlert", name=name, pin=pin, requestId=request_id))
-        told.append(await cancel(caller, name, pin))
-        for each in watching:
-            told.append((await each.read()).event)
-            told.append((await each.read()).end)
-        # Whatever the agency does with the one that is still open to it.
-        for rpc, more in (("ConfirmReceipt", {}), ("AcknowledgeAlert", {}), ("AddNote", {"text": "calling", "audience": "CALLER"})):
-            # One that is closed to it, too, refuses some of it.
-            with suppress(grpc.aio.AioRpcError):
-                await people.rina(rpc, name=name, **more)
-        for party in (caller, people.dewi):
-            told.append(await party("GetAlert", name=name))
-            told.append(await party("ListAlertEvents", name=name))
-            told.append(await party("TrackAlert", name=name, locations=[{"point": MONAS, "fixTime": "2026-03-01T12:00:00Z"}]))
-            told.append(await party("ListMessages", name=name))
-        told.append(next(each for each in (await people.dewi("ListAlerts")).alerts if each.name == name))
-        told.append(await people.dewi("ListAlerts", state=["RAISED", "ACKNOWLEDGED"]))
-        return [look(each) for each in told]
-
-    async def test_a_duress_pin_shows_nothing_that_the_right_one_does_not(self, people: People) -> None:
-        await set_pins(people)
-        shown: dict[str, list[str]] = {}
-        for pin in (PIN, DURESS):
-            name, caller = await people.raise_alert(people.dewi, location={"point": MONAS})
-            shown[pin] = await self.ask_every_door(people, name, caller, pin)
-        assert shown[PIN] == shown[DURESS]
-
-    async def test_a_later_sos_tells_nothing_of_the_earlier_one(self, people: People) -> None:
-        await set_pins(people)
-        replies: dict[str, str] = {}
-        for pin in (PIN, DURESS):
-            name, _ = await people.raise_alert(people.dewi)
-            await cancel(people.dewi, name, pin)
-            later = await people.dewi("RaiseAlert", requestId=new_id(), kind="MEDICAL")
-            replies[pin] = look(later.alert)
-            await cancel(people.dewi, later.alert.name, PIN)
-        assert replies[PIN] == replies[DURESS]
-
-    @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-    async def test_the_replies_are_as_long_and_take_as_long(self, people: People) -> None:
-        await set_pins(people)
-        took: dict[str, list[float]] = {PIN: [], DURESS: []}
-        sizes = set[int]()
-        for _ in range(60):
-            for pin, times in took.items():
-                name, _ = await people.raise_alert(people.dewi)
-                began = time.perf_counter()
-                reply = await cancel(people.dewi, name, pin)
-                times.append(time.perf_counter() - began)
-                sizes.add(len(look(reply)))
-        assert len(sizes) == 1
-        # Two hashes take most of it; how far the medians are apart depends on the machine, and it is never a tenth of them.
-        medians = [statistics.median(times) for times in took.values()]
-        assert max(medians) < min(medians) * 1.1
 
 
 class TestGuessing:
@@ -228,8 +140,18 @@ class TestSettingPins:
         told = await people.dewi("SetPins", pin="7531", duressPin="8642", oldPin=DURESS)
         assert told == await fresh(people, "adi")("SetPins", pin="7531", duressPin="8642")
         name, _ = await people.raise_alert(people.dewi)
+        # Nobody else knows it.
         await cancel(people.dewi, name, "7531")
-        assert await seen(people, name) == ("RAISED", "UNVERIFIED")
+        assert await seen(people, name) == ("RAISED", "DURESS")
+        name, _ = await people.raise_alert(people.dewi)
+        await cancel(people.dewi, name, PIN)
+        assert await seen(people, name) == ("CANCELLED", "VERIFIED")
+
+    async def test_a_repetition_is_told_the_same(self, people: People) -> None:
+        await set_pins(people)
+        for old, reason in ((PIN, ""), (WRONG, "WRONG_PIN")):
+            request = {"pin": "7531", "duressPin": "8642", "oldPin": old, "requestId": new_id()}
+            assert [await attempt(people.dewi, **request) for _ in range(2)] == [reason] * 2
 
     @pytest.mark.parametrize("duress", [PIN, "2581", "3580"])
     async def test_one_that_could_be_typed_for_the_other_is_refused(self, people: People, duress: str) -> None:
@@ -300,6 +222,29 @@ class TestRestrictedAlerts:
         ]
         assert await readings(people, name) == [("sari", "")]
 
+    async def test_a_change_that_leaves_no_trace_of_its_own_is_a_reading(self, people: People) -> None:
+        name, _ = await people.raise_alert(kind="VIOLENCE", note="he is here", location={"point": MONAS})
+        await people.rina("ConfirmReceipt", name=name)
+        assert (await people.sari("ConfirmReceipt", name=name)).note == "he is here"
+        await people.sari("AssignAlert", name=name, assignee="sari")
+        await people.sari("RecommendUnits", name=name)
+        assert await readings(people, name) == [("sari", ""), ("sari", "")]
+
+    async def test_no_change_of_a_closed_one_shows_it(self, people: People) -> None:
+        name, _ = await people.raise_alert(kind="VIOLENCE", note="he is here", location={"point": MONAS})
+        await people.rina("AcknowledgeAlert", name=name)
+        request_id = new_id()
+        changes: dict[str, dict[str, Any]] = {
+            "ResolveAlert": {"outcome": "HELPED", "requestId": request_id},
+            "ConfirmReceipt": {},
+            "AddNote": {"text": "a neighbour called"},
+            "RecordContact": {"means": "CALL", "result": "REACHED"},
+        }
+        for rpc, more in [*changes.items(), ("ResolveAlert", changes["ResolveAlert"])]:
+            shown = await people.rina(rpc, name=name, **more)
+            assert (shown.state, shown.note, shown.kind) == (alert_pb2.Alert.RESOLVED, "", 0)
+        assert (await refusal_of(people.sari("RecommendUnits", name=name))).reason == "ALERT_CLOSED"
+
     async def test_a_closed_one_needs_a_reason(self, people: People) -> None:
         name, _ = await people.raise_alert(kind="VIOLENCE")
         await people.rina("AcknowledgeAlert", name=name)
@@ -337,49 +282,3 @@ class TestAnAgencyInConflict:
         for rpc in ("RequestAgency", "HandOverAlert"):
             refused = await refusal_of(people.rina(rpc, name=name, agency="agencies/bandung-112"))
             assert refused.reason in {"AGENCY_IN_CONFLICT", "AGENCY_NOT_FOUND"}
-
-
-class TestErasure:
-    async def test_what_is_closed_goes_at_once_and_the_counts_stay(self, people: People) -> None:
-        name, caller = await people.raise_alert(people.dewi, kind="FIRE", note="my secret", location={"point": MONAS})
-        await caller("SendMessage", name=name, text="another secret")
-        await people.rina("AcknowledgeAlert", name=name)
-        await people.rina("AddNote", name=name, text="a third one")
-        await people.rina("ResolveAlert", name=name, outcome="HELPED")
-        erased = await caller("EraseAlert", name=name)
-        assert (erased.note, erased.HasField("location"), erased.caller.user) == ("", False, "")
-        kept = await people.rina("GetAlert", name=name)
-        assert (kept.kind, kept.outcome, kept.note, kept.caller.user) == (alert_pb2.Alert.FIRE, alert_pb2.Alert.HELPED, "", "")
-        assert "secret" not in str((await people.rina("ListAlertEvents", name=name)).events)
-        assert await people.dewi.list_names() == []
-
-    async def test_what_is_open_goes_with_its_end_and_nobody_can_tell(self, people: People) -> None:
-        await set_pins(people)
-        replies: dict[str, list[str]] = {}
-        for pin in (PIN, DURESS):
-            name, caller = await people.raise_alert(people.dewi, note="my secret", location={"point": MONAS})
-            await cancel(people.dewi, name, pin)
-            said = [await caller("EraseAlert", name=name), await caller("GetAlert", name=name)]
-            track = {"locations": [{"point": MONAS, "fixTime": "2026-03-01T12:00:00Z"}]}
-            said.append(await caller("TrackAlert", name=name, **track))
-            replies[pin] = [look(each) for each in said]
-            assert (await refusal_of(people.dewi("GetAlert", name=name))).reason == "ALERT_NOT_FOUND"
-        assert replies[PIN] == replies[DURESS]
-        seen_still = await people.rina("GetAlert", name=name)
-        assert seen_still.note == "my secret"
-        await people.rina("AcknowledgeAlert", name=name)
-        await people.rina("ResolveAlert", name=name, outcome="HELPED")
-        assert (await people.rina("GetAlert", name=name)).note == ""
-
-    async def test_everything_of_an_account_is_exported_and_erased(self, people: People) -> None:
-        names = [(await people.raise_alert(people.dewi, note=f"note {number}"))[0] for number in range(3)]
-        await people.raise_alert(people.dewi, silent=True)
-        await people.raise_alert(people.adi)
-        page = await people.dewi("ExportMyAlerts", pageSize=2)
-        rest = await people.dewi("ExportMyAlerts", pageSize=2, pageToken=page.next_page_token)
-        found = [*page.alerts, *rest.alerts]
-        assert [(each.alert.name, each.alert.note) for each in found] == [(name, f"note {n}") for n, name in enumerate(names)]
-        assert [each.type for each in found[0].events] == ["AlertRaised", "AlertRouted"]
-        await people.dewi("EraseMyAlerts")
-        assert await people.dewi.list_names() == []
-        assert len(await people.adi.list_names()) == 1

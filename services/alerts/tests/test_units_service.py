@@ -270,3 +270,15 @@ class TestAStreamOfPositions:
 
 def to_message(said: dict[str, Any]) -> unit_service_pb2.StreamUnitPositionsRequest:
     return ParseDict({"reports": [said]}, unit_service_pb2.StreamUnitPositionsRequest())
+
+
+async def test_what_a_unit_is_at_work_for_they_are_told_who_are_shown_it(responders: Responders) -> None:
+    everybody = ("rina", "budi", "sari", "tono", "wati")
+    for unit, kind, told in (("amb-1", "VIOLENCE", {"rina", "sari", "tono"}), ("amb-2", "FIRE", {"rina", "budi", "sari", "tono"})):
+        name, _ = await responders.take(kind=kind)
+        await responders.send(name, await responders.make_unit(unit))
+        for user in everybody:
+            party = getattr(responders, user)
+            shown = await party("GetUnit", name=f"units/{unit}")
+            assert shown.alert == (name if user in told else "")
+            assert shown in (await party("ListUnits")).units

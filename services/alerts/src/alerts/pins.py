@@ -3,6 +3,7 @@
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
+from typing import NamedTuple
 
 from argon2 import PasswordHasher
 from argon2.exceptions import VerificationError
@@ -20,13 +21,20 @@ class Match(Enum):
     DURESS = "duress"
 
 
+class Given(NamedTuple):
+    """What a PIN is among those in force, and among those that whoever set the last ones believes to be."""
+
+    in_force: Match
+    told: Match
+
+
 async def hash_pins(*pins: str) -> list[str]:
     return await asyncio.get_running_loop().run_in_executor(_threads, lambda: [_hasher.hash(pin) for pin in pins])
 
 
-async def match_pin(pin: str, pin_hash: str, duress_hash: str) -> Match:
-    """Which one it is, always in the time of two; empty hashes match nothing."""
-    return await asyncio.get_running_loop().run_in_executor(_threads, _match, pin, pin_hash, duress_hash)
+async def match_pin(pin: str, *pairs: tuple[str, str]) -> list[Match]:
+    """Which one of each pair of hashes it is, always in the same time; empty hashes match nothing."""
+    return await asyncio.get_running_loop().run_in_executor(_threads, lambda: [_match(pin, *pair) for pair in pairs])
 
 
 def _match(pin: str, pin_hash: str, duress_hash: str) -> Match:

@@ -1672,7 +1672,7 @@ class SetPinsRequest(_message.Message):
     PIN in at least two places, so that nobody types it by mistake.
     """
     old_pin: _builtins.str
-    """The PIN in force. Absent: the caller has signed in within the last five minutes."""
+    """The PIN that was set last. Absent: the caller has signed in within the last five minutes."""
     def __init__(
         self,
         *,

@@ -233,7 +233,8 @@ class AlertServiceServicer:
 
     def GetAlert(self, request, context):
         """Returns an alert to its caller's side or to an agency that has a part in it. Whoever of an agency reads a restricted
-        alert leaves an entry in its timeline, `AlertRead`; once it is closed they say why they read it.
+        alert leaves an entry in its timeline, `AlertRead`; once it is closed they say why they read it, and
+        what changes it answers with no more than that it exists.
 
         Errors: `ALERT_NOT_FOUND`, `REASON_REQUIRED`.
         """
@@ -336,9 +337,9 @@ class AlertServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def AddNote(self, request, context):
-        """Adds a note to the timeline of an alert, closed ones included.
+        """Adds a note to the timeline of an alert, closed ones included unless their caller has had them erased.
 
-        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `OPERATOR_REQUIRED`.
+        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -378,9 +379,10 @@ class AlertServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RecordContact(self, request, context):
-        """Records that somebody tried to reach the caller, and what came of it.
+        """Records that somebody tried to reach the caller, and what came of it; of an alert that is closed, too, unless its caller
+        has had it erased.
 
-        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `OPERATOR_REQUIRED`.
+        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -443,9 +445,9 @@ class AlertServiceServicer:
 
     def RecommendUnits(self, request, context):
         """Ranks the agency's units for this alert, the best first, each with what speaks for and against it; and says what is
-        missing. It changes nothing.
+        missing. It changes nothing, and of a restricted alert it is a reading.
 
-        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`.
+        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `ALERT_CLOSED`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -499,8 +501,9 @@ class AlertServiceServicer:
 
     def SetPins(self, request, context):
         """Sets the caller's PIN, which calls an alert off, and their duress PIN, which only seems to. Both take effect as soon
-        as no alert of this caller is open. Whoever sets them knows the PIN in force or has signed in within the last five
-        minutes (the token's `auth_time`).
+        as no alert of this caller is open. Whoever sets them knows the PIN that was set last, in force or not, or has signed
+        in within the last five minutes (the token's `auth_time`). After five wrong ones within an hour the right one is
+        refused, too.
 
         Errors: `WRONG_PIN`, `SIGN_IN_REQUIRED`, `PINS_TOO_ALIKE`.
         """
@@ -521,8 +524,8 @@ class AlertServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ExportMyAlerts(self, request, context):
-        """Returns all that is kept of the signed-in caller's alerts, silent ones excepted: each as its caller is shown it, with
-        its timeline and its messages. The oldest first.
+        """Returns all that is kept of the signed-in caller's alerts, silent ones and those that they have erased excepted: each
+        as its caller is shown it, with its timeline and its messages. The oldest first.
 
         Errors: `INVALID_PAGE_TOKEN`.
         """
@@ -531,7 +534,8 @@ class AlertServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def EraseMyAlerts(self, request, context):
-        """Erases all alerts of the signed-in caller, as EraseAlert does, and their PINs.
+        """Erases all alerts of the signed-in caller, as EraseAlert does. Their PINs stay, or whoever took the phone could take
+        the duress PIN away by it.
 
         Errors: none of its own.
         """

@@ -53,7 +53,8 @@ class AlertServiceStub:
     """
     GetAlert: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.GetAlertRequest, _alert_pb2.Alert]
     """Returns an alert to its caller's side or to an agency that has a part in it. Whoever of an agency reads a restricted
-    alert leaves an entry in its timeline, `AlertRead`; once it is closed they say why they read it.
+    alert leaves an entry in its timeline, `AlertRead`; once it is closed they say why they read it, and
+    what changes it answers with no more than that it exists.
 
     Errors: `ALERT_NOT_FOUND`, `REASON_REQUIRED`.
     """
@@ -116,9 +117,9 @@ class AlertServiceStub:
     Errors: `ALERT_NOT_FOUND`, `ALERT_CLOSED`, `ACCESS_DENIED`.
     """
     AddNote: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.AddNoteRequest, _alert_pb2.Alert]
-    """Adds a note to the timeline of an alert, closed ones included.
+    """Adds a note to the timeline of an alert, closed ones included unless their caller has had them erased.
 
-    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `OPERATOR_REQUIRED`.
+    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
     """
     ListAlertEvents: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.ListAlertEventsRequest, _alert_service_pb2.ListAlertEventsResponse]
     """Lists the timeline of an alert, the oldest entry first, as far as this reader is shown it. A restricted alert's is
@@ -142,9 +143,10 @@ class AlertServiceStub:
     Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `ALERT_CHANGED`, `OPERATOR_REQUIRED`.
     """
     RecordContact: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.RecordContactRequest, _alert_pb2.Alert]
-    """Records that somebody tried to reach the caller, and what came of it.
+    """Records that somebody tried to reach the caller, and what came of it; of an alert that is closed, too, unless its caller
+    has had it erased.
 
-    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `OPERATOR_REQUIRED`.
+    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
     """
     SendMessage: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.SendMessageRequest, _alert_service_pb2.AlertMessage]
     """Sends a text to the caller, or from the caller to whoever answers. The agency's side cannot write to a caller who
@@ -183,9 +185,9 @@ class AlertServiceStub:
     """
     RecommendUnits: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.RecommendUnitsRequest, _alert_service_pb2.RecommendUnitsResponse]
     """Ranks the agency's units for this alert, the best first, each with what speaks for and against it; and says what is
-    missing. It changes nothing.
+    missing. It changes nothing, and of a restricted alert it is a reading.
 
-    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`.
+    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `ALERT_CLOSED`.
     """
     DispatchAlert: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.DispatchAlertRequest, _alert_pb2.Alert]
     """Sends units of the agency: all of them or none. Their duty and the age of their position are checked at this
@@ -219,8 +221,9 @@ class AlertServiceStub:
     """
     SetPins: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.SetPinsRequest, _alert_service_pb2.SetPinsResponse]
     """Sets the caller's PIN, which calls an alert off, and their duress PIN, which only seems to. Both take effect as soon
-    as no alert of this caller is open. Whoever sets them knows the PIN in force or has signed in within the last five
-    minutes (the token's `auth_time`).
+    as no alert of this caller is open. Whoever sets them knows the PIN that was set last, in force or not, or has signed
+    in within the last five minutes (the token's `auth_time`). After five wrong ones within an hour the right one is
+    refused, too.
 
     Errors: `WRONG_PIN`, `SIGN_IN_REQUIRED`, `PINS_TOO_ALIKE`.
     """
@@ -233,13 +236,14 @@ class AlertServiceStub:
     Errors: `ALERT_NOT_FOUND`, `ACCESS_DENIED`.
     """
     ExportMyAlerts: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.ExportMyAlertsRequest, _alert_service_pb2.ExportMyAlertsResponse]
-    """Returns all that is kept of the signed-in caller's alerts, silent ones excepted: each as its caller is shown it, with
-    its timeline and its messages. The oldest first.
+    """Returns all that is kept of the signed-in caller's alerts, silent ones and those that they have erased excepted: each
+    as its caller is shown it, with its timeline and its messages. The oldest first.
 
     Errors: `INVALID_PAGE_TOKEN`.
     """
     EraseMyAlerts: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.EraseMyAlertsRequest, _alert_service_pb2.EraseMyAlertsResponse]
-    """Erases all alerts of the signed-in caller, as EraseAlert does, and their PINs.
+    """Erases all alerts of the signed-in caller, as EraseAlert does. Their PINs stay, or whoever took the phone could take
+    the duress PIN away by it.
 
     Errors: none of its own.
     """
@@ -286,7 +290,8 @@ class AlertServiceAsyncStub(AlertServiceStub):
     """
     GetAlert: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.GetAlertRequest, _alert_pb2.Alert]  # type: ignore[assignment]
     """Returns an alert to its caller's side or to an agency that has a part in it. Whoever of an agency reads a restricted
-    alert leaves an entry in its timeline, `AlertRead`; once it is closed they say why they read it.
+    alert leaves an entry in its timeline, `AlertRead`; once it is closed they say why they read it, and
+    what changes it answers with no more than that it exists.
 
     Errors: `ALERT_NOT_FOUND`, `REASON_REQUIRED`.
     """
@@ -349,9 +354,9 @@ class AlertServiceAsyncStub(AlertServiceStub):
     Errors: `ALERT_NOT_FOUND`, `ALERT_CLOSED`, `ACCESS_DENIED`.
     """
     AddNote: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.AddNoteRequest, _alert_pb2.Alert]  # type: ignore[assignment]
-    """Adds a note to the timeline of an alert, closed ones included.
+    """Adds a note to the timeline of an alert, closed ones included unless their caller has had them erased.
 
-    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `OPERATOR_REQUIRED`.
+    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
     """
     ListAlertEvents: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.ListAlertEventsRequest, _alert_service_pb2.ListAlertEventsResponse]  # type: ignore[assignment]
     """Lists the timeline of an alert, the oldest entry first, as far as this reader is shown it. A restricted alert's is
@@ -375,9 +380,10 @@ class AlertServiceAsyncStub(AlertServiceStub):
     Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `ALERT_CHANGED`, `OPERATOR_REQUIRED`.
     """
     RecordContact: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.RecordContactRequest, _alert_pb2.Alert]  # type: ignore[assignment]
-    """Records that somebody tried to reach the caller, and what came of it.
+    """Records that somebody tried to reach the caller, and what came of it; of an alert that is closed, too, unless its caller
+    has had it erased.
 
-    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `OPERATOR_REQUIRED`.
+    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
     """
     SendMessage: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.SendMessageRequest, _alert_service_pb2.AlertMessage]  # type: ignore[assignment]
     """Sends a text to the caller, or from the caller to whoever answers. The agency's side cannot write to a caller who
@@ -416,9 +422,9 @@ class AlertServiceAsyncStub(AlertServiceStub):
     """
     RecommendUnits: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.RecommendUnitsRequest, _alert_service_pb2.RecommendUnitsResponse]  # type: ignore[assignment]
     """Ranks the agency's units for this alert, the best first, each with what speaks for and against it; and says what is
-    missing. It changes nothing.
+    missing. It changes nothing, and of a restricted alert it is a reading.
 
-    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`.
+    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `ALERT_CLOSED`.
     """
     DispatchAlert: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.DispatchAlertRequest, _alert_pb2.Alert]  # type: ignore[assignment]
     """Sends units of the agency: all of them or none. Their duty and the age of their position are checked at this
@@ -452,8 +458,9 @@ class AlertServiceAsyncStub(AlertServiceStub):
     """
     SetPins: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.SetPinsRequest, _alert_service_pb2.SetPinsResponse]  # type: ignore[assignment]
     """Sets the caller's PIN, which calls an alert off, and their duress PIN, which only seems to. Both take effect as soon
-    as no alert of this caller is open. Whoever sets them knows the PIN in force or has signed in within the last five
-    minutes (the token's `auth_time`).
+    as no alert of this caller is open. Whoever sets them knows the PIN that was set last, in force or not, or has signed
+    in within the last five minutes (the token's `auth_time`). After five wrong ones within an hour the right one is
+    refused, too.
 
     Errors: `WRONG_PIN`, `SIGN_IN_REQUIRED`, `PINS_TOO_ALIKE`.
     """
@@ -466,13 +473,14 @@ class AlertServiceAsyncStub(AlertServiceStub):
     Errors: `ALERT_NOT_FOUND`, `ACCESS_DENIED`.
     """
     ExportMyAlerts: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.ExportMyAlertsRequest, _alert_service_pb2.ExportMyAlertsResponse]  # type: ignore[assignment]
-    """Returns all that is kept of the signed-in caller's alerts, silent ones excepted: each as its caller is shown it, with
-    its timeline and its messages. The oldest first.
+    """Returns all that is kept of the signed-in caller's alerts, silent ones and those that they have erased excepted: each
+    as its caller is shown it, with its timeline and its messages. The oldest first.
 
     Errors: `INVALID_PAGE_TOKEN`.
     """
     EraseMyAlerts: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.EraseMyAlertsRequest, _alert_service_pb2.EraseMyAlertsResponse]  # type: ignore[assignment]
-    """Erases all alerts of the signed-in caller, as EraseAlert does, and their PINs.
+    """Erases all alerts of the signed-in caller, as EraseAlert does. Their PINs stay, or whoever took the phone could take
+    the duress PIN away by it.
 
     Errors: none of its own.
     """
@@ -528,7 +536,8 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_alert_pb2.Alert, _abc.Awaitable[_alert_pb2.Alert]]:
         """Returns an alert to its caller's side or to an agency that has a part in it. Whoever of an agency reads a restricted
-        alert leaves an entry in its timeline, `AlertRead`; once it is closed they say why they read it.
+        alert leaves an entry in its timeline, `AlertRead`; once it is closed they say why they read it, and
+        what changes it answers with no more than that it exists.
 
         Errors: `ALERT_NOT_FOUND`, `REASON_REQUIRED`.
         """
@@ -651,9 +660,9 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _alert_service_pb2.AddNoteRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_alert_pb2.Alert, _abc.Awaitable[_alert_pb2.Alert]]:
-        """Adds a note to the timeline of an alert, closed ones included.
+        """Adds a note to the timeline of an alert, closed ones included unless their caller has had them erased.
 
-        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `OPERATOR_REQUIRED`.
+        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
         """
 
     @_abc_1.abstractmethod
@@ -701,9 +710,10 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _alert_service_pb2.RecordContactRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_alert_pb2.Alert, _abc.Awaitable[_alert_pb2.Alert]]:
-        """Records that somebody tried to reach the caller, and what came of it.
+        """Records that somebody tried to reach the caller, and what came of it; of an alert that is closed, too, unless its caller
+        has had it erased.
 
-        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `OPERATOR_REQUIRED`.
+        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
         """
 
     @_abc_1.abstractmethod
@@ -778,9 +788,9 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_alert_service_pb2.RecommendUnitsResponse, _abc.Awaitable[_alert_service_pb2.RecommendUnitsResponse]]:
         """Ranks the agency's units for this alert, the best first, each with what speaks for and against it; and says what is
-        missing. It changes nothing.
+        missing. It changes nothing, and of a restricted alert it is a reading.
 
-        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`.
+        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `ALERT_CLOSED`.
         """
 
     @_abc_1.abstractmethod
@@ -844,8 +854,9 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_alert_service_pb2.SetPinsResponse, _abc.Awaitable[_alert_service_pb2.SetPinsResponse]]:
         """Sets the caller's PIN, which calls an alert off, and their duress PIN, which only seems to. Both take effect as soon
-        as no alert of this caller is open. Whoever sets them knows the PIN in force or has signed in within the last five
-        minutes (the token's `auth_time`).
+        as no alert of this caller is open. Whoever sets them knows the PIN that was set last, in force or not, or has signed
+        in within the last five minutes (the token's `auth_time`). After five wrong ones within an hour the right one is
+        refused, too.
 
         Errors: `WRONG_PIN`, `SIGN_IN_REQUIRED`, `PINS_TOO_ALIKE`.
         """
@@ -870,8 +881,8 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _alert_service_pb2.ExportMyAlertsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_alert_service_pb2.ExportMyAlertsResponse, _abc.Awaitable[_alert_service_pb2.ExportMyAlertsResponse]]:
-        """Returns all that is kept of the signed-in caller's alerts, silent ones excepted: each as its caller is shown it, with
-        its timeline and its messages. The oldest first.
+        """Returns all that is kept of the signed-in caller's alerts, silent ones and those that they have erased excepted: each
+        as its caller is shown it, with its timeline and its messages. The oldest first.
 
         Errors: `INVALID_PAGE_TOKEN`.
         """
@@ -882,7 +893,8 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _alert_service_pb2.EraseMyAlertsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_alert_service_pb2.EraseMyAlertsResponse, _abc.Awaitable[_alert_service_pb2.EraseMyAlertsResponse]]:
-        """Erases all alerts of the signed-in caller, as EraseAlert does, and their PINs.
+        """Erases all alerts of the signed-in caller, as EraseAlert does. Their PINs stay, or whoever took the phone could take
+        the duress PIN away by it.
 
         Errors: none of its own.
         """

@@ -82,7 +82,9 @@ class Incident(_message.Message):
     agency: _builtins.str
     """The agency that leads, `agencies/{agency}`."""
     lead: _builtins.str
-    """The alert that stands for the others, `alerts/{uuid}`: the oldest open one that can."""
+    """The alert that stands for the others, `alerts/{uuid}`: the oldest open one that can. One that was
+    called off leads only where there is no other.
+    """
     operator: _builtins.str
     """Who of the agency holds the lead; empty when nobody does, or it is restricted."""
     alert_count: _builtins.int

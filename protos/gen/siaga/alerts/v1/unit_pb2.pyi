@@ -116,7 +116,9 @@ class Unit(_message.Message):
     duty: Global___Unit.Duty.ValueType
     """Whether it can be sent. Output alone: StartDuty and EndDuty change it."""
     alert: _builtins.str
-    """The alert that it is at work for, `alerts/{uuid}`; empty when it is free. Output alone."""
+    """The alert that it is at work for, `alerts/{uuid}`; empty when it is free, and for whoever is not shown what that alert
+    says. Output alone.
+    """
     etag: _builtins.str
     """Changes whenever the unit does, its position aside. In an update it must be the unit's, where it is given."""
     drill: _builtins.bool

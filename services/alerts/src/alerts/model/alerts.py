@@ -292,6 +292,14 @@ class Alert(Call, Member, Model):
         self._changed(now, shown=True)
         return True
 
+    def wipe(self) -> bool:
+        if not super().wipe():
+            return False
+        self.cell = ""
+        for each in (*self.responses, *self.assignments):
+            each.reason = ""
+        return True
+
     def escalate(self, agency: str, above: str, now: datetime) -> tuple[Escalation, bool]:
         """A clock of an agency's has run out: who is called, and whether `above` is asked by it."""
         response = self.parts.find(agency)

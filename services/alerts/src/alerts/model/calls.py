@@ -7,7 +7,7 @@ from sqlalchemy import SmallInteger
 from sqlalchemy.orm import Mapped, mapped_column
 
 from alerts.errors import AlertClosed
-from alerts.model.enums import Audience, State
+from alerts.model.enums import Audience, State, View
 from alerts.model.timeline import Position
 
 # A phone that was torn from its owner's hand may be cancelled and still be carried somewhere.
@@ -68,6 +68,20 @@ class Call:
             return self.target_latitude, self.target_longitude
         return (self.latitude, self.longitude) if self.latitude is not None and self.longitude is not None else None
 
+    @property
+    def is_erased(self) -> bool:
+        """Whether what its caller said is gone, and nothing of the kind is kept any more."""
+        return self.erase_time is not None and self.close_time is not None
+
+    def require_kept(self) -> None:
+        """Raises AlertClosed where nothing that is written of its caller is kept any more."""
+        if self.is_erased:
+            raise AlertClosed
+
+    def is_erased_for(self, view: View) -> bool:
+        """The caller's side is shown nothing that they wanted erased, whether or not it is gone by now."""
+        return view is View.CALLER and self.erase_time is not None
+
     def find_shown(self, column: str) -> Any:  # noqa: ANN401  # of any column
         """What the caller's side is shown of it."""
         return self.withheld.get(column, getattr(self, column))
@@ -110,7 +124,7 @@ class Call:
 
     def wipe(self) -> bool:
         """What its caller wanted erased, of an alert that is closed; False where there is nothing to erase."""
-        if not (self.erase_time and self.close_time):
+        if not self.is_erased:
             return False
         self.user = self.display_name = self.callback_phone = self.target_address = self.note = ""
         self.latitude = self.longitude = self.accuracy_meters = self.fix_time = self.target_latitude = self.target_longitude = None
@@ -124,6 +138,7 @@ class NewAlert:
 
     caller_audience = Call.caller_audience
     find_shown = Call.find_shown
+    is_erased_for = Call.is_erased_for
 
     def __init__(self, columns: dict[str, Any]) -> None:
         self.__dict__ = columns

@@ -8,7 +8,7 @@ from sqlalchemy import Index, SmallInteger
 from sqlalchemy.orm import Mapped, mapped_column
 
 from alerts.model.alerts import Alert
-from alerts.model.enums import Grouping, Kind, State
+from alerts.model.enums import CancelClaim, Grouping, Kind, State
 from alerts.model.tables import Model
 
 # How far from each other alerts of one emergency are raised, in metres, and never farther than the cells in which they are
@@ -91,8 +91,13 @@ class Incident(Model):
 
 
 def can_rest(alert: Alert) -> bool:
-    """Whether anything may stand for it; whoever cannot speak is answered for themselves."""
-    return not alert.restricted and alert.close_time is None
+    """Whether anything may stand for it; whoever cannot speak, or was made to say that all is well, is answered for themselves."""
+    return not alert.restricted and alert.close_time is None and alert.cancel_claim != CancelClaim.DURESS
+
+
+def can_lead(alert: Alert) -> bool:
+    """Whether others may rest with it. By one that was called off, whoever comes later would be shown that it is still open."""
+    return can_rest(alert) and not alert.cancel_time
 
 
 def rests_with(alert: Alert, lead: Alert) -> bool:

@@ -16,6 +16,8 @@ from alerts.model.timeline import Position
 # How long the last position of a number may tell where it is, and how long it belongs to one call.
 KEPT = timedelta(hours=24)
 ONE_CALL = timedelta(minutes=30)
+# The columns of a number that tells no place.
+NOWHERE = {"latitude": None, "longitude": None, "accuracy_meters": None, "fix_time": None, "source": 0}
 _MAX_RAISED = 10
 _RAISED_WITHIN = timedelta(hours=1)
 # How many texts of a number are kept as messages, of ten times as many those that call for help.

@@ -19,7 +19,7 @@ from alerts.operations.callers import erase_content, settle_pins
 from alerts.operations.changes import Change, keep_clocks, require_content, take_for_agency, take_for_caller
 from alerts.operations.incidents import settle
 from alerts.operations.units import free_units
-from alerts.pins import Match
+from alerts.pins import Given, Match
 from alerts.store import alerts as store
 from alerts.store.callers import find_caller
 from chassis.clock import new_uuid
@@ -91,6 +91,7 @@ def add_note(session: Session, change: Change, text: str, audience: Audience) ->
     alert, replayed = take_for_agency(session, change)
     require_content(change.viewer, alert)
     if not replayed:
+        alert.require_kept()
         note = Note(id=new_uuid(), alert=alert.name, text=text)
         store.add_note(session, note)
         alert.touch(change.now, shown=False)
@@ -103,7 +104,7 @@ def track_alert(session: Session, change: Change, positions: Sequence[Position])
     if not replayed:
         alert.require_trackable(change.now)
         # Of an alert that was erased none is kept, and the caller's side is not told whether it is.
-        if not (alert.erase_time and alert.close_time):
+        if not alert.is_erased:
             passed = [alert.track(each, change.now) for each in positions]
             store.add_positions(session, [each for each in passed if each])
         alert.touch(change.now, shown=True)
@@ -111,14 +112,14 @@ def track_alert(session: Session, change: Change, positions: Sequence[Position])
     return alert
 
 
-def cancel_alert(session: Session, change: Change, match: Match, *, tried: bool) -> Alert:
-    """`match` is which of the caller's PINs came along, `tried` whether any did. What the caller's side is told, and how long it
+def cancel_alert(session: Session, change: Change, given: Given | None) -> Alert:
+    """`given` is which of the caller's PINs came along, None where none did. What the caller's side is told, and how long it
     takes, is the same for all of them.
     """
     alert, replayed = take_for_caller(session, change)
     if replayed:
         return alert
-    claim = _judge_claim(session, alert, match, change.now, tried=tried)
+    claim = _judge_claim(session, alert, given, change.now)
     first = alert.cancel_time is None
     closed, at_work = alert.close_time, alert.at_work
     if alert.cancel(change.now, claim):
@@ -141,13 +142,18 @@ def end_alert(session: Session, alert: Alert, at_work: Collection[str]) -> None:
         erase_content(session, alert)
 
 
-def _judge_claim(session: Session, alert: Alert, match: Match, now: datetime, *, tried: bool) -> CancelClaim:
-    """The duress PIN counts always, the other one unless too many were wrong."""
-    caller = find_caller(session, alert.user, for_update=True) if tried and alert.user else None
-    if caller is None:
+def _judge_claim(session: Session, alert: Alert, given: Given | None, now: datetime) -> CancelClaim:
+    """The duress PIN counts always, the other one unless too many were wrong. Who knows what was set by a duress PIN has it from
+    whoever was made to tell that one.
+    """
+    caller = find_caller(session, alert.user, for_update=True) if given and alert.user else None
+    if caller is None or given is None:
         return CancelClaim.UNVERIFIED
     limited = caller.is_limited(now)
-    caller.tried(now, right=match is not Match.NONE and not limited)
-    if match is Match.DURESS:
+    if given.told is Match.NONE:
+        caller.guessed(now)
+    if given.in_force is Match.PIN:
+        return CancelClaim.UNVERIFIED if limited else CancelClaim.VERIFIED
+    if given.in_force is Match.DURESS or given.told is Match.DURESS or (given.told is Match.PIN and caller.decoy_pin_hash):
         return CancelClaim.DURESS
-    return CancelClaim.VERIFIED if match is Match.PIN and not limited else CancelClaim.UNVERIFIED
+    return CancelClaim.UNVERIFIED

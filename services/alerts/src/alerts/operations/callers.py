@@ -10,37 +10,40 @@ from alerts.model.alerts import Alert
 from alerts.model.callers import Caller
 from alerts.model.tables import keys, log
 from alerts.operations.changes import Change, take_for_caller
+from alerts.pins import Match
 from alerts.store import alerts as store
 from alerts.store import callers as caller_store
 from alerts.store import webhooks as webhook_store
 
+# What a request that was refused has made.
+_REFUSED = "refused"
 # Of what events say.
 _PERSONAL = ("user", "cell")
 
 
-def set_pins(session: Session, user: str, request_id: str, request: Message, hashes: tuple[str, str] | None) -> None:
-    """`hashes` of the PIN and of the duress PIN; None where whoever asks gave the duress PIN as the old one, and is to believe
-    that they have set them.
+def set_pins(
+    session: Session, user: str, request_id: str, request: Message, old: Match | None, hashes: tuple[str, str], now: datetime
+) -> bool:
+    """`old` is what the old PIN is among those that were set last, None where whoever asks need not know it, `hashes` are of the
+    new ones. Who gave the duress PIN is to believe that they have set them. False where it is refused, which counts as a guess.
     """
-    replayed = request_id and keys.claim(session, f"caller\0{user}", request_id, request, user)
-    if replayed or hashes is None:
-        return
     caller = caller_store.find_caller(session, user, for_update=True)
-    if caller is None:
-        caller = Caller(user=user, pin_hash="", duress_hash="", wrong_count=0)
+    right = old is None or (caller is not None and old is not Match.NONE and not caller.is_limited(now))
+    if request_id and (earlier := keys.claim(session, f"caller\0{user}", request_id, request, user if right else _REFUSED)):
+        return earlier != _REFUSED
+    if caller is None and right:
+        caller = Caller(user=user, pin_hash="", duress_hash="", decoy_pin_hash="", decoy_duress_hash="", wrong_count=0)
         caller_store.add_caller(session, caller)
-    caller.set_pins(*hashes)
-    _settle(session, caller)
-
-
-def try_old_pin(session: Session, user: str, now: datetime, *, right: bool) -> bool:
-    """Whether it counts as right. What was wrong is counted also where the change is refused."""
-    caller = caller_store.find_caller(session, user, for_update=True)
     if caller is None:
         return False
-    counts = right and not caller.is_limited(now)
-    caller.tried(now, right=counts)
-    return counts
+    if old is Match.NONE:
+        caller.guessed(now)
+    elif right and (old is Match.DURESS or (old is Match.PIN and caller.decoy_pin_hash)):
+        caller.seem_to_set_pins(*hashes)
+    elif right:
+        caller.set_pins(*hashes)
+    _settle(session, caller)
+    return right
 
 
 def settle_pins(session: Session, user: str) -> None:
@@ -66,11 +69,6 @@ def erase_all(session: Session, user: str, request_id: str, request: Message, no
         if alert.erase(now):
             events.alert_erased(session, alert)
             erase_content(session, alert)
-    caller = caller_store.find_caller(session, user, for_update=True)
-    if caller:
-        caller.set_pins("", "")
-        session.flush()
-        _settle(session, caller)
 
 
 def erase_content(session: Session, alert: Alert) -> None:

@@ -16,6 +16,7 @@ def record_contact(session: Session, change: Change, means: int, result: int, te
     alert, replayed = take_for_agency(session, change)
     require_content(change.viewer, alert)
     if not replayed:
+        alert.require_kept()
         note = Note(id=new_uuid(), alert=alert.name, text=text)
         store.add_note(session, note)
         alert.touch(change.now, shown=False)
@@ -28,6 +29,10 @@ def send_message(session: Session, change: Change, text: str) -> tuple[Message, 
     message = Message(id=new_uuid(), alert=change.name, text=text, create_time=change.now)
     earlier = claim(session, change, message.id)
     alert, view = require_content(change.viewer, store.find_alert(session, change.name, for_update=True))
+    if earlier and alert.is_erased_for(view):
+        # Whether or not it is kept still; it was theirs.
+        message.id, message.sender, message.operator = earlier, Sender.CALLER, ""
+        return message, view
     if earlier:
         found = store.find_message(session, earlier)
         if found is None:
@@ -41,7 +46,9 @@ def send_message(session: Session, change: Change, text: str) -> tuple[Message, 
         if alert.cancel_time or alert.contact_preference == ContactPreference.DO_NOT_CONTACT:
             raise CallerNotContactable
         message.sender, message.operator = Sender.AGENCY, change.operator
-    store.add_message(session, message)
+    # Of an alert that was erased none is kept, and the caller's side is not told whether it is.
+    if not alert.is_erased:
+        store.add_message(session, message)
     alert.touch(change.now, shown=True)
     events.message_sent(session, alert, message.operator)
     return message, view

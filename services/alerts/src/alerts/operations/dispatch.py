@@ -11,6 +11,7 @@ from alerts.model.alerts import Alert
 from alerts.model.enums import Status, View
 from alerts.operations.changes import Change, claim, require_content, require_view, take_for_agency
 from alerts.operations.incidents import settle
+from alerts.operations.reading import show_changed
 from alerts.operations.units import free_units
 from alerts.store import alerts as store
 from alerts.store import units as unit_store
@@ -120,4 +121,4 @@ def update_assignment(session: Session, change: Change, unit: str, status: Statu
             free_units(session, alert, [unit])
         events.assignment_updated(session, alert, change.operator, assignment, again=again)
         settle(session, alert, change.router, change.now)
-    return alert, change.viewer.view(alert) or View.REDACTED
+    return alert, show_changed(session, change, alert) or View.REDACTED

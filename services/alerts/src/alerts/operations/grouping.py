@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from alerts import events
 from alerts.model.enums import Kind
-from alerts.model.incidents import MAX_MEMBERS, REACH, WITHIN, assess, can_rest, find_doubts, join
+from alerts.model.incidents import MAX_MEMBERS, REACH, WITHIN, assess, can_lead, can_rest, find_doubts, join
 from alerts.model.tables import timers
 from alerts.operations.incidents import form_incident, join_incident
 from alerts.routing import Router
@@ -89,7 +89,7 @@ def _find_groups(session: Session, waiting: Sequence[Waiting]) -> Mapping[str, l
 def _put_together(session: Session, first: str, others: Sequence[str], router: Router, time: datetime) -> None:
     """Most of them are as they were raised, and rest without being loaded."""
     alert = alert_store.find_alert(session, first, for_update=True)
-    if alert is None or not can_rest(alert):
+    if alert is None or not can_lead(alert):
         return
     incident = store.find_incident(session, alert.incident, for_update=True) if alert.incident else None
     if incident is None:

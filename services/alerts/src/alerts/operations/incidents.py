@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from alerts import events
 from alerts.errors import DrillMismatch
 from alerts.model.alerts import Alert
-from alerts.model.incidents import Incident, IncidentState, can_rest, follow, join, rest_with, rests_with
+from alerts.model.incidents import Incident, IncidentState, can_lead, can_rest, follow, join, rest_with, rests_with
 from alerts.operations.changes import keep_clocks
 from alerts.routing import Router
 from alerts.store import incidents as store
@@ -26,7 +26,8 @@ def carry_on(session: Session, incident: Incident, router: Router, time: datetim
     session.flush()
     members = store.lock_open_members(session, incident.name)
     lead = _choose_lead(incident, members)
-    for member in members:
+    # The lead first: the others follow what it is by then.
+    for member in sorted(members, key=lambda each: each is not lead):
         rests = lead is not None and rests_with(member, lead)
         if member.merged_into != (lead.name if lead and rests else ""):
             rest_with(member, lead.name if lead and rests else "", time)
@@ -40,8 +41,10 @@ def carry_on(session: Session, incident: Incident, router: Router, time: datetim
 
 
 def _choose_lead(incident: Incident, members: Sequence[Alert]) -> Alert | None:
-    """The one that there was as long as it is open, then the oldest that anybody can rest with, else the oldest."""
-    able = [each for each in members if can_rest(each)]
+    """The one that there was as long as it is open, then the oldest that anybody can rest with, else the oldest. One that was
+    called off leads only where there is no other.
+    """
+    able = [each for each in members if can_lead(each)] or [each for each in members if can_rest(each)]
     led = [each for each in able if each.name == incident.lead]
     resting = [each for each in able if each.kind == incident.kind]
     return next(iter([*led, *resting, *able, *members]), None)

@@ -17,7 +17,6 @@ from alerts.model.viewers import Viewer
 from alerts.operations.alerts import cancel_alert, raise_alert, track_alert
 from alerts.operations.changes import Change
 from alerts.operations.contacts import send_message
-from alerts.pins import Match
 from alerts.routing import Route, Router
 from alerts.store import alerts as alert_store
 from alerts.store import texts as store
@@ -150,7 +149,7 @@ def _add(session: Session, text: Text, alert: Alert, number: Number | None, rout
     if seen:
         _track(session, alert, seen, text.now, router)
     if text.cancel:
-        cancel_alert(session, _ask(alert, text.now, router), Match.NONE, tried=False)
+        cancel_alert(session, _ask(alert, text.now, router), None)
 
 
 def _track(session: Session, alert: Alert, seen: Sequence[Sighting], now: datetime, router: Router) -> Alert:

@@ -18,12 +18,13 @@ from alerts.model.callers import are_too_alike
 from alerts.model.enums import Audience, Status, View
 from alerts.model.recommending import recommend_units
 from alerts.model.tables import keys, log
+from alerts.model.units import Unit
 from alerts.model.viewers import Viewer
 from alerts.operations import alerts as operations
 from alerts.operations import callers, contacts, dispatch, texts
 from alerts.operations.changes import Change, require_answering, require_content, require_view
-from alerts.operations.reading import is_recorded, record_reading
-from alerts.pins import Match, hash_pins, match_pin
+from alerts.operations.reading import is_recorded, record_reading, show_changed
+from alerts.pins import Given, hash_pins, match_pin
 from alerts.routing import Router
 from alerts.servicer.statistics import Statistics
 from alerts.servicer.texts import hash_number
@@ -39,6 +40,7 @@ from alerts.wire.changes import to_changes
 from chassis.clock import new_uuid, now
 from chassis.database import Database
 from chassis.errors import InvalidRequest
+from chassis.events import Event
 from chassis.identity import caller
 from chassis.paging import Page
 from chassis.watch import Watches
@@ -50,6 +52,7 @@ _BY_NUMBER = frozenset({alert_pb2.Alert.SMS, alert_pb2.Alert.VOICE})
 _RECOMMENDED = 10
 _FRESH_SECONDS = 300
 _MAX_EXPORTED = 10_000
+_NOBODYS = ("", "")
 
 
 class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
@@ -156,29 +159,25 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
         return await self._change(partial(operations.resolve_alert, outcome=request.outcome), self._answer(request, context))
 
     async def CancelAlert(self, request: pb.CancelAlertRequest, context: grpc.aio.ServicerContext) -> alert_pb2.Alert:
-        change, match = self._ask(request, context), Match.NONE
+        change, given = self._ask(request, context), None
         if request.pin:
-            hashes = await self._database.read(lambda session: _find_hashes(session, change))
-            match = await match_pin(request.pin, *hashes)
-        return await self._change(partial(operations.cancel_alert, match=match, tried=bool(request.pin)), change)
+            given = Given(*await match_pin(request.pin, *await self._database.read(lambda session: _find_hashes(session, change))))
+        return await self._change(partial(operations.cancel_alert, given=given), change)
 
     async def SetPins(self, request: pb.SetPinsRequest, context: grpc.aio.ServicerContext) -> pb.SetPinsResponse:
         by, time = caller.get(), now()
         if are_too_alike(request.pin, request.duress_pin):
             raise PinsTooAlike(fields=[("duressPin", "differs from the PIN in fewer than two places")])
-        believed = False
+        old = None
         if request.old_pin:
             kept = await self._database.read(lambda session: find_caller(session, by.user))
-            match = await match_pin(request.old_pin, *((kept.pin_hash, kept.duress_hash) if kept else ("", "")))
-            believed = match is Match.DURESS
-            try_old_pin = partial(callers.try_old_pin, user=by.user, now=time, right=match is not Match.NONE)
-            if not await self._database.write(try_old_pin) and not believed:
-                raise WrongPin
+            [old] = await match_pin(request.old_pin, kept.told if kept else _NOBODYS)
         elif time.timestamp() - by.sign_in_time > _FRESH_SECONDS:
             raise SignInRequired
         pin_hash, duress_hash = await hash_pins(request.pin, request.duress_pin)
-        hashes = None if believed else (pin_hash, duress_hash)
-        await self._database.write(partial(callers.set_pins, user=by.user, request_id=request.request_id, request=request, hashes=hashes))
+        set_pins = partial(callers.set_pins, old=old, hashes=(pin_hash, duress_hash), now=time)
+        if not await self._database.write(partial(set_pins, user=by.user, request_id=request.request_id, request=request)):
+            raise WrongPin
         return pb.SetPinsResponse()
 
     async def EraseAlert(self, request: pb.EraseAlertRequest, context: grpc.aio.ServicerContext) -> alert_pb2.Alert:
@@ -237,6 +236,8 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
 
         alert, view = await self._database.read(lambda session: require_content(viewer, store.find_alert(session, request.name)))
         await self._record_reading(viewer, alert, view, request.reason)
+        if alert.is_erased_for(view):
+            return pb.ListMessagesResponse()
 
         def read(session: Session) -> pb.ListMessagesResponse:
             found = store.list_messages(session, request.name, page.after, page.size + 1)
@@ -263,14 +264,16 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
     async def RecommendUnits(self, request: pb.RecommendUnitsRequest, context: grpc.aio.ServicerContext) -> pb.RecommendUnitsResponse:
         viewer = find_viewer(context)
 
-        def read(session: Session) -> pb.RecommendUnitsResponse:
-            alert = require_answering(viewer, store.find_alert(session, request.name))
-            require_content(viewer, alert)
-            units = unit_store.find_units_of(session, viewer.agency)
-            found, missing = recommend_units(alert, units, self._router.find_policy(viewer.agency), now())
-            return unit_wire.to_recommendations(found[: request.max_units or _RECOMMENDED], missing)
+        def read(session: Session) -> tuple[Alert, View, Sequence[Unit]]:
+            alert, view = require_content(viewer, require_answering(viewer, store.find_alert(session, request.name)))
+            return alert, view, unit_store.find_units_of(session, viewer.agency)
 
-        return await self._database.read(read)
+        alert, view, units = await self._database.read(read)
+        alert.require_open()
+        # How far from it they are tells where it is.
+        await self._record_reading(viewer, alert, view, "")
+        found, missing = recommend_units(alert, units, self._router.find_policy(viewer.agency), now())
+        return unit_wire.to_recommendations(found[: request.max_units or _RECOMMENDED], missing)
 
     async def DispatchAlert(self, request: pb.DispatchAlertRequest, context: grpc.aio.ServicerContext) -> alert_pb2.Alert:
         operation = partial(dispatch.dispatch_alert, names=list(request.units), accept_old_positions=request.accept_old_positions)
@@ -301,7 +304,7 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
             page = Page(request, f"{audience}")
             rows = log.timeline(session, request.name, audience, page.after_number(), page.size + 1)
             events, next_page_token = page.cut(rows, lambda event: str(event.id))
-            notes = store.find_notes(session, {event.attributes["note"] for event in events if event.attributes.get("note")})
+            notes = {} if alert.is_erased_for(view) else _find_notes(session, events)
             return pb.ListAlertEventsResponse(events=[wire.to_entry(each, view, notes) for each in events], next_page_token=next_page_token)
 
         return await self._database.read(read)
@@ -322,8 +325,14 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
         return await self._statistics.rebuild(request)
 
     async def _change(self, operation: Callable[[Session, Change], Alert], change: Change) -> alert_pb2.Alert:
-        alert = await self._database.write(lambda session: operation(session, change))
-        return wire.to_message(*require_view(change.viewer, alert))
+        def answer(session: Session) -> tuple[Alert, View | None]:
+            alert = operation(session, change)
+            return alert, show_changed(session, change, alert)
+
+        alert, view = await self._database.write(answer)
+        if view is None:
+            raise AlertNotFound
+        return wire.to_message(alert, view)
 
     async def _record_reading(self, viewer: Viewer, alert: Alert, view: View, reason: str) -> None:
         """Before it is shown. Raises ReasonRequired."""
@@ -344,17 +353,21 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
         return self._ask(request, context, find_operator(request.operator), name)
 
 
-def _find_hashes(session: Session, change: Change) -> tuple[str, str]:
-    """Of the PINs of whoever raised the alert, where its caller's side asks; nobody else's are tried."""
+def _find_hashes(session: Session, change: Change) -> tuple[tuple[str, str], tuple[str, str]]:
+    """Of the PINs of whoever raised the alert, where its caller's side asks, in force and as told; nobody else's are tried."""
     alert = store.find_alert(session, change.name)
     known = alert.user if alert and change.viewer.is_caller(alert) else ""
     kept = find_caller(session, known) if known else None
-    return (kept.pin_hash, kept.duress_hash) if kept else ("", "")
+    return ((kept.pin_hash, kept.duress_hash), kept.told) if kept else (_NOBODYS, _NOBODYS)
+
+
+def _find_notes(session: Session, events: Sequence[Event]) -> dict[str, str]:
+    return store.find_notes(session, {event.attributes["note"] for event in events if event.attributes.get("note")})
 
 
 def _export(session: Session, alert: Alert) -> pb.ExportMyAlertsResponse.Record:
     found = log.timeline(session, alert.name, Audience.CALLER, 0, _MAX_EXPORTED)
-    notes = store.find_notes(session, {event.attributes["note"] for event in found if event.attributes.get("note")})
+    notes = _find_notes(session, found)
     return pb.ExportMyAlertsResponse.Record(
         alert=wire.to_message(alert, View.CALLER),
         events=[wire.to_entry(each, View.CALLER, notes) for each in found],

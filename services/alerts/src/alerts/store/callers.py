@@ -25,8 +25,8 @@ def has_open_alert(session: Session, user: str) -> bool:
 
 
 def list_alerts_of_caller(session: Session, user: str, after: str, limit: int) -> Sequence[Alert]:
-    """The oldest first, without silent ones."""
-    question = select(Alert).where(Alert.user == user, Alert.silent.is_(False), Alert.name > after)
+    """The oldest first, without silent ones and those that they wanted erased."""
+    question = select(Alert).where(Alert.user == user, Alert.silent.is_(False), Alert.erase_time.is_(None), Alert.name > after)
     return session.scalars(question.order_by(Alert.name).limit(limit).options(*_WITH_PARTS)).all()
 
 

@@ -4,13 +4,12 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import func, select, text, update
-from sqlalchemy.orm import Session, selectinload
+from sqlalchemy import case, func, select, text, update
+from sqlalchemy.orm import Session, aliased, selectinload
 
 from alerts.model.alerts import Alert
 from alerts.model.enums import Grouping, Outcome
 from alerts.model.incidents import Incident, IncidentState
-from chassis.clock import UtcTime
 
 _WITH_PARTS = (selectinload(Alert.responses), selectinload(Alert.assignments))
 # The number has no meaning but to be the same in every replica.
@@ -53,7 +52,7 @@ class Waiting(NamedTuple):
 
 
 class Candidate(NamedTuple):
-    """What a new alert may be near: one that stands for `members`, of which the last joined at `latest_time`."""
+    """What a new alert may be near: one of an incident of `members`, or alone, of which the last was raised at `latest_time`."""
 
     name: str
     kind: int
@@ -159,13 +158,18 @@ def mark_done(session: Session, names: Collection[str]) -> None:
 
 
 def find_candidates(session: Session, cells: Collection[str]) -> Sequence[Candidate]:
-    """Open alerts in these cells that stand for others or for themselves alone."""
+    """Open alerts in these cells that stand for others or for themselves alone.
+
+    Nothing here depends on whether the agency still works on one that was called off: its caller may raise the new alert.
+    """
     columns = [getattr(Alert, name) for name in Candidate._fields[:6]]
+    member = aliased(Alert)
+    newest = select(member.create_time).where(member.incident == Alert.incident).order_by(member.name.desc()).limit(1)
     question = (
         select(
             *columns,
-            func.coalesce(Incident.update_time, Alert.create_time, type_=UtcTime()),
-            func.coalesce(Incident.open_count, 1),
+            case((Alert.incident == "", Alert.create_time), else_=newest.scalar_subquery()),
+            func.coalesce(Incident.alert_count, 1),
             _LATITUDE,
             _LONGITUDE,
         )
@@ -173,6 +177,7 @@ def find_candidates(session: Session, cells: Collection[str]) -> Sequence[Candid
         .where(
             Alert.cell.in_(cells),
             Alert.close_time.is_(None),
+            Alert.cancel_time.is_(None),
             Alert.merged_into == "",
             Alert.restricted.is_(False),
             Alert.grouping != Grouping.APART,

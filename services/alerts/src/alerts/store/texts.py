@@ -9,18 +9,17 @@ from sqlalchemy.orm import Session, selectinload
 
 from alerts.model.alerts import Alert
 from alerts.model.enums import Sender
-from alerts.model.texts import KEPT, Number, NumberAlert
+from alerts.model.texts import KEPT, NOWHERE, Number, NumberAlert
 from alerts.model.timeline import Message
 from alerts.store.alerts import lock_alert
 
 _INSERT = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-_NOWHERE = {"latitude": None, "longitude": None, "accuracy_meters": None, "fix_time": None, "source": 0}
 
 
 def lock_number(session: Session, number: bytes, now: datetime) -> tuple[Number, bool]:
     """The number, made where it is not known yet, and whether it was: whoever comes from it at the same time waits here."""
     insert = _INSERT[session.connection().dialect.name]
-    row = {"hash": number, **_NOWHERE, "raise_count": 0, "raise_time": None, "update_time": now}
+    row = {"hash": number, **NOWHERE, "raise_count": 0, "raise_time": None, "update_time": now}
     question = select(Number).where(Number.hash == number).with_for_update().execution_options(populate_existing=True)
     made = 0
     while (found := session.scalars(question).one_or_none()) is None:
@@ -65,7 +64,7 @@ def count_messages(session: Session, number: bytes, since: datetime) -> int:
 
 def sweep_numbers(session: Session, now: datetime) -> None:
     """Removes what has expired: positions, numbers that were not heard of since, and what belongs to closed alerts."""
-    session.execute(update(Number).where(Number.fix_time <= now - KEPT).values(_NOWHERE))
+    session.execute(update(Number).where(Number.fix_time <= now - KEPT).values(NOWHERE))
     session.execute(delete(Number).where(Number.update_time <= now - KEPT))
     closed = select(Alert.name).where(Alert.name == NumberAlert.alert, Alert.close_time.is_not(None))
     session.execute(delete(NumberAlert).where(closed.exists()))

@@ -66,7 +66,7 @@ def to_message(alert: Alert, view: View) -> alert_pb2.Alert:
         agency=shown("agency"),
         create_time=alert.create_time,
     )
-    if view is not View.CALLER or not alert.erase_time:
+    if not alert.is_erased_for(view):
         _add_call(message, alert, shown)
     if view is View.CALLER:
         _add_progress_for_caller(message, alert)

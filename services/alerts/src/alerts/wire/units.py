@@ -16,7 +16,8 @@ from siaga.alerts.v1 import alert_service_pb2, unit_pb2, unit_service_pb2
 CHANGEABLE = ("kind", "display_name", "crew")
 
 
-def to_message(unit: Unit) -> unit_pb2.Unit:
+def to_message(unit: Unit, alert: str = "") -> unit_pb2.Unit:
+    """`alert` is what it is at work for, where that is shown."""
     message = unit_pb2.Unit(
         name=unit.name,
         agency=unit.agency,
@@ -24,7 +25,7 @@ def to_message(unit: Unit) -> unit_pb2.Unit:
         display_name=unit.display_name,
         crew=unit.crew,
         duty=unit.duty,
-        alert=unit.alert,
+        alert=alert,
         drill=unit.drill,
         etag=unit.etag,
         update_time=unit.update_time,
