@@ -5,6 +5,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from itertools import count
 from typing import Any
 
 import grpc
@@ -19,16 +20,20 @@ import chassis.tail
 from alerts.delivering.courier import Courier
 from alerts.model.calls import NewAlert
 from alerts.model.deliveries import Delivery
+from alerts.model.incidents import list_doubts
 from alerts.model.tables import Model, keys, timers
 from alerts.operations import alerts as operations
 from alerts.operations import clocks, deliveries, statistics
 from alerts.servicer.alerts import AlertServicer
 from alerts.settings import Settings
+from alerts.store import alerts as store
 from alerts.store import webhooks
 from chassis.database import Database, open_database
+from chassis.errors import Overloaded
 from siaga.directory.v1 import directory_service_pb2, directory_service_pb2_grpc
 
 LATE_SECONDS = 0.3
+_LIMIT = 100
 
 
 class EarlyDatabase:
@@ -165,6 +170,34 @@ def move_on_before_counting() -> None:
     recount, alerts.counting.count_some, alerts.counting._STEP_SECONDS = statistics._recount, count_in_two, 0.5
 
 
+def rank_by_age_alone() -> None:
+    """The oldest first, doubtful or not."""
+    store.list_doubts = lambda _: []
+
+
+def hide_the_doubtful() -> None:
+    """Shows whoever looks at the board what it believes, and nothing else."""
+    find = store.find_open_alerts
+    store.find_open_alerts = lambda *args, **more: [each for each in find(*args, **more) if not list_doubts(each)]
+
+
+def refuse_in_a_flood() -> None:
+    """Takes so many SOS and no more."""
+    raise_alert, left = AlertServicer.RaiseAlert, count(_LIMIT, -1)
+
+    async def raise_some(self: AlertServicer, request: Any, context: grpc.aio.ServicerContext) -> Any:
+        if next(left) <= 0:
+            raise Overloaded
+        return await raise_alert(self, request, context)
+
+    AlertServicer.RaiseAlert = raise_some
+
+
+def read_the_log_seldom() -> None:
+    """Whatever came meanwhile waits for its turn."""
+    chassis.tail._PAUSE_SECONDS = 3.0
+
+
 BROKEN = (
     reply_before_commit,
     commit_without_fsync,
@@ -178,6 +211,10 @@ BROKEN = (
     forget_timers,
     fire_without_a_lock,
     move_on_before_counting,
+    rank_by_age_alone,
+    hide_the_doubtful,
+    refuse_in_a_flood,
+    read_the_log_seldom,
 )
 MUTANTS = {each.__name__: each for each in BROKEN}
 
