@@ -9,6 +9,7 @@ from itertools import count
 from typing import Any
 
 import grpc
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 import alerts.__main__ as program
@@ -17,9 +18,12 @@ import chassis.database.operation
 import chassis.database.sqlite
 import chassis.server
 import chassis.tail
+from alerts import pins
 from alerts.delivering.courier import Courier
+from alerts.model.alerts import Alert
 from alerts.model.calls import NewAlert
 from alerts.model.deliveries import Delivery
+from alerts.model.enums import CancelClaim
 from alerts.model.incidents import list_doubts
 from alerts.model.tables import Model, keys, timers
 from alerts.operations import alerts as operations
@@ -198,6 +202,30 @@ def read_the_log_seldom() -> None:
     chassis.tail._PAUSE_SECONDS = 3.0
 
 
+def stop_at_the_first_pin() -> None:
+    """Compares with the duress PIN where the other one does not match, and only there."""
+
+    def match_first(pin: str, pin_hash: str, duress_hash: str) -> pins.Match:
+        if pins._is_of(pin, pin_hash):
+            return pins.Match.PIN
+        return pins.Match.DURESS if pins._is_of(pin, duress_hash) else pins.Match.NONE
+
+    pins._match = match_first
+
+
+def note_duress_before_the_reply() -> None:
+    """In a transaction of its own, which the caller waits for."""
+    cancel = AlertServicer.CancelAlert
+
+    async def cancel_and_note(self: AlertServicer, request: Any, context: grpc.aio.ServicerContext) -> Any:
+        reply, mine = await cancel(self, request, context), Alert.name == request.name
+        if await self._database.read(lambda session: session.scalar(select(Alert.cancel_claim).where(mine))) == CancelClaim.DURESS:
+            await self._database.write(lambda session: session.execute(update(Alert).where(mine).values(note="duress")).close())
+        return reply
+
+    AlertServicer.CancelAlert = cancel_and_note
+
+
 BROKEN = (
     reply_before_commit,
     commit_without_fsync,
@@ -215,6 +243,8 @@ BROKEN = (
     hide_the_doubtful,
     refuse_in_a_flood,
     read_the_log_seldom,
+    stop_at_the_first_pin,
+    note_duress_before_the_reply,
 )
 MUTANTS = {each.__name__: each for each in BROKEN}
 
