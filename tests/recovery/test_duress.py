@@ -9,10 +9,10 @@ from harness import run_platform
 from recovery.duress import BAR_MS, DOORS, cancel_side_by_side
 
 NIGHTLY = "SIAGA_NIGHTLY" in os.environ
-# Of each PIN at each door.
-ROUNDS = 1000 if NIGHTLY else 30
-# A write more takes a few milliseconds, which among as many calls cannot hide; a hash more takes twenty.
-MUTANTS = {"stop_at_the_first_pin": 30, "note_duress_before_the_reply": 400}
+# Of each PIN at each door, four calls in all.
+ROUNDS = 500 if NIGHTLY else 8
+# A write more takes a few milliseconds, which cannot hide among so many calls; a hash more takes twenty.
+MUTANTS = {"stop_at_the_first_pin": 20, "note_duress_before_the_reply": 100}
 
 
 @pytest.mark.timeout(1200)

@@ -23,7 +23,7 @@ from alerts.operations import alerts as operations
 from alerts.operations import callers, contacts, dispatch, texts
 from alerts.operations.changes import Change, require_answering, require_content, require_view
 from alerts.operations.reading import is_recorded, record_reading
-from alerts.pins import Match, hash_pins, match_pin
+from alerts.pins import Match, hash_pins, hide_time, match_pin
 from alerts.routing import Router
 from alerts.servicer.statistics import Statistics
 from alerts.servicer.texts import hash_number
@@ -153,28 +153,34 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
 
     async def CancelAlert(self, request: pb.CancelAlertRequest, context: grpc.aio.ServicerContext) -> alert_pb2.Alert:
         change, match = self._ask(request, context), Match.NONE
-        if request.pin:
+        if not request.pin:
+            return await self._change(partial(operations.cancel_alert, match=match, tried=False), change)
+        async with hide_time():
             hashes = await self._database.read(lambda session: _find_hashes(session, change))
             match = await match_pin(request.pin, *hashes)
-        return await self._change(partial(operations.cancel_alert, match=match, tried=bool(request.pin)), change)
+            return await self._change(partial(operations.cancel_alert, match=match, tried=True), change)
 
     async def SetPins(self, request: pb.SetPinsRequest, context: grpc.aio.ServicerContext) -> pb.SetPinsResponse:
         by, time = caller.get(), now()
         if are_too_alike(request.pin, request.duress_pin):
             raise PinsTooAlike(fields=[("duressPin", "differs from the PIN in fewer than two places")])
-        believed = False
-        if request.old_pin:
-            kept = await self._database.read(lambda session: find_caller(session, by.user))
-            match = await match_pin(request.old_pin, *((kept.pin_hash, kept.duress_hash) if kept else ("", "")))
-            believed = match is Match.DURESS
-            try_old_pin = partial(callers.try_old_pin, user=by.user, now=time, right=match is not Match.NONE)
-            if not await self._database.write(try_old_pin) and not believed:
-                raise WrongPin
-        elif time.timestamp() - by.sign_in_time > _FRESH_SECONDS:
-            raise SignInRequired
-        pin_hash, duress_hash = await hash_pins(request.pin, request.duress_pin)
-        hashes = None if believed else (pin_hash, duress_hash)
-        await self._database.write(partial(callers.set_pins, user=by.user, request_id=request.request_id, request=request, hashes=hashes))
+        # The duress PIN as the old one takes as long as the right one.
+        async with hide_time():
+            believed = False
+            if request.old_pin:
+                kept = await self._database.read(lambda session: find_caller(session, by.user))
+                match = await match_pin(request.old_pin, *((kept.pin_hash, kept.duress_hash) if kept else ("", "")))
+                believed = match is Match.DURESS
+                try_old_pin = partial(callers.try_old_pin, user=by.user, now=time, right=match is not Match.NONE)
+                if not await self._database.write(try_old_pin) and not believed:
+                    raise WrongPin
+            elif time.timestamp() - by.sign_in_time > _FRESH_SECONDS:
+                raise SignInRequired
+            pin_hash, duress_hash = await hash_pins(request.pin, request.duress_pin)
+            hashes = None if believed else (pin_hash, duress_hash)
+            await self._database.write(
+                partial(callers.set_pins, user=by.user, request_id=request.request_id, request=request, hashes=hashes)
+            )
         return pb.SetPinsResponse()
 
     async def EraseAlert(self, request: pb.EraseAlertRequest, context: grpc.aio.ServicerContext) -> alert_pb2.Alert:
