@@ -61,6 +61,7 @@ class Candidate(NamedTuple):
     drill: bool
     cell: str
     incident: str
+    doubts: list[int]
     latest_time: datetime
     members: int
     latitude: float
@@ -158,7 +159,7 @@ def mark_done(session: Session, names: Collection[str]) -> None:
 
 def find_candidates(session: Session, cells: Collection[str]) -> Sequence[Candidate]:
     """Open alerts in these cells that stand for others or for themselves alone."""
-    columns = [getattr(Alert, name) for name in Candidate._fields[:6]]
+    columns = [getattr(Alert, name) for name in Candidate._fields[:7]]
     question = (
         select(
             *columns,
