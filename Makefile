@@ -51,7 +51,7 @@ protos: $(INSTALLED) ## generate the code of the contract anew
 migration: $(INSTALLED) ## write a migration: make migration SERVICE=alerts MESSAGE="what changes"
 	@export SIAGA_DATA=$$(mktemp -d) && python -m $(SERVICE) migrate && python -m $(SERVICE) revision "$(MESSAGE)"
 
-bench: $(INSTALLED) ## measure the write path, the gateway, the delivery, the directory and a year of history (PARTS="history" for one of them); writes .build/bench.json
+bench: $(INSTALLED) ## measure the write path, the gateway, the delivery, the directory, a year of history and a rush of SOS (PARTS="rush" for one of them); writes .build/bench.json
 	@python tests/load/bench.py $(PARTS)
 
 nightly: $(INSTALLED) ## the long versions of the fault and load tests

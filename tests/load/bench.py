@@ -1,5 +1,5 @@
-"""Measures what an SOS costs, what the gateway adds, how late watchers see it, what the directory's answers cost, and what a year
-of history does to lists, watches and statistics: `make bench`.
+"""Measures what an SOS costs, what the gateway adds, how late watchers see it, what the directory's answers cost, what a year
+of history does to lists, watches and statistics, and how a rush of SOS is borne: `make bench`.
 
 Every figure is a ratio against something in the same run, or a latency; the order of rounds is interleaved, the first is
 not counted, and the median stands with its spread. Prints tables and writes `.build/bench.json`.
@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from client import make_request
 from measuring import HERE, Rounds, measure
 from questions import bench_directory
+from rush import bench_rush
 from year import bench_history
 
 from chassis.testing import AUDIENCE, ISSUER, Issuer, create_database, free_port, is_listening, run_postgres, run_process, wait_until
@@ -163,7 +164,7 @@ async def raise_slowly(target: str) -> None:
 def main() -> None:
     began = time.time()
     parts = {"write_path": bench_write_path, "gateway": bench_gateway, "delivery": bench_delivery, "directory": bench_directory}
-    parts["history"] = bench_history
+    parts |= {"history": bench_history, "rush": bench_rush}
     wanted = sys.argv[1:] or list(parts)
     report = {name: part() for name, part in parts.items() if name in wanted}
     path = Path(".build/bench.json")

@@ -5,9 +5,11 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from itertools import count
 from typing import Any
 
 import grpc
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 import alerts.__main__ as program
@@ -16,19 +18,26 @@ import chassis.database.operation
 import chassis.database.sqlite
 import chassis.server
 import chassis.tail
+from alerts import pins
 from alerts.delivering.courier import Courier
+from alerts.model.alerts import Alert
 from alerts.model.calls import NewAlert
 from alerts.model.deliveries import Delivery
+from alerts.model.enums import CancelClaim
+from alerts.model.incidents import list_doubts
 from alerts.model.tables import Model, keys, timers
 from alerts.operations import alerts as operations
 from alerts.operations import clocks, deliveries, statistics
 from alerts.servicer.alerts import AlertServicer
 from alerts.settings import Settings
+from alerts.store import alerts as store
 from alerts.store import webhooks
 from chassis.database import Database, open_database
+from chassis.errors import Overloaded
 from siaga.directory.v1 import directory_service_pb2, directory_service_pb2_grpc
 
 LATE_SECONDS = 0.3
+_LIMIT = 100
 
 
 class EarlyDatabase:
@@ -165,6 +174,58 @@ def move_on_before_counting() -> None:
     recount, alerts.counting.count_some, alerts.counting._STEP_SECONDS = statistics._recount, count_in_two, 0.5
 
 
+def rank_by_age_alone() -> None:
+    """The oldest first, doubtful or not."""
+    store.list_doubts = lambda _: []
+
+
+def hide_the_doubtful() -> None:
+    """Shows whoever looks at the board what it believes, and nothing else."""
+    find = store.find_open_alerts
+    store.find_open_alerts = lambda *args, **more: [each for each in find(*args, **more) if not list_doubts(each)]
+
+
+def refuse_in_a_flood() -> None:
+    """Takes so many SOS and no more."""
+    raise_alert, left = AlertServicer.RaiseAlert, count(_LIMIT, -1)
+
+    async def raise_some(self: AlertServicer, request: Any, context: grpc.aio.ServicerContext) -> Any:
+        if next(left) <= 0:
+            raise Overloaded
+        return await raise_alert(self, request, context)
+
+    AlertServicer.RaiseAlert = raise_some
+
+
+def read_the_log_seldom() -> None:
+    """Whatever came meanwhile waits for its turn."""
+    chassis.tail._PAUSE_SECONDS = 3.0
+
+
+def stop_at_the_first_pin() -> None:
+    """Compares with the duress PIN where the other one does not match, and only there; and answers when it has."""
+
+    def match_first(pin: str, pin_hash: str, duress_hash: str) -> pins.Match:
+        if pins._is_of(pin, pin_hash):
+            return pins.Match.PIN
+        return pins.Match.DURESS if pins._is_of(pin, duress_hash) else pins.Match.NONE
+
+    pins._match, pins._STEP_SECONDS = match_first, 0.001
+
+
+def note_duress_before_the_reply() -> None:
+    """In a transaction of its own, which the caller waits for."""
+    cancel = AlertServicer.CancelAlert
+
+    async def cancel_and_note(self: AlertServicer, request: Any, context: grpc.aio.ServicerContext) -> Any:
+        reply, mine = await cancel(self, request, context), Alert.name == request.name
+        if await self._database.read(lambda session: session.scalar(select(Alert.cancel_claim).where(mine))) == CancelClaim.DURESS:
+            await self._database.write(lambda session: session.execute(update(Alert).where(mine).values(note="duress")).close())
+        return reply
+
+    AlertServicer.CancelAlert = cancel_and_note
+
+
 BROKEN = (
     reply_before_commit,
     commit_without_fsync,
@@ -178,6 +239,12 @@ BROKEN = (
     forget_timers,
     fire_without_a_lock,
     move_on_before_counting,
+    rank_by_age_alone,
+    hide_the_doubtful,
+    refuse_in_a_flood,
+    read_the_log_seldom,
+    stop_at_the_first_pin,
+    note_duress_before_the_reply,
 )
 MUTANTS = {each.__name__: each for each in BROKEN}
 

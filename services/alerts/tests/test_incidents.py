@@ -305,6 +305,26 @@ class TestDoubts:
         shown = await caller("GetAlert", name=doubtful)
         assert (list(shown.doubts), shown.HasField("caller_history")) == ([], False)
 
+    async def test_a_genuine_one_never_rests_with_a_doubtful_one_and_a_doubtful_one_may_rest_with_it(self, people: People) -> None:
+        for _ in range(2):
+            name, _ = await people.raise_alert(people.adi)
+            await people.rina("AcknowledgeAlert", name=name)
+            await people.rina("ResolveAlert", name=name, outcome="PRANK")
+        prank, _ = await people.raise_alert(people.adi, **beside())
+        genuine, _ = await people.raise_alert(people.dewi, **beside())
+        await until(lambda: self.doubts(people, prank))
+        again, _ = await people.raise_alert(people.adi, **beside())
+        last, _ = await people.raise_alert(people.dewi, **beside())
+
+        async def rests() -> bool:
+            return bool((await seen(people, last)).merged_into)
+
+        await until(rests)
+        found = [await seen(people, each) for each in (prank, genuine, last)]
+        assert [each.merged_into for each in found] == ["", "", genuine]
+        assert found[0].incident != found[1].incident or not found[0].incident
+        assert (await seen(people, again)).merged_into in {prank, genuine}
+
     async def test_one_of_whom_nothing_is_known_is_doubtful_until_something_is(self, people: People) -> None:
         name, caller = await people.raise_alert(people.nobody)
         assert await self.doubts(people, name) == ["NOTHING_KNOWN"]

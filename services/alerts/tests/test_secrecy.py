@@ -1,6 +1,5 @@
 """Nobody who has the phone can tell by which PIN an alert was called off, nor whether its agency still works on it."""
 
-import statistics
 import time
 from contextlib import suppress
 from typing import Any
@@ -93,22 +92,17 @@ class TestNobodyCanTell:
         assert '"ACKNOWLEDGED"' in str(shown[PIN])
         assert shown[PIN] == shown[DURESS] == shown[""]
 
-    @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-    async def test_the_replies_are_as_long_and_take_as_long(self, people: People) -> None:
+    async def test_the_replies_are_as_long_and_none_comes_as_soon_as_it_could(self, people: People) -> None:
         await set_pins(people)
-        took: dict[str, list[float]] = {PIN: [], DURESS: []}
-        sizes = set[int]()
-        for _ in range(60):
-            for pin, times in took.items():
-                name, _ = await people.raise_alert(people.dewi)
-                began = time.perf_counter()
-                reply = await cancel(people.dewi, name, pin)
-                times.append(time.perf_counter() - began)
-                sizes.add(len(look(reply)))
+        sizes, took = set[int](), list[float]()
+        for pin in (PIN, DURESS, WRONG, PIN, DURESS):
+            name, _ = await people.raise_alert(people.dewi)
+            began = time.perf_counter()
+            sizes.add(len(look(await cancel(people.dewi, name, pin))))
+            took.append(time.perf_counter() - began)
         assert len(sizes) == 1
-        # Two hashes take most of it; how far the medians are apart depends on the machine, and it is never a tenth of them.
-        medians = [statistics.median(times) for times in took.values()]
-        assert max(medians) < min(medians) * 1.1
+        # tests/recovery/test_duress.py measures how far they are apart.
+        assert min(took) >= 0.25
 
 
 PAIRS = [{"pin": pin, "duressPin": pin[::-1]} for pin in ("1234", "2345", "3456", "4567")]

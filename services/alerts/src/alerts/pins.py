@@ -1,8 +1,11 @@
 """PINs as they are kept: hashed by Argon2id (RFC 9106) with OWASP's least parameters."""
 
 import asyncio
+from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from enum import Enum
+from time import monotonic
 from typing import NamedTuple
 
 from argon2 import PasswordHasher
@@ -13,6 +16,8 @@ _hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 _NOBODYS = _hasher.hash("")
 # Apart from the loop, and never more than the machine can bear while SOS come in.
 _threads = ThreadPoolExecutor(2, "pins")
+# Four hashes take less, with what else there is to do.
+_STEP_SECONDS = 0.25
 
 
 class Match(Enum):
@@ -26,6 +31,16 @@ class Given(NamedTuple):
 
     in_force: Match
     told: Match
+
+
+@asynccontextmanager
+async def hide_time() -> AsyncGenerator[None]:
+    """Ends after whole steps: to close an alert takes longer than to keep it open, the longer the more ends with it, and whoever
+    has the phone must not be able to tell.
+    """
+    began = monotonic()
+    yield
+    await asyncio.sleep((began - monotonic()) % _STEP_SECONDS)
 
 
 async def hash_pins(*pins: str) -> list[str]:

@@ -1,7 +1,7 @@
 """What new alerts belong to, and what makes them doubtful: for many at a time, because in a flood there are."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import h3
@@ -31,9 +31,10 @@ def assess_alerts(session: Session, limit: int, hear: Callable[[Waiting], bool],
     time = now()
     histories = store.read_histories(session, {each.user for each in waiting if each.user}, time - _A_YEAR, time - _LATELY)
     store.mark_done(session, [each.name for each in waiting])
-    for each in waiting:
-        _assess(session, each, histories.get((each.user, each.drill)), time, same_words=hear(each))
-    for first, others in _find_groups(session, waiting).items():
+    doubtful = {
+        each.name for each in waiting if _assess(session, each, histories.get((each.user, each.drill)), time, same_words=hear(each))
+    }
+    for first, others in _find_groups(session, waiting, doubtful).items():
         _put_together(session, first, others, router, time)
     return len(waiting)
 
@@ -44,19 +45,22 @@ def pass_over(session: Session) -> None:
     store.mark_done(session, [name] if name else [])
 
 
-def _assess(session: Session, waiting: Waiting, history: History | None, time: datetime, *, same_words: bool) -> None:
-    """Of most there is nothing to say; the alert itself is not among those before it."""
+def _assess(session: Session, waiting: Waiting, history: History | None, time: datetime, *, same_words: bool) -> bool:
+    """Whether it is doubtful. Of most there is nothing to say; the alert itself is not among those before it."""
     doubts = find_doubts(history.pranks if history else 0, history.lately if history else 0, same_words=same_words)
     before = history._replace(alerts=history.alerts - 1) if history else None
     if not doubts and not (before and before.alerts > 0):
-        return
+        return False
     alert = alert_store.find_alert(session, waiting.name, for_update=True)
     if alert and assess(alert, doubts, before.describe() if before and before.alerts > 0 else None, time):
         events.alert_assessed(session, alert)
+    return bool(doubts)
 
 
-def _find_groups(session: Session, waiting: Sequence[Waiting]) -> Mapping[str, list[str]]:
-    """By the name of the alert that there was first, those that are near it."""
+def _find_groups(session: Session, waiting: Sequence[Waiting], doubtful: Container[str]) -> Mapping[str, list[str]]:
+    """By the name of the alert that there was first, those that are near it. What is doubtful stands for its like alone: a genuine
+    alert must not be closed with a prank.
+    """
     placed = [each for each in waiting if each.cell and not each.restricted and each.kind in REACH]
     if not placed:
         return {}
@@ -74,6 +78,7 @@ def _find_groups(session: Session, waiting: Sequence[Waiting]) -> Mapping[str, l
             for candidate in near[cell]
             if candidate.name != each.name
             and candidate.name not in joined
+            and (each.name in doubtful or not (candidate.doubts or candidate.name in doubtful))
             and candidate.fits(each, WITHIN)
             and size[candidate.name] < MAX_MEMBERS
             and (away := h3.great_circle_distance(each.place, candidate.place, "m")) <= REACH[Kind(each.kind)]

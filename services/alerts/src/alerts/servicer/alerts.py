@@ -24,7 +24,7 @@ from alerts.operations import alerts as operations
 from alerts.operations import callers, contacts, dispatch, texts
 from alerts.operations.changes import Change, require_answering, require_content, require_view
 from alerts.operations.reading import is_recorded, record_reading, show_changed
-from alerts.pins import Given, hash_pins, match_pin
+from alerts.pins import Given, hash_pins, hide_time, match_pin
 from alerts.routing import Router
 from alerts.servicer.statistics import Statistics
 from alerts.servicer.texts import hash_number
@@ -159,25 +159,30 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
         return await self._change(partial(operations.resolve_alert, outcome=request.outcome), self._answer(request, context))
 
     async def CancelAlert(self, request: pb.CancelAlertRequest, context: grpc.aio.ServicerContext) -> alert_pb2.Alert:
-        change, given = self._ask(request, context), None
-        if request.pin:
-            given = Given(*await match_pin(request.pin, *await self._database.read(lambda session: _find_hashes(session, change))))
-        return await self._change(partial(operations.cancel_alert, given=given), change)
+        change = self._ask(request, context)
+        if not request.pin:
+            return await self._change(partial(operations.cancel_alert, given=None), change)
+        async with hide_time():
+            hashes = await self._database.read(lambda session: _find_hashes(session, change))
+            given = Given(*await match_pin(request.pin, *hashes))
+            return await self._change(partial(operations.cancel_alert, given=given), change)
 
     async def SetPins(self, request: pb.SetPinsRequest, context: grpc.aio.ServicerContext) -> pb.SetPinsResponse:
         by, time = caller.get(), now()
         if are_too_alike(request.pin, request.duress_pin):
             raise PinsTooAlike(fields=[("duressPin", "differs from the PIN in fewer than two places")])
-        old = None
-        if request.old_pin:
-            kept = await self._database.read(lambda session: find_caller(session, by.user))
-            [old] = await match_pin(request.old_pin, kept.told if kept else _NOBODYS)
-        elif time.timestamp() - by.sign_in_time > _FRESH_SECONDS:
-            raise SignInRequired
-        pin_hash, duress_hash = await hash_pins(request.pin, request.duress_pin)
-        set_pins = partial(callers.set_pins, old=old, hashes=(pin_hash, duress_hash), now=time)
-        if not await self._database.write(partial(set_pins, user=by.user, request_id=request.request_id, request=request)):
-            raise WrongPin
+        # The duress PIN as the old one takes as long as the right one.
+        async with hide_time():
+            old = None
+            if request.old_pin:
+                kept = await self._database.read(lambda session: find_caller(session, by.user))
+                [old] = await match_pin(request.old_pin, kept.told if kept else _NOBODYS)
+            elif time.timestamp() - by.sign_in_time > _FRESH_SECONDS:
+                raise SignInRequired
+            pin_hash, duress_hash = await hash_pins(request.pin, request.duress_pin)
+            set_pins = partial(callers.set_pins, old=old, hashes=(pin_hash, duress_hash), now=time)
+            if not await self._database.write(partial(set_pins, user=by.user, request_id=request.request_id, request=request)):
+                raise WrongPin
         return pb.SetPinsResponse()
 
     async def EraseAlert(self, request: pb.EraseAlertRequest, context: grpc.aio.ServicerContext) -> alert_pb2.Alert:

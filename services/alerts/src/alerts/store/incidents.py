@@ -60,6 +60,7 @@ class Candidate(NamedTuple):
     drill: bool
     cell: str
     incident: str
+    doubts: list[int]
     latest_time: datetime
     members: int
     latitude: float
@@ -162,7 +163,7 @@ def find_candidates(session: Session, cells: Collection[str]) -> Sequence[Candid
 
     Nothing here depends on whether the agency still works on one that was called off: its caller may raise the new alert.
     """
-    columns = [getattr(Alert, name) for name in Candidate._fields[:6]]
+    columns = [getattr(Alert, name) for name in Candidate._fields[:7]]
     member = aliased(Alert)
     newest = select(member.create_time).where(member.incident == Alert.incident).order_by(member.name.desc()).limit(1)
     question = (
