@@ -9,7 +9,7 @@ import pytest
 from people import MONAS, Party, People, new_id, refusal_of
 from test_incidents import NEAR, beside, wait_until_assessed
 from texting import PHONE, SmsGateway, write_aml
-from threatened import DURESS, PIN, attempt, cancel, fresh, look, seen, set_pins
+from threatened import DURESS, PIN, WRONG, attempt, cancel, fresh, look, seen, set_pins
 
 from siaga.alerts.v1 import alert_pb2
 
