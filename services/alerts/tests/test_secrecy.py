@@ -65,6 +65,14 @@ class TestNobodyCanTell:
             assert rest.events[0].name == f"{name}/events/{number + 1}"
             assert base64.urlsafe_b64decode(page.next_page_token + "==")[8:] == str(number).encode()
 
+    async def test_nor_do_the_cursors_of_watches(self, people: People) -> None:
+        name, caller = await people.raise_alert(people.dewi)
+        cursors = [(await caller.watch("WatchAlert", name=name, cursor="now").begin()).cursor for _ in range(2)]
+        assert len({*cursors}) == 2, "nobody can tell that nothing has happened"
+        await caller("SendMessage", name=name, text="are you there?")
+        for cursor in cursors:
+            assert (await caller.watch("WatchAlert", name=name, cursor=cursor).read_event())[0] == "MessageSent"
+
     async def follow(self, people: People, name: str, caller: Party) -> list[str]:
         """All that the caller's side is shown of a new alert, by its token and by the account, until it is called off again."""
         watching = [each.watch("WatchAlert", name=name) for each in (caller, people.dewi)]
