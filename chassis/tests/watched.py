@@ -1,6 +1,8 @@
 """What the tests of tail and watch share: things with a tail that runs, and readers of their watches."""
 
 import asyncio
+import base64
+import hashlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
@@ -39,6 +41,21 @@ def find_all(session: Session) -> Sequence[Thing]:
     return session.scalars(select(Thing).order_by(Thing.name)).all()
 
 
+def seal(content: bytes, place: str) -> bytes:
+    """Only so that a test can read it."""
+    return hashlib.blake2b(place.encode() + content, digest_size=8).digest() + content
+
+
+def unseal(sealed: bytes, place: str) -> bytes:
+    if sealed != seal(sealed[8:], place):
+        raise ValueError(place)
+    return sealed[8:]
+
+
+def write_cursor(position: int, question: str = "things") -> str:
+    return base64.urlsafe_b64encode(seal(position.to_bytes(8, signed=True), f"cursor\0{question}")).decode().rstrip("=")
+
+
 @asynccontextmanager
 async def watching(
     url: str,
@@ -53,7 +70,7 @@ async def watching(
         seen = through(database)
         tail = kind(seen, own_log, bell, load)
         running = asyncio.create_task(tail.run())
-        yield Watched(database, tail, Watches(seen, own_log, tail, Thing), running)
+        yield Watched(database, tail, Watches(seen, own_log, tail, Thing, seal, unseal), running)
         running.cancel()
         await asyncio.wait([running])
 

@@ -73,6 +73,7 @@ class EventLog:
         self._after = select(*columns).where(table.c.id > bindparam("position")).order_by(table.c.id).limit(bindparam("limit"))
         self._position = select(func.coalesce(func.max(table.c.id), 0))
         self._timeline = self._after.where(table.c.resource == bindparam("resource"), table.c.audience <= bindparam("audience"))
+        self._timeline = self._timeline.offset(bindparam("skip"))
 
     def append(self, session: Session, type: str, resource: str, audience: int, actor: str = "", **attributes: Any) -> None:  # noqa: A002, ANN401
         """Writes the row as the last statement before COMMIT, however early this is called."""
@@ -124,7 +125,7 @@ class EventLog:
         if missed[0].create_time < now() - REPLAY if missed else position > self.position(session):
             raise CursorExpired
 
-    def timeline(self, session: Session, resource: str, audience: int, position: int, limit: int) -> Sequence[Event]:
-        """What happened to one resource after `position`, as far as `audience` reaches."""
-        question = {"resource": resource, "audience": audience, "position": position, "limit": limit}
+    def timeline(self, session: Session, resource: str, audience: int, position: int, limit: int, skip: int = 0) -> Sequence[Event]:
+        """What happened to one resource after `position`, as far as `audience` reaches, but for the first `skip`."""
+        question = {"resource": resource, "audience": audience, "position": position, "limit": limit, "skip": skip}
         return [Event._make(row) for row in session.execute(self._timeline, question)]

@@ -1,6 +1,6 @@
 """The course of a watch: what is there, then what happens, each step with a cursor to go on from."""
 
-import re
+import base64
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -10,13 +10,13 @@ from sqlalchemy.orm import Session
 from chassis.database import Database
 from chassis.errors import InvalidCursor
 from chassis.events import EventLog
-from chassis.opaque import unwrap, wrap
 from chassis.tail import Change, EndReason, Heartbeat, Tail
 
 S = TypeVar("S")
 # The place in a cursor that was given out before the snapshot was complete: there is nothing to go on from but the start.
-_START = "start"
-_POSITION = re.compile("[0-9]{1,18}")
+_START = -1
+# Of what is to be sealed or was, and where it holds.
+Sealing = Callable[[bytes, str], bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +35,15 @@ Step = Found[S] | SnapshotEnd | Change[S] | Heartbeat | EndReason
 
 
 class Watches(Generic[S]):
-    """The watches of one kind of resource in an event log; the log's tail may load others, too."""
+    """The watches of one kind of resource in an event log; the log's tail may load others, too.
 
-    def __init__(self, database: Database, log: EventLog, tail: Tail[Any], kind: type[S]) -> None:
+    Cursors are sealed: by the log's own numbers everybody could tell how much happens that they are not shown. `unseal` raises
+    ValueError for what was not sealed for just this.
+    """
+
+    def __init__(self, database: Database, log: EventLog, tail: Tail[Any], kind: type[S], seal: Sealing, unseal: Sealing) -> None:
         self._database, self._log, self._tail, self._kind = database, log, tail, kind
+        self._seal, self._unseal = seal, unseal
 
     async def follow(
         self,
@@ -53,23 +58,32 @@ class Watches(Generic[S]):
         Without a cursor it starts with what `find_open` finds, `now` with what happens from now on. Raises InvalidCursor
         and CursorExpired.
         """
-        place = unwrap(question, cursor) if cursor not in {"", "now"} else None
-        if cursor not in {"", "now"} and (place is None or (place != _START and not _POSITION.fullmatch(place))):
-            raise InvalidCursor
+        place = _START if cursor in {"", "now"} else self._read(question, cursor)
         if cursor == "now":
             position = await self._database.read(self._log.position)
-            yield wrap(question, str(position)), Heartbeat()
-        elif place is None or place == _START:
+            yield self._write(question, position), Heartbeat()
+        elif place == _START:
             # The position and what is open are read in one snapshot, so that every later change is after it.
             position, found = await self._database.read(lambda session: (self._log.position(session), find_open(session)))
             for each in found:
-                yield wrap(question, _START), Found(each)
-            yield wrap(question, str(position)), SnapshotEnd()
+                yield self._write(question, _START), Found(each)
+            yield self._write(question, position), SnapshotEnd()
         else:
-            position = int(place)
+            position = place
             await self._database.read(lambda session: self._log.require_kept(session, position))
             yield cursor, Heartbeat()
         kind = self._kind
         of_kind = self._tail.follow(position, lambda change: isinstance(change.subject, kind) and wants(change), expire_time)
         async for reached, step in of_kind:
-            yield wrap(question, str(reached)), step
+            yield self._write(question, reached), step
+
+    def _write(self, question: str, place: int) -> str:
+        sealed = self._seal(place.to_bytes(8, signed=True), f"cursor\0{question}")
+        return base64.urlsafe_b64encode(sealed).decode().rstrip("=")
+
+    def _read(self, question: str, cursor: str) -> int:
+        try:
+            sealed = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+            return int.from_bytes(self._unseal(sealed, f"cursor\0{question}"), signed=True)
+        except ValueError:
+            raise InvalidCursor from None

@@ -1,5 +1,6 @@
 """Nobody who has the phone can tell by which PIN an alert was called off, nor whether its agency still works on it."""
 
+import base64
 import time
 from contextlib import suppress
 from typing import Any
@@ -49,6 +50,27 @@ class TestNobodyCanTell:
             name, caller = await people.raise_alert(people.dewi, location={"point": MONAS})
             shown[pin] = await self.ask_every_door(people, name, caller, pin)
         assert shown[PIN] == shown[DURESS]
+
+    async def test_the_numbers_of_entries_tell_nothing_of_what_else_happens(self, people: People) -> None:
+        """Not even where they are asked for page by page."""
+        name, caller = await people.raise_alert(people.dewi)
+        for number in range(1, 6):
+            await people.raise_alert(people.adi)
+            await people.rina("AddNote", name=name, text="for the agency alone")
+            await caller("SendMessage", name=name, text="are you there?")
+            page = await caller("ListAlertEvents", name=name, pageSize=number)
+            assert [each.name for each in page.events] == [f"{name}/events/{each}" for each in range(1, number + 1)]
+            rest = await caller("ListAlertEvents", name=name, pageSize=number, pageToken=page.next_page_token)
+            assert rest.events[0].name == f"{name}/events/{number + 1}"
+            assert base64.urlsafe_b64decode(page.next_page_token + "==")[8:] == str(number).encode()
+
+    async def test_nor_do_the_cursors_of_watches(self, people: People) -> None:
+        name, caller = await people.raise_alert(people.dewi)
+        cursors = [(await caller.watch("WatchAlert", name=name, cursor="now").begin()).cursor for _ in range(2)]
+        assert len({*cursors}) == 2, "nobody can tell that nothing has happened"
+        await caller("SendMessage", name=name, text="are you there?")
+        for cursor in cursors:
+            assert (await caller.watch("WatchAlert", name=name, cursor=cursor).read_event())[0] == "MessageSent"
 
     async def follow(self, people: People, name: str, caller: Party) -> list[str]:
         """All that the caller's side is shown of a new alert, by its token and by the account, until it is called off again."""

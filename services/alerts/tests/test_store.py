@@ -12,20 +12,23 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from alerts.model.alerts import Alert
-from alerts.model.enums import State
+from alerts.model.enums import CancelClaim, State
 from alerts.model.responses import Response
 from alerts.model.tables import log
 from alerts.model.timeline import Note
 from alerts.model.viewers import Viewer
+from alerts.operations.incidents import form_incident
 from alerts.settings import Settings
 from alerts.store import alerts as store
 from alerts.store import units as unit_store
 from alerts.store.alerts import Filters
+from alerts.store.incidents import Candidate, find_candidates, find_incident
 from chassis.database import Database, open_database
 from chassis.timers import Timer
 from siaga.alerts.v1 import alert_pb2
 
 FIRE, CRIME, VIOLENCE = alert_pb2.Alert.FIRE, alert_pb2.Alert.CRIME, alert_pb2.Alert.VIOLENCE
+LOCATION = {"point": {"latitude": -6.1, "longitude": 106.7}}
 ALL = Filters(
     states=[], kinds=[], areas=None, agency="", incident="", created_after=None, created_before=None, updated_after=None, drills=False
 )
@@ -334,3 +337,33 @@ async def test_a_user_who_answers_for_an_agency_is_listed_as_it(database: Databa
     alert = make_alert(user=DEWI.user)
     await keep(database, alert)
     assert await ask_agency(database, viewer=replace(DEWI, agency=ROOM)) == [alert.name]
+
+
+async def test_what_a_new_alert_may_join_is_the_same_whether_or_not_one_that_was_called_off_is_closed(database: Database) -> None:
+    lead, other = (make_alert(kind="FIRE", location=LOCATION, now=after(minutes=minute)) for minute in (0, 10))
+    await keep(database, lead, other)
+
+    def put_together(session: Session) -> None:
+        incident = form_incident(session, "incidents/fire", lead, START)
+        for alert in find_alerts(session, (lead, other)):
+            alert.incident, alert.merged_into = incident.name, "" if alert.name == lead.name else lead.name
+        incident.admit(1, after(minutes=10))
+
+    def find_alerts(session: Session, alerts: Iterable[Alert]) -> list[Alert]:
+        return [found for each in alerts if (found := store.find_alert(session, each.name, for_update=True))]
+
+    def find(session: Session) -> Sequence[Candidate]:
+        return find_candidates(session, {lead.cell})
+
+    def cancel(session: Session) -> None:
+        standing, called_off = find_alerts(session, (lead, other))
+        called_off.cancel(after(minutes=20), CancelClaim.VERIFIED)
+        incident = find_incident(session, "incidents/fire")
+        assert incident
+        assert incident.follow(standing, 2, [standing], after(minutes=20))
+
+    await database.write(put_together)
+    [before] = await database.read(find)
+    assert (before.name, before.latest_time, before.members) == (lead.name, after(minutes=10), 2)
+    await database.write(cancel)
+    assert await database.read(find) == [before]

@@ -50,7 +50,9 @@ def look(message: Any) -> str:
 
     def clean(value: Any) -> Any:
         if isinstance(value, dict):
-            return {key: "" if key in PARTS else clean(each) for key, each in value.items()}
+            # The number of an entry of the timeline names nothing.
+            number = value["name"].partition("/events/")[2] if "name" in value else ""
+            return {key: number if key in PARTS else clean(each) for key, each in value.items()}
         return [clean(each) for each in value] if isinstance(value, list) else value
 
     return json.dumps(clean(MessageToDict(message)), sort_keys=True)

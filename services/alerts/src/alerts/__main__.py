@@ -12,6 +12,7 @@ from alerts.delivering.sending import Sender
 from alerts.delivering.targets import Targets
 from alerts.grouping import Grouper
 from alerts.model import Model
+from alerts.model.sealing import seal, unseal
 from alerts.model.tables import keys, log, timers
 from alerts.operations import clocks
 from alerts.routing import Router
@@ -67,9 +68,9 @@ async def serve(settings: Settings) -> None:
         targets = Targets(allow_private=settings.webhooks_allow_private)
         courier = Courier(database, Sender(targets), settings.listen)
         bell.listeners.append(courier.wake)
-        alerts = AlertServicer(database, Watches(database, log, tail, Shown), router, settings.country)
-        incidents = IncidentServicer(database, Watches(database, log, tail, ShownIncident), router)
-        watches = Watches(database, log, tail, ShownWarning)
+        alerts = AlertServicer(database, Watches(database, log, tail, Shown, seal, unseal), router, settings.country)
+        incidents = IncidentServicer(database, Watches(database, log, tail, ShownIncident, seal, unseal), router)
+        watches = Watches(database, log, tail, ShownWarning, seal, unseal)
         warnings = WarningServicer(database, watches, router, settings.sender_domain, settings.max_watches // 2)
         texts = TextServicer(database, router, settings.country)
         servicers = [

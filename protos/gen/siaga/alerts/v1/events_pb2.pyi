@@ -164,7 +164,9 @@ class AlertEvent(_message.Message):
     STATUS_FIELD_NUMBER: _builtins.int
     CONTACT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """`alerts/{uuid}/events/{number}`; the numbers rise in the order in which the entries were committed."""
+    """`alerts/{uuid}/events/{number}`; the numbers rise in the order in which the entries were committed. For the caller's side
+    they count what it is shown, from 1; for everybody else they have gaps.
+    """
     type: _builtins.str
     """What happened."""
     audience: Global___AlertEvent.Audience.ValueType

@@ -1,11 +1,20 @@
 """What is kept beside an alert: the caller's other positions, notes, and texts with the caller."""
 
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import ForeignKey, Index, SmallInteger
 from sqlalchemy.orm import Mapped, mapped_column
 
 from alerts.model.tables import Model
+from chassis.events import Event
+
+
+class Entry(NamedTuple):
+    """Of an alert's timeline; `number` is its place there, for whoever is shown it."""
+
+    number: int
+    event: Event
 
 
 class Position(Model):

@@ -1,4 +1,4 @@
-"""Who has read a restricted alert: it stands in the alert's own timeline."""
+"""An alert's timeline, and who has read a restricted one: it stands there, too."""
 
 from collections.abc import Iterable
 
@@ -8,7 +8,7 @@ from alerts import events
 from alerts.model.alerts import Alert
 from alerts.model.enums import View
 from alerts.model.tables import log
-from alerts.model.timeline import Note
+from alerts.model.timeline import Entry, Note
 from alerts.operations.changes import Change
 from alerts.store import alerts as store
 from chassis.clock import new_uuid
@@ -33,3 +33,18 @@ def record_reading(session: Session, read: Iterable[str], reader: str, reason: s
         if note:
             store.add_note(session, note)
         events.alert_read(session, name, reader, note.id if note else "")
+
+
+def read_timeline(session: Session, alert: str, view: View, after: int, limit: int) -> list[Entry]:
+    """What this viewer is shown after the one of that number. To the caller's side the log's own numbers would tell how much happens
+    that they are not shown: theirs count what they are.
+    """
+    if view is View.CALLER:
+        found = log.timeline(session, alert, view.audience, 0, limit, skip=after)
+        return [Entry(number, event) for number, event in enumerate(found, after + 1)]
+    return [Entry(event.id, event) for event in log.timeline(session, alert, view.audience, after, limit)]
+
+
+def find_notes(session: Session, entries: Iterable[Entry]) -> dict[str, str]:
+    """The texts by id."""
+    return store.find_notes(session, {event.attributes["note"] for _, event in entries if event.attributes.get("note")})

@@ -17,13 +17,13 @@ from alerts.model.alerts import Alert
 from alerts.model.callers import are_too_alike
 from alerts.model.enums import Audience, Status, View
 from alerts.model.recommending import recommend_units
-from alerts.model.tables import keys, log
+from alerts.model.tables import keys
 from alerts.model.units import Unit
 from alerts.model.viewers import Viewer
 from alerts.operations import alerts as operations
 from alerts.operations import callers, contacts, dispatch, texts
 from alerts.operations.changes import Change, require_answering, require_content, require_view
-from alerts.operations.reading import is_recorded, record_reading, show_changed
+from alerts.operations.reading import find_notes, is_recorded, read_timeline, record_reading, show_changed
 from alerts.pins import Given, hash_pins, hide_time, match_pin
 from alerts.routing import Router
 from alerts.servicer.statistics import Statistics
@@ -40,7 +40,6 @@ from alerts.wire.changes import to_changes
 from chassis.clock import new_uuid, now
 from chassis.database import Database
 from chassis.errors import InvalidRequest
-from chassis.events import Event
 from chassis.identity import caller
 from chassis.paging import Page
 from chassis.watch import Watches
@@ -305,12 +304,13 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
         await self._record_reading(viewer, alert, view, request.reason)
 
         def read(session: Session) -> pb.ListAlertEventsResponse:
-            audience = view.audience
-            page = Page(request, f"{audience}")
-            rows = log.timeline(session, request.name, audience, page.after_number(), page.size + 1)
-            events, next_page_token = page.cut(rows, lambda event: str(event.id))
-            notes = {} if alert.is_erased_for(view) else _find_notes(session, events)
-            return pb.ListAlertEventsResponse(events=[wire.to_entry(each, view, notes) for each in events], next_page_token=next_page_token)
+            page = Page(request, f"{view.audience}")
+            rows = read_timeline(session, request.name, view, page.after_number(), page.size + 1)
+            entries, next_page_token = page.cut(rows, lambda entry: str(entry.number))
+            notes = {} if alert.is_erased_for(view) else find_notes(session, entries)
+            return pb.ListAlertEventsResponse(
+                events=[wire.to_entry(each, view, notes) for each in entries], next_page_token=next_page_token
+            )
 
         return await self._database.read(read)
 
@@ -366,13 +366,9 @@ def _find_hashes(session: Session, change: Change) -> tuple[tuple[str, str], tup
     return ((kept.pin_hash, kept.duress_hash), kept.told) if kept else (_NOBODYS, _NOBODYS)
 
 
-def _find_notes(session: Session, events: Sequence[Event]) -> dict[str, str]:
-    return store.find_notes(session, {event.attributes["note"] for event in events if event.attributes.get("note")})
-
-
 def _export(session: Session, alert: Alert) -> pb.ExportMyAlertsResponse.Record:
-    found = log.timeline(session, alert.name, Audience.CALLER, 0, _MAX_EXPORTED)
-    notes = _find_notes(session, found)
+    found = read_timeline(session, alert.name, View.CALLER, 0, _MAX_EXPORTED)
+    notes = find_notes(session, found)
     return pb.ExportMyAlertsResponse.Record(
         alert=wire.to_message(alert, View.CALLER),
         events=[wire.to_entry(each, View.CALLER, notes) for each in found],

@@ -14,8 +14,8 @@ from google.protobuf.message import Message
 from alerts.model.alerts import Alert
 from alerts.model.enums import ContactPreference, Escalation, Grouping, Kind, ResponseState, State, Status, View
 from alerts.model.incidents import CELL_RESOLUTION, list_doubts
+from alerts.model.timeline import Entry, Position
 from alerts.model.timeline import Message as Text
-from alerts.model.timeline import Position
 from alerts.routing import Route
 from chassis.errors import InvalidRequest
 from chassis.events import Event
@@ -114,11 +114,12 @@ def _add_call(message: alert_pb2.Alert, alert: Alert, shown: Callable[[str], Any
         message.target.address_text = shown("target_address")
 
 
-def to_entry(event: Event, view: View, notes: Mapping[str, str]) -> events_pb2.AlertEvent:
+def to_entry(found: Entry, view: View, notes: Mapping[str, str]) -> events_pb2.AlertEvent:
     """An entry of the timeline; `notes` are the texts by id. The caller's side is told neither who did it nor the details."""
+    number, event = found
     said = event.attributes
     entry = events_pb2.AlertEvent(
-        name=f"{event.resource}/events/{event.id}",
+        name=f"{event.resource}/events/{number}",
         type=event.type,
         audience=event.audience,
         text=notes.get(said.get("note", ""), ""),
