@@ -24,6 +24,9 @@ _PAUSE_SECONDS = 0.02
 _QUEUE = 256
 # What is told at once must fit into the queue of a reader who keeps up, or a burst would end every watch.
 _BATCH = _QUEUE // 2
+# More than one in ten are not slow by themselves: this process is, and gives them time before it tells them more.
+_FEW = 0.1
+_LONGEST_SECONDS = 1.0
 _FOR_EVER = 1e9
 _log = logging.getLogger(__name__)
 
@@ -177,6 +180,16 @@ class Tail(Generic[S]):
                     for follower in self._followers:
                         if follower.wants(told):
                             follower.offer(told)
+            await asyncio.sleep(_PAUSE_SECONDS)
+            await self._let_read()
+
+    async def _let_read(self) -> None:
+        """Returns when there is room for as much again, or when that takes too long: the few who read nothing hold nobody up."""
+        end = time.monotonic() + _LONGEST_SECONDS
+        while time.monotonic() < end:
+            crowded = sum(each.queue.qsize() > _BATCH for each in self._followers)
+            if crowded <= _FEW * len(self._followers):
+                return
             await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _read(self, position: int) -> tuple[Sequence[Change[S]], int]:

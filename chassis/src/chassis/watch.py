@@ -16,6 +16,8 @@ from chassis.tail import Change, EndReason, Heartbeat, Tail
 S = TypeVar("S")
 # The place in a cursor that was given out before the snapshot was complete: there is nothing to go on from but the start.
 _START = "start"
+# In a flood thousands are open, and whoever begins to watch must be shown them all.
+_OPEN_SECONDS = 30.0
 _POSITION = re.compile("[0-9]{1,18}")
 
 
@@ -61,7 +63,9 @@ class Watches(Generic[S]):
             yield wrap(question, str(position)), Heartbeat()
         elif place is None or place == _START:
             # The position and what is open are read in one snapshot, so that every later change is after it.
-            position, found = await self._database.read(lambda session: (self._log.position(session), find_open(session)))
+            position, found = await self._database.read(
+                lambda session: (self._log.position(session), find_open(session)), seconds=_OPEN_SECONDS
+            )
             for each in found:
                 yield wrap(question, _START), Found(each)
             yield wrap(question, str(position)), SnapshotEnd()
