@@ -26,7 +26,8 @@ _QUEUE = 256
 _BATCH = _QUEUE // 2
 # More than one in ten are not slow by themselves: this process is, and gives them time before it tells them more.
 _FEW = 0.1
-_LONGEST_SECONDS = 1.0
+_STALLED_SECONDS = 0.1
+_LONGEST_SECONDS = 5.0
 _FOR_EVER = 1e9
 _log = logging.getLogger(__name__)
 
@@ -184,13 +185,15 @@ class Tail(Generic[S]):
             await self._let_read()
 
     async def _let_read(self) -> None:
-        """Returns when there is room for as much again, or when that takes too long: the few who read nothing hold nobody up."""
+        """Returns when there is room for as much again. Those who read nothing at all hold nobody up."""
         end = time.monotonic() + _LONGEST_SECONDS
         while time.monotonic() < end:
-            crowded = sum(each.queue.qsize() > _BATCH for each in self._followers)
-            if crowded <= _FEW * len(self._followers):
+            crowded = {each: each.queue.qsize() for each in self._followers if each.queue.qsize() > _BATCH}
+            if len(crowded) <= _FEW * len(self._followers):
                 return
-            await asyncio.sleep(_PAUSE_SECONDS)
+            await asyncio.sleep(_STALLED_SECONDS)
+            if all(each.queue.qsize() >= size for each, size in crowded.items()):
+                return
 
     async def _read(self, position: int) -> tuple[Sequence[Change[S]], int]:
         """The changes after `position`, and how far they reach; a resource that was erased has none."""
