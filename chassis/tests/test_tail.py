@@ -67,8 +67,8 @@ class Held:
         self._database = database
         self._reached, self._free = asyncio.Event(), asyncio.Event()
 
-    async def read(self, operation: Callable[[Session], Any]) -> Any:
-        found = await self._database.read(operation)
+    async def read(self, operation: Callable[[Session], Any], **options: Any) -> Any:
+        found = await self._database.read(operation, **options)
         task = asyncio.current_task()
         if task and task.get_name() == "held":
             self._reached.set()
@@ -164,6 +164,28 @@ async def test_a_burst_does_not_end_a_reader_who_keeps_up(database_url: str) -> 
         await asyncio.sleep(0.05)
         await watched.add(*(f"{number:03}" for number in range(400)))
         assert names_of(await reading) == [f"{number:03}" for number in range(400)]
+
+
+async def test_a_burst_does_not_end_those_whom_a_busy_process_serves_slowly(database_url: str) -> None:
+    async def read_slowly(steps: AsyncIterator[Any]) -> int:
+        count = 0
+        async for _, step in steps:
+            if isinstance(step, EndReason):
+                break
+            count += isinstance(step, Change)
+            if count == 800:
+                break
+            await asyncio.sleep(0.002)
+        return count
+
+    async with watching(database_url) as watched:
+        followers = [watched.follow() for _ in range(5)]
+        for each in followers:
+            await read_until(each, SnapshotEnd)
+        reading = [asyncio.create_task(read_slowly(each)) for each in followers]
+        await asyncio.sleep(0.05)
+        await watched.add(*(f"{number:03}" for number in range(800)))
+        assert await asyncio.gather(*reading) == [800] * 5
 
 
 async def test_a_follower_gets_what_it_wants_in_order_and_nothing_else(database_url: str) -> None:

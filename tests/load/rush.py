@@ -63,12 +63,13 @@ def bench_engine(platform: RunningPlatform, engine: str) -> dict[str, Any]:
         name = services.call("alerts.CreateWebhook", webhook, token=token).message.name
         print(f"\n{engine}, gRPC by Envoy: SOS evenly, what RaiseAlert takes, and how long after it was sent each dispatcher has it")
         heads = "".join(f"{each:>9}" for each in ("p50 ms", "p99 ms", "p50 ms", "p99 ms", "max ms", "CPU"))
-        print(f"{'':8}{'SOS':>6} {'taken':>6} {'watchers':>9}{heads}")
+        print(f"{'':8}{'SOS':>6} {'taken':>6} {'watchers':>9}{heads}  ended")
         found: dict[str, Any] = {}
         for kind, load in LOADS.items():
             found[kind] = result = run_load(platform, load)
             row = "".join(f"{result[each]:9.1f}" for each in FIGURES)
-            print(f"{kind:8}{load.sos:6} {result['taken']:6} {load.watchers:9}{row}{result['cpu']:9.0%} {result['refused'] or ''}")
+            borne = f"{result['cpu']:9.0%}{result['ended']:7} {result['refused'] or ''}"
+            print(f"{kind:8}{load.sos:6} {result['taken']:6} {load.watchers:9}{row}{borne}")
         found["ratio"] = ratio = {each: found["rush"][each] / found["gentle"][each] for each in FIGURES}
         print(f"{'ratio':31}" + "".join(f"{each:9.2f}" for each in ratio.values()))
         began, taken = time.monotonic(), sum(found[kind]["taken"] for kind in LOADS)

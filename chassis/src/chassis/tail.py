@@ -24,6 +24,10 @@ _PAUSE_SECONDS = 0.02
 _QUEUE = 256
 # What is told at once must fit into the queue of a reader who keeps up, or a burst would end every watch.
 _BATCH = _QUEUE // 2
+# More than one in ten are not slow by themselves: this process is, and gives them time before it tells them more.
+_FEW = 0.1
+_STALLED_SECONDS = 0.1
+_LONGEST_SECONDS = 5.0
 _FOR_EVER = 1e9
 _log = logging.getLogger(__name__)
 
@@ -188,6 +192,18 @@ class Tail(Generic[S]):
                         if follower.wants(told):
                             follower.offer(told)
             await asyncio.sleep(_PAUSE_SECONDS)
+            await self._let_read()
+
+    async def _let_read(self) -> None:
+        """Returns when there is room for as much again. Those who read nothing at all hold nobody up."""
+        end = time.monotonic() + _LONGEST_SECONDS
+        while time.monotonic() < end:
+            crowded = {each: each.queue.qsize() for each in self._followers if each.queue.qsize() > _BATCH}
+            if len(crowded) <= _FEW * len(self._followers):
+                return
+            await asyncio.sleep(_STALLED_SECONDS)
+            if all(each.queue.qsize() >= size for each, size in crowded.items()):
+                return
 
     async def _read(self, position: int) -> tuple[Sequence[Change[S]], int]:
         """The changes after `position`, and how far they reach; a resource that was erased has none."""

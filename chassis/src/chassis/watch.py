@@ -17,6 +17,8 @@ S = TypeVar("S")
 _START = -1
 # Of what is to be sealed or was, and where it holds.
 Sealing = Callable[[bytes, str], bytes]
+# In a flood thousands are open, and whoever begins to watch must be shown them all.
+_OPEN_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,9 @@ class Watches(Generic[S]):
             yield self._write(question, position), Heartbeat()
         elif place == _START:
             # The position and what is open are read in one snapshot, so that every later change is after it.
-            position, found = await self._database.read(lambda session: (self._log.position(session), find_open(session)))
+            position, found = await self._database.read(
+                lambda session: (self._log.position(session), find_open(session)), seconds=_OPEN_SECONDS
+            )
             for each in found:
                 yield self._write(question, _START), Found(each)
             yield self._write(question, position), SnapshotEnd()

@@ -95,7 +95,8 @@ class TestForOneAgency:
         cases: list[tuple[Party, dict[str, Any], list[str]]] = [
             (people.rina, {"drill": False, "drillAgency": ROOM}, ["drillAgency"]),
             (people.rina, {"drillAgency": OTHER_ROOM}, ["drillAgency"]),
-            (people.rina, {"drillAgency": ROOM, "conflictAgency": ROOM}, ["drillAgency"]),
+            # Nor is there anybody else to take it.
+            (people.rina, {"drillAgency": ROOM, "conflictAgency": ROOM}, ["drillAgency", "conflictAgency"]),
             (people.rina, {"drillAgency": "no agency"}, ["drillAgency"]),
             (people.dewi, {"drillAgency": ROOM}, ["drill", "drillAgency"]),
             (people.nobody, {"drillAgency": ROOM}, ["drill", "drillAgency"]),

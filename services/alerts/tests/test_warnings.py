@@ -121,8 +121,8 @@ class TestAnIssue:
         [
             ({"expireTime": "2020-01-01T00:00:00Z"}, "info.expireTime"),
             ({"expireTime": in_hours(30 * 24 + 1)}, "info.expireTime"),
-            ({"onsetTime": in_hours(2)}, "info.expireTime"),
-            ({"effectiveTime": in_hours(1.1)}, "info.expireTime"),
+            ({"onsetTime": in_hours(24)}, "info.expireTime"),
+            ({"effectiveTime": in_hours(24)}, "info.expireTime"),
             ({"area": {}}, "info.area"),
             ({"area": {"polygons": [{"points": [IN_WEST, IN_WEST]}]}}, "info.area.polygons[0].points"),
             ({"area": {"areas": [f"areas/{number}" for number in range(101)]}}, "info.area.areas"),
