@@ -32,6 +32,7 @@ from alerts.servicer.alerts import AlertServicer
 from alerts.settings import Settings
 from alerts.store import alerts as store
 from alerts.store import webhooks
+from chassis.bell import Bell
 from chassis.database import Database, open_database
 from chassis.errors import Overloaded
 from siaga.directory.v1 import directory_service_pb2, directory_service_pb2_grpc
@@ -81,8 +82,9 @@ def forget_request_ids() -> None:
 
 
 def trust_the_bell() -> None:
-    """Reads the log when the bell rings, and only then."""
+    """Reads the log when the bell of another replica rings, and only then: this one's own work would ring it, too."""
     chassis.tail.POLL_SECONDS = 3600.0
+    Bell.ring = lambda self: self._to_tell.set()
 
 
 def ask_the_directory() -> None:
@@ -167,7 +169,7 @@ def move_on_before_counting() -> None:
     def count_in_two(session: Session, find_zone: Any) -> bool:
         if left:
             recount(session, 1, left.pop(), find_zone)
-            return False
+            return True
         statistics._recount = take_note
         return statistics.count_some(session, find_zone) or True
 
