@@ -166,28 +166,6 @@ async def test_a_burst_does_not_end_a_reader_who_keeps_up(database_url: str) -> 
         assert names_of(await reading) == [f"{number:03}" for number in range(400)]
 
 
-async def test_a_burst_does_not_end_those_whom_a_busy_process_serves_slowly(database_url: str) -> None:
-    async def read_slowly(steps: AsyncIterator[Any]) -> int:
-        count = 0
-        async for _, step in steps:
-            if isinstance(step, EndReason):
-                break
-            count += isinstance(step, Change)
-            if count == 800:
-                break
-            await asyncio.sleep(0.002)
-        return count
-
-    async with watching(database_url) as watched:
-        followers = [watched.follow() for _ in range(5)]
-        for each in followers:
-            await read_until(each, SnapshotEnd)
-        reading = [asyncio.create_task(read_slowly(each)) for each in followers]
-        await asyncio.sleep(0.05)
-        await watched.add(*(f"{number:03}" for number in range(800)))
-        assert await asyncio.gather(*reading) == [800] * 5
-
-
 async def test_a_follower_gets_what_it_wants_in_order_and_nothing_else(database_url: str) -> None:
     async with watching(database_url) as watched:
         even = watched.follow("now", wants=lambda change: int(change.event.resource) % 2 == 0)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -22,6 +23,7 @@ POLL_SECONDS = 1.0
 # A busy log rings after every commit; reading at each ring would cost more than the writes.
 _PAUSE_SECONDS = 0.02
 _QUEUE = 256
+_AT_ONCE = 16
 # What is told at once must fit into the queue of a reader who keeps up, or a burst would end every watch.
 _BATCH = _QUEUE // 2
 # More than one in ten are not slow by themselves: this process is, and gives them time before it tells them more.
@@ -85,12 +87,44 @@ class Follower(Generic[S]):
             self.queue.put_nowait(reason)
 
 
+class _Turns:
+    """Lets a few readers go on in each round of the loop. Hundreds in one round would make whoever calls for help wait for all of
+    them, at each step on the way to the database and back.
+    """
+
+    def __init__(self) -> None:
+        self._free = _AT_ONCE
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    async def take(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._free == _AT_ONCE:
+            loop.call_soon(self._begin_round)
+        if self._free:
+            self._free -= 1
+        else:
+            turn = loop.create_future()
+            self._waiting.append(turn)
+            await turn
+
+    def _begin_round(self) -> None:
+        self._free = _AT_ONCE
+        while self._waiting and self._free:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                self._free -= 1
+        if self._free < _AT_ONCE:
+            asyncio.get_running_loop().call_soon(self._begin_round)
+
+
 class Tail(Generic[S]):
     """`load` brings what the events' resources are now, by name, in the transaction that read the events."""
 
     def __init__(self, database: Database, log: EventLog, bell: Bell, load: Callable[[Session, set[str]], dict[str, S]]) -> None:
         self._database, self._log, self._bell, self._load = database, log, bell, load
         self._followers: set[Follower[S]] = set()
+        self._turns = _Turns()
         # Where the fan-out stands; None while nobody follows, when nothing is read.
         self._position: int | None = None
         self._stopping: EndReason | None = None
@@ -131,6 +165,7 @@ class Tail(Generic[S]):
                     if item.event.id <= follower.position:
                         continue
                     follower.position = item.event.id
+                    await self._turns.take()
                 elif isinstance(item, Heartbeat) and self._position is not None and follower.queue.empty():
                     # A quiet watch moves on, too, or its cursor would grow too old to resume from.
                     follower.position = max(follower.position, self._position)
@@ -191,6 +226,7 @@ class Tail(Generic[S]):
                     for follower in self._followers:
                         if follower.wants(told):
                             follower.offer(told)
+                await asyncio.sleep(0)
             await asyncio.sleep(_PAUSE_SECONDS)
             await self._let_read()
 

@@ -3,6 +3,7 @@
 import base64
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy.orm import Session
@@ -17,6 +18,8 @@ S = TypeVar("S")
 _START = -1
 # Of what is to be sealed or was, and where it holds.
 Sealing = Callable[[bytes, str], bytes]
+# So many watches' places are at hand: whoever asks the same is at the same place within moments.
+_QUESTIONS = 1000
 # In a flood thousands are open, and whoever begins to watch must be shown them all.
 _OPEN_SECONDS = 30.0
 
@@ -46,6 +49,8 @@ class Watches(Generic[S]):
     def __init__(self, database: Database, log: EventLog, tail: Tail[Any], kind: type[S], seal: Sealing, unseal: Sealing) -> None:
         self._database, self._log, self._tail, self._kind = database, log, tail, kind
         self._seal, self._unseal = seal, unseal
+        # Of a change for all who ask the same; what is quiet must look different each time.
+        self._write_once = lru_cache(_QUESTIONS)(self._write)
 
     async def follow(
         self,
@@ -79,7 +84,7 @@ class Watches(Generic[S]):
         kind = self._kind
         of_kind = self._tail.follow(position, lambda change: isinstance(change.subject, kind) and wants(change), expire_time)
         async for reached, step in of_kind:
-            yield self._write(question, reached), step
+            yield (self._write_once if isinstance(step, Change) else self._write)(question, reached), step
 
     def _write(self, question: str, place: int) -> str:
         sealed = self._seal(place.to_bytes(8, signed=True), f"cursor\0{question}")
