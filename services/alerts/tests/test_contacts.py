@@ -191,5 +191,7 @@ async def test_who_writes_while_the_alert_is_called_off_either_comes_before_it_o
         write = responders.rina("SendMessage", name=name, text="we come", requestId=new_id())
         wrote, cancelled = await asyncio.gather(write, caller("CancelAlert", name=name), return_exceptions=True)
         assert not isinstance(cancelled, BaseException)
-        types = [each.type for each in (await responders.sari("ListAlertEvents", name=name)).events][3:]
+        events = (await responders.sari("ListAlertEvents", name=name)).events
+        # So many of one caller are doubtful, whenever somebody looks.
+        types = [each.type for each in events if each.type != "AlertAssessed"][3:]
         assert types == (["AlertCancelled"] if isinstance(wrote, BaseException) else ["MessageSent", "AlertCancelled"])
