@@ -171,12 +171,10 @@ async def read_request(reader: asyncio.StreamReader) -> Received:
 @asynccontextmanager
 async def run_receiver(usually: Behaviour | None = None, tls: ssl.SSLContext | None = None) -> AsyncIterator[Receiver]:
     receiver = Receiver(usually or answer(204))
-    connections = set[asyncio.Task[None]]()
+    connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(receiver.take(reader, writer))
-        connections.add(task)
-        task.add_done_callback(connections.discard)
+        connections[asyncio.create_task(receiver.take(reader, writer))] = writer
 
     server = await asyncio.start_server(take, "127.0.0.1", 0, ssl=tls)
     port = server.sockets[0].getsockname()[1]
@@ -185,8 +183,10 @@ async def run_receiver(usually: Behaviour | None = None, tls: ssl.SSLContext | N
         yield receiver
     finally:
         server.close()
-        for task in connections:
+        for task, writer in connections.items():
             task.cancel()
+            # Also of one that had not begun.
+            writer.transport.abort()
         await asyncio.gather(*connections, return_exceptions=True)
 
 
