@@ -30,27 +30,32 @@ def trace_sos(platform: RunningPlatform, trace: Path) -> list[str]:
         with grpc.insecure_channel(f"127.0.0.1:{platform.ports['alerts']}") as channel:
             stub = alert_service_pb2_grpc.AlertServiceStub(channel)
             for token in tokens:
-                stub.RaiseAlert(alert_service_pb2.RaiseAlertRequest(request_id=str(uuid.uuid4()), alert_token=token), timeout=10)
+                # Of the token the database has a hash alone; the note is kept as it is.
+                stub.RaiseAlert(
+                    alert_service_pb2.RaiseAlertRequest(request_id=str(uuid.uuid4()), alert_token=token, note=token), timeout=10
+                )
         stop(strace)
     return tokens
 
 
 def find_violations(trace: Path, tokens: list[str]) -> list[str]:
-    """The tokens whose reply left before the WAL, written since the reply before, was synced."""
+    """The tokens whose reply left before the WAL was synced after their alert had been written to it. What else the service writes
+    meanwhile is synced in its own time.
+    """
     waiting = list(tokens)
     written = synced = False
     violations: list[str] = []
     for line in trace.read_text(errors="replace").splitlines():
         call = LINE.match(line)
-        if call is None:
+        if call is None or not waiting:
             continue
-        path = call["path"] or ""
-        if call["call"] == "pwrite64" and path.endswith("-wal"):
-            written, synced = True, False
-        elif call["call"] in {"fsync", "fdatasync"} and path.endswith("-wal"):
-            synced = True
-        elif waiting and waiting[0] in call["rest"] and not path.endswith("-wal"):
-            if not (written and synced):
+        to_wal = (call["path"] or "").endswith("-wal")
+        if call["call"] == "pwrite64":
+            written |= to_wal and waiting[0] in call["rest"]
+        elif call["call"] in {"fsync", "fdatasync"}:
+            synced |= to_wal and written
+        elif waiting[0] in call["rest"]:
+            if not synced:
                 violations.append(waiting[0])
             waiting.pop(0)
             written = synced = False
