@@ -32,7 +32,7 @@ run: $(INSTALLED) ## run the whole platform on this machine
 	@exec python deploy/local.py
 
 test: check ## run every check and test of a pull request
-	@python -m pytest -q -n 3 $(ALONE:%=--ignore=%)
+	@python -m pytest -q -n 2 $(ALONE:%=--ignore=%)
 	@python -m pytest -q $(ALONE)
 
 check: $(INSTALLED) ## lint, types, contract: fast

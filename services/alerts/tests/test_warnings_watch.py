@@ -19,7 +19,7 @@ from chassis.testing import Issuer
 
 # Half of the places that the tests' service has.
 PLACES = 10
-SOON = 1.2
+SOON = 3.0
 
 
 async def begin(readers: Readers, **fields: Any) -> WarningWatch:
