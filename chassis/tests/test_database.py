@@ -27,6 +27,7 @@ class ReadsWithoutSnapshot(SqliteDatabase):
     """Mutant: each statement of a read sees what is newest."""
 
     def __init__(self, path: Path) -> None:
+        path.touch()
         super().__init__(path, log.before_commit, lambda: None)
         self._reader.dispose()
         self._reader = create_sqlite_engine(path, "SELECT 1")
@@ -113,10 +114,26 @@ def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
 
 def test_a_file_with_a_wrong_setting_is_refused(tmp_path: Path) -> None:
     # As on a file system without shared memory, where SQLite goes on without WAL and says nothing.
-    engine = create_sqlite_engine(Path(f"file:{tmp_path / 'test.db'}?vfs=unix-dotfile&uri=true"))
+    (tmp_path / "test.db").touch()
+    engine = create_sqlite_engine(tmp_path / "test.db", vfs="unix-dotfile")
     with pytest.raises(RuntimeError, match="PRAGMA journal_mode = delete, not wal"):
         engine.connect()
     engine.dispose()
+
+
+async def test_a_file_that_goes_away_is_not_replaced_by_an_empty_one(tmp_path: Path) -> None:
+    # A connection is opened when it is first needed, which may be long after the service began.
+    path, elsewhere = tmp_path / "100% #1.db", tmp_path / "elsewhere.db"
+    path.touch()
+    async with open_database(f"sqlite:///{path}", log.before_commit, lambda: None) as database:
+        path.rename(elsewhere)
+        with pytest.raises(ServiceUnavailable):
+            await database.write(find_names)
+        with pytest.raises(ServiceUnavailable):
+            await database.read(find_names)
+        assert not path.exists()
+        elsewhere.rename(path)
+        assert await database.write(lambda session: session.scalar(text("SELECT 1"))) == 1
 
 
 async def test_writer_and_reader_have_the_durable_settings(tmp_path: Path) -> None:

@@ -122,7 +122,9 @@ async def test_a_failing_operation_fails_alone_in_its_group(tmp_path: Path, bad:
 
 
 async def test_without_savepoints_a_failed_operation_leaves_rows(tmp_path: Path) -> None:
-    mutant = WithoutSavepoints(tmp_path / "test.db", log.before_commit, lambda: None)
+    path = tmp_path / "test.db"
+    path.touch()
+    mutant = WithoutSavepoints(path, log.before_commit, lambda: None)
     async with having_tables(mutant) as database:
         outcomes = await write_group(database, raise_exception, 7)
         assert isinstance(outcomes[7], ValueError)

@@ -119,6 +119,7 @@ async def test_readers_by_cursor_see_each_of_many_concurrent_writes_once(databas
 
 @asynccontextmanager
 async def open_log(path: Path, own: EventLog, metadata: MetaData) -> Any:
+    path.touch()
     async with open_database(f"sqlite:///{path}", own.before_commit, lambda: None) as database:
         await database.write(lambda session: metadata.create_all(session.connection()))
         yield database

@@ -53,6 +53,7 @@ def make_rows(request: alert_service_pb2.RaiseAlertRequest, name: str, at: Any) 
         "silent": False,
         "restricted": False,
         "drill": False,
+        "drill_agency": "",
         "area": "areas/31.71.01.1001",
         "routing": 2,
         "agency": "agencies/jakarta-112",

@@ -118,6 +118,8 @@ def _run_on_sqlite(url: URL, work: Any) -> None:  # noqa: ANN401
     engine = create_sqlite_engine(path)
     try:
         with _naming(url):
+            if not path.exists():
+                path.touch()
             connection = engine.connect()
         with connection:
             work(connection)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -31,11 +31,18 @@ _UNAVAILABLE = ("BUSY", "LOCKED", "READONLY", "IOERR", "CORRUPT", "NOTADB", "FUL
 
 
 def create_sqlite_engine(
-    path: Path, begin: str = "BEGIN IMMEDIATE", factory: type[sqlite3.Connection] = sqlite3.Connection, **pragmas: int
+    path: Path,
+    begin: str = "BEGIN IMMEDIATE",
+    factory: type[sqlite3.Connection] = sqlite3.Connection,
+    vfs: str = "unix",
+    **pragmas: int,
 ) -> Engine:
-    """The one way to open a SQLite file, for the service and for its migrations alike."""
+    """The one way to open a SQLite file, for the service and for its migrations alike. It is there: where it has gone away, an empty
+    one must not take its place.
+    """
+    url = URL.create("sqlite", database=path.absolute().as_uri(), query={"mode": "rw", "vfs": vfs, "uri": "true"})
     options = {"check_same_thread": False, "factory": factory}
-    engine = create_engine(f"sqlite:///{path}", hide_parameters=True, pool_size=1, max_overflow=0, connect_args=options)
+    engine = create_engine(url, hide_parameters=True, pool_size=1, max_overflow=0, connect_args=options)
 
     def configure(connection: sqlite3.Connection, _: object) -> None:
         # The driver's own transaction control would commit behind SAVEPOINTs.

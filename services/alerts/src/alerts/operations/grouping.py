@@ -31,9 +31,7 @@ def assess_alerts(session: Session, limit: int, hear: Callable[[Waiting], bool],
     time = now()
     histories = store.read_histories(session, {each.user for each in waiting if each.user}, time - _A_YEAR, time - _LATELY)
     store.mark_done(session, [each.name for each in waiting])
-    doubtful = {
-        each.name for each in waiting if _assess(session, each, histories.get((each.user, each.drill)), time, same_words=hear(each))
-    }
+    doubtful = _assess(session, waiting, histories, hear, time)
     for first, others in _find_groups(session, waiting, doubtful).items():
         _put_together(session, first, others, router, time)
     return len(waiting)
@@ -45,16 +43,27 @@ def pass_over(session: Session) -> None:
     store.mark_done(session, [name] if name else [])
 
 
-def _assess(session: Session, waiting: Waiting, history: History | None, time: datetime, *, same_words: bool) -> bool:
-    """Whether it is doubtful. Of most there is nothing to say; the alert itself is not among those before it."""
-    doubts = find_doubts(history.pranks if history else 0, history.lately if history else 0, same_words=same_words)
-    before = history._replace(alerts=history.alerts - 1) if history else None
-    if not doubts and not (before and before.alerts > 0):
-        return False
-    alert = alert_store.find_alert(session, waiting.name, for_update=True)
-    if alert and assess(alert, doubts, before.describe() if before and before.alerts > 0 else None, time):
-        events.alert_assessed(session, alert)
-    return bool(doubts)
+def _assess(
+    session: Session,
+    waiting: Sequence[Waiting],
+    histories: Mapping[tuple[str, bool], History],
+    hear: Callable[[Waiting], bool],
+    time: datetime,
+) -> set[str]:
+    """The names of those that are doubtful. Of most there is nothing to say, and they are not loaded."""
+    found: dict[str, tuple[list[int], History | None]] = {}
+    for each in waiting:
+        history = histories.get((each.user, each.drill))
+        doubts = find_doubts(history.pranks if history else 0, history.lately if history else 0, same_words=hear(each))
+        # The alert itself is not among those before it.
+        before = history._replace(alerts=history.alerts - 1) if history and history.alerts > 1 else None
+        if doubts or before:
+            found[each.name] = doubts, before
+    for alert in alert_store.find_alerts(session, found, for_update=True):
+        doubts, before = found[alert.name]
+        if assess(alert, doubts, before.describe() if before else None, time):
+            events.alert_assessed(session, alert)
+    return {name for name, (doubts, _) in found.items() if doubts}
 
 
 def _find_groups(session: Session, waiting: Sequence[Waiting], doubtful: Container[str]) -> Mapping[str, list[str]]:

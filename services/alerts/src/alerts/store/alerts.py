@@ -25,8 +25,9 @@ _INSERT_RESPONSE = Prepared(insert(Response), Response.__table__.c.keys())
 _WITH_PARTS = (selectinload(Alert.responses), selectinload(Alert.assignments))
 # What every change of an alert asks: put together once, which is half of what it would cost.
 _ONE = Alert.name == bindparam("name")
-_FIND_INCIDENT = select(Alert.incident).where(_ONE)
-_LOCK = _FIND_INCIDENT.with_for_update()
+_MANY = Alert.name.in_(bindparam("names", expanding=True))
+_FIND_INCIDENTS = select(Alert.incident).where(_MANY, Alert.incident != "")
+_LOCK = select(Alert.incident).where(_MANY).order_by(Alert.name).with_for_update()
 _SAVEPOINT, _RELEASE, _ROLLBACK = (text(f"{verb} unlocked") for verb in ("SAVEPOINT", "RELEASE SAVEPOINT", "ROLLBACK TO SAVEPOINT"))
 _TRY_TO_LOCK = select(Alert.name).where(_ONE).with_for_update(skip_locked=True)
 _FIND = select(Alert).where(_ONE).options(joinedload(Alert.responses, innerjoin=True), joinedload(Alert.assignments))
@@ -61,19 +62,20 @@ def add_alert(session: Session, alert: dict[str, Any], response: dict[str, Any],
     timers.add(session, timer)
 
 
-def lock_alert(session: Session, name: str) -> None:
-    """With its incident, which comes first wherever both are locked."""
+def lock_alerts(session: Session, names: Collection[str]) -> None:
+    """With their incidents, which come first wherever both are locked."""
     if session.connection().dialect.name == "sqlite":
         # Whoever writes is alone.
         return
+    asked = {"names": sorted(names)}
     while True:
         session.execute(_SAVEPOINT)
-        if incident := session.scalar(_FIND_INCIDENT, {"name": name}):
-            session.execute(select(Incident.name).where(Incident.name == incident).with_for_update())
-        if session.scalar(_LOCK, {"name": name}) == incident:
+        if incidents := set(session.scalars(_FIND_INCIDENTS, asked)):
+            session.execute(select(Incident.name).where(Incident.name.in_(incidents)).order_by(Incident.name).with_for_update())
+        if incidents.issuperset(filter(None, session.scalars(_LOCK, asked))):
             session.execute(_RELEASE)
             return
-        # It was put into another one while it was waited for, which must not be waited for with the alert's lock.
+        # One was put into another incident while it was waited for, which must not be waited for with the alert's lock.
         session.execute(_ROLLBACK)
 
 
@@ -86,14 +88,18 @@ def find_alert(session: Session, name: str, *, for_update: bool = False, fresh: 
     """`fresh` where it may have been read before it was locked."""
     if for_update:
         # By itself: whoever waited for it in one statement with its parts would see those as they were before.
-        lock_alert(session, name)
+        lock_alerts(session, [name])
     # The same statements, whether there is something or not: who asks for what is not theirs learns nothing from the time they take.
     found = session.scalars(_FIND, {"name": name}, execution_options={"populate_existing": for_update or fresh})
     return found.unique().one_or_none()
 
 
-def find_alerts(session: Session, names: Collection[str]) -> Sequence[Alert]:
-    return session.scalars(select(Alert).where(Alert.name.in_(names)).options(*_WITH_PARTS)).all()
+def find_alerts(session: Session, names: Collection[str], *, for_update: bool = False) -> Sequence[Alert]:
+    """The oldest first."""
+    if for_update and names:
+        lock_alerts(session, names)
+    question = select(Alert).where(Alert.name.in_(names)).order_by(Alert.name).options(*_WITH_PARTS)
+    return session.scalars(question, execution_options={"populate_existing": for_update}).all() if names else []
 
 
 def find_open_alerts(session: Session, agency: str, *, drills: bool) -> Sequence[Alert]:

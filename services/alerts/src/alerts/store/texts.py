@@ -5,13 +5,13 @@ from datetime import datetime
 
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.orm import Session, selectinload
+from sqlalchemy.orm import Session
 
 from alerts.model.alerts import Alert
 from alerts.model.enums import Sender
 from alerts.model.texts import KEPT, NOWHERE, Number, NumberAlert
 from alerts.model.timeline import Message
-from alerts.store.alerts import lock_alert
+from alerts.store.alerts import find_alerts
 
 _INSERT = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
@@ -45,14 +45,9 @@ def link_alert(session: Session, number: bytes, alert: str) -> bool:
 def lock_open_alerts(session: Session, number: bytes) -> Sequence[Alert]:
     """Those that an agency still works on, the oldest first."""
     of_number = select(NumberAlert.alert).where(NumberAlert.hash == number)
-    is_open = (Alert.name.in_(of_number), Alert.close_time.is_(None))
-    names = session.scalars(select(Alert.name).where(*is_open).order_by(Alert.name)).all()
-    for name in names:
-        lock_alert(session, name)
+    names = session.scalars(select(Alert.name).where(Alert.name.in_(of_number), Alert.close_time.is_(None))).all()
     # Those that were closed before they could be locked are none.
-    question = select(Alert).where(Alert.name.in_(names), Alert.close_time.is_(None)).order_by(Alert.name)
-    parts = (selectinload(Alert.responses), selectinload(Alert.assignments))
-    return session.scalars(question.options(*parts), execution_options={"populate_existing": True}).all() if names else []
+    return [alert for alert in find_alerts(session, names, for_update=True) if alert.close_time is None]
 
 
 def count_messages(session: Session, number: bytes, since: datetime) -> int:
