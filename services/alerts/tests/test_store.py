@@ -353,7 +353,7 @@ async def test_what_a_new_alert_may_join_is_the_same_whether_or_not_one_that_was
         return [found for each in alerts if (found := store.find_alert(session, each.name, for_update=True))]
 
     def find(session: Session) -> Sequence[Candidate]:
-        return find_candidates(session, {lead.cell})
+        return find_candidates(session, {lead.cell}, other.name)
 
     def cancel(session: Session) -> None:
         standing, called_off = find_alerts(session, (lead, other))

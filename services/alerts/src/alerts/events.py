@@ -149,9 +149,9 @@ def alert_erased(session: Session, alert: Alert) -> None:
     log.append(session, "AlertErased", alert.name, Audience.CALLER)
 
 
-def alert_assessed(session: Session, alert: Alert) -> None:
+def alert_assessed(session: Session, alert: str) -> None:
     """There is a reason to doubt it, or a history of its caller."""
-    log.append(session, "AlertAssessed", alert.name, Audience.AGENCY)
+    log.append(session, "AlertAssessed", alert, Audience.AGENCY)
 
 
 def alert_merged(session: Session, alert: str, operator: str, incident: str) -> None:

@@ -120,10 +120,13 @@ def list_doubts(alert: Alert) -> list[int]:
 def assess(alert: Alert, doubts: list[int], history: dict[str, Any] | None, now: datetime) -> bool:
     """False where nothing was found that whoever answers should know at once."""
     alert.grouping, alert.doubts, alert.history = Grouping.DONE, doubts, history
-    found = bool(doubts or (history and history["pranks"]))
-    if found:
+    if found := is_news(doubts, history):
         alert.touch(now, shown=False)
     return found
+
+
+def is_news(doubts: list[int], history: dict[str, Any] | None) -> bool:
+    return bool(doubts or (history and history["pranks"]))
 
 
 def join(alert: Alert, incident: str, now: datetime) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from alerts import events
 from alerts.model.enums import Kind
-from alerts.model.incidents import MAX_MEMBERS, REACH, WITHIN, assess, can_lead, can_rest, find_doubts, join
+from alerts.model.incidents import MAX_MEMBERS, REACH, WITHIN, assess, can_lead, can_rest, find_doubts, is_news, join
 from alerts.model.tables import timers
 from alerts.operations.incidents import form_incident, join_incident
 from alerts.routing import Router
@@ -33,7 +33,7 @@ def assess_alerts(session: Session, limit: int, hear: Callable[[Waiting], bool],
     store.mark_done(session, [each.name for each in waiting])
     doubtful = _assess(session, waiting, histories, hear, time)
     for first, others in _find_groups(session, waiting, doubtful).items():
-        _put_together(session, first, others, router, time)
+        _put_together(session, first, others, doubtful, router, time)
     return len(waiting)
 
 
@@ -50,20 +50,27 @@ def _assess(
     hear: Callable[[Waiting], bool],
     time: datetime,
 ) -> set[str]:
-    """The names of those that are doubtful. Of most there is nothing to say, and they are not loaded."""
-    found: dict[str, tuple[list[int], History | None]] = {}
+    """The names of those that are doubtful. Of most there is nothing to say, and most others are as they were raised: they are not
+    loaded.
+    """
+    found: defaultdict[tuple[tuple[int, ...], History | None], list[str]] = defaultdict(list)
     for each in waiting:
         history = histories.get((each.user, each.drill))
         doubts = find_doubts(history.pranks if history else 0, history.lately if history else 0, same_words=hear(each))
         # The alert itself is not among those before it.
         before = history._replace(alerts=history.alerts - 1) if history and history.alerts > 1 else None
         if doubts or before:
-            found[each.name] = doubts, before
-    for alert in alert_store.find_alerts(session, found, for_update=True):
-        doubts, before = found[alert.name]
-        if assess(alert, doubts, before.describe() if before else None, time):
-            events.alert_assessed(session, alert)
-    return {name for name, (doubts, _) in found.items() if doubts}
+            found[tuple(doubts), before].append(each.name)
+    for (doubts, before), names in found.items():
+        history = before.describe() if before else None
+        fresh = store.assess_fresh(session, names, list(doubts), history, time)
+        if is_news(list(doubts), history):
+            for name in fresh:
+                events.alert_assessed(session, name)
+        for alert in alert_store.find_alerts(session, set(names).difference(fresh), for_update=True):
+            if assess(alert, list(doubts), history, time):
+                events.alert_assessed(session, alert.name)
+    return {name for (doubts, _), names in found.items() if doubts for name in names}
 
 
 def _find_groups(session: Session, waiting: Sequence[Waiting], doubtful: Container[str]) -> Mapping[str, list[str]]:
@@ -75,7 +82,7 @@ def _find_groups(session: Session, waiting: Sequence[Waiting], doubtful: Contain
         return {}
     near: defaultdict[str, list[Candidate]] = defaultdict(list)
     cells = {cell for each in placed for cell in h3.grid_disk(each.cell, 1)}
-    for candidate in store.find_candidates(session, cells):
+    for candidate in store.find_candidates(session, cells, waiting[-1].name):
         near[candidate.cell].append(candidate)
     groups: dict[str, list[str]] = {}
     size = {candidate.name: candidate.members for candidates in near.values() for candidate in candidates}
@@ -100,7 +107,7 @@ def _find_groups(session: Session, waiting: Sequence[Waiting], doubtful: Contain
     return groups
 
 
-def _put_together(session: Session, first: str, others: Sequence[str], router: Router, time: datetime) -> None:
+def _put_together(session: Session, first: str, others: Sequence[str], doubtful: Container[str], router: Router, time: datetime) -> None:
     """Most of them are as they were raised, and rest without being loaded."""
     alert = alert_store.find_alert(session, first, for_update=True)
     if alert is None or not can_lead(alert):
@@ -111,7 +118,8 @@ def _put_together(session: Session, first: str, others: Sequence[str], router: R
         join(alert, incident.name, time)
         events.alert_merged(session, alert.name, "", incident.name)
     if alert.name == incident.lead and not alert.parts.lead.claimant:
-        fresh = store.rest_fresh(session, others, incident.name, alert.name, time)
+        doubted = [name for name in others if name in doubtful]
+        fresh = store.rest_fresh(session, others, doubted, incident.name, alert.name, time)
         timers.cancel(session, fresh)
         for name in fresh:
             events.alert_merged(session, name, "", incident.name)

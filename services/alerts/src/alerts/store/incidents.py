@@ -2,14 +2,14 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import case, func, select, text, update
+from sqlalchemy import ColumnElement, and_, case, func, or_, select, text, update
 from sqlalchemy.orm import Session, aliased, selectinload
 
 from alerts.model.alerts import Alert
 from alerts.model.enums import Grouping, Outcome
-from alerts.model.incidents import Incident, IncidentState
+from alerts.model.incidents import Incident, IncidentState, is_news
 
 _WITH_PARTS = (selectinload(Alert.responses), selectinload(Alert.assignments))
 # The number has no meaning but to be the same in every replica.
@@ -17,6 +17,8 @@ _LOCK = text("SELECT pg_advisory_xact_lock(358444844866)")
 _LATITUDE = func.coalesce(Alert.target_latitude, Alert.latitude)
 _LONGITUDE = func.coalesce(Alert.target_longitude, Alert.longitude)
 _MAX_MEMBERS = 1000
+# Revisions of an alert that nobody has changed yet.
+_RAISED, _ASSESSED = 1, 2
 
 
 class History(NamedTuple):
@@ -158,18 +160,18 @@ def mark_done(session: Session, names: Collection[str]) -> None:
     session.execute(update(Alert).where(*waiting).values(grouping=Grouping.DONE), execution_options={"synchronize_session": False})
 
 
-def find_candidates(session: Session, cells: Collection[str]) -> Sequence[Candidate]:
-    """Open alerts in these cells that stand for others or for themselves alone.
+def find_candidates(session: Session, cells: Collection[str], newest: str) -> Sequence[Candidate]:
+    """Open alerts in these cells that stand for others or for themselves alone; of the latter none that is newer than `newest`.
 
     Nothing here depends on whether the agency still works on one that was called off: its caller may raise the new alert.
     """
     columns = [getattr(Alert, name) for name in Candidate._fields[:7]]
     member = aliased(Alert)
-    newest = select(member.create_time).where(member.incident == Alert.incident).order_by(member.name.desc()).limit(1)
+    latest = select(member.create_time).where(member.incident == Alert.incident).order_by(member.name.desc()).limit(1)
     question = (
         select(
             *columns,
-            case((Alert.incident == "", Alert.create_time), else_=newest.scalar_subquery()),
+            case((Alert.incident == "", Alert.create_time), else_=latest.scalar_subquery()),
             func.coalesce(Incident.alert_count, 1),
             _LATITUDE,
             _LONGITUDE,
@@ -177,6 +179,7 @@ def find_candidates(session: Session, cells: Collection[str]) -> Sequence[Candid
         .outerjoin(Incident, Incident.name == Alert.incident)
         .where(
             Alert.cell.in_(cells),
+            or_(Alert.name <= newest, Alert.incident != ""),
             Alert.close_time.is_(None),
             Alert.cancel_time.is_(None),
             Alert.merged_into == "",
@@ -187,12 +190,32 @@ def find_candidates(session: Session, cells: Collection[str]) -> Sequence[Candid
     return [Candidate._make(row) for row in session.execute(question)]
 
 
-def rest_fresh(session: Session, names: Collection[str], incident: str, lead: str, time: datetime) -> Sequence[str]:
-    """Those that are as they were raised rest with the lead from now on; returns them."""
-    fresh = (Alert.name.in_(names), Alert.revision == 1, Alert.incident == "", Alert.close_time.is_(None), Alert.restricted.is_(False))
-    values = {"incident": incident, "merged_into": lead, "update_time": time, "revision": 2}
-    rested = update(Alert).where(*fresh).values(values).returning(Alert.name)
-    return sorted(session.scalars(rested, execution_options={"synchronize_session": False}))
+def assess_fresh(
+    session: Session, names: Collection[str], doubts: list[int], history: dict[str, int] | None, time: datetime
+) -> Sequence[str]:
+    """What `assess` does, for those that are as they were raised; returns them."""
+    values: dict[str, Any] = {"grouping": Grouping.DONE, "doubts": doubts, "history": history}
+    if is_news(doubts, history):
+        values |= {"update_time": time, "revision": _ASSESSED}
+    return _update(session, (Alert.name.in_(names), Alert.revision == _RAISED, Alert.update_time <= time), values)
+
+
+def rest_fresh(
+    session: Session, names: Collection[str], doubtful: Collection[str], incident: str, lead: str, time: datetime
+) -> Sequence[str]:
+    """Those that are as they were raised rest with the lead from now on; returns them. The doubtful ones among them are as
+    `assess_fresh` has just left them.
+    """
+    fresh = or_(Alert.revision == _RAISED, and_(Alert.revision == _ASSESSED, Alert.name.in_(doubtful)))
+    apart = (Alert.incident == "", Alert.close_time.is_(None), Alert.restricted.is_(False), Alert.update_time <= time)
+    values = {"incident": incident, "merged_into": lead, "update_time": time, "revision": Alert.revision + 1}
+    return _update(session, (Alert.name.in_(names), fresh, *apart), values)
+
+
+def _update(session: Session, conditions: Iterable[ColumnElement[bool]], values: dict[str, Any]) -> Sequence[str]:
+    """Alerts that are not loaded; the names of those that fulfil the conditions."""
+    updated = update(Alert).where(*conditions).values(values).returning(Alert.name)
+    return sorted(session.scalars(updated, execution_options={"synchronize_session": False}))
 
 
 def read_histories(session: Session, users: Collection[str], since: datetime, lately: datetime) -> dict[tuple[str, bool], History]:
