@@ -12,7 +12,7 @@ from recovery.flood import endure_flood
 NIGHTLY = "SIAGA_NIGHTLY" in os.environ
 FALSE, GENUINE = (10_000, 100) if NIGHTLY else (500, 20)
 # Whatever makes an SOS doubtful is looked for in a small part of the time: the longer afterwards, the more came.
-DOUBT_SECONDS = 400.0 if NIGHTLY else 30.0
+DOUBT_SECONDS = 120.0 if NIGHTLY else 30.0
 FEW, SOME = 120, 8
 # What each of them is found out by.
 MUTANTS = {"rank_by_age_alone": "not ranked", "hide_the_doubtful": "hidden", "refuse_in_a_flood": "refused", "read_the_log_seldom": "late"}

@@ -80,21 +80,20 @@ def _find_groups(session: Session, waiting: Sequence[Waiting], doubtful: Contain
     placed = [each for each in waiting if each.cell and not each.restricted and each.kind in REACH]
     if not placed:
         return {}
-    near: defaultdict[str, list[Candidate]] = defaultdict(list)
     cells = {cell for each in placed for cell in h3.grid_disk(each.cell, 1)}
-    for candidate in store.find_candidates(session, cells, waiting[-1].name):
+    candidates = {each.name: each for each in store.find_candidates(session, cells, waiting[-1].name)}
+    size = {candidate.name: candidate.members for candidate in candidates.values()}
+    own = {each.name: candidates.pop(each.name, None) for each in placed}
+    near: defaultdict[str, list[Candidate]] = defaultdict(list)
+    for candidate in candidates.values():
         near[candidate.cell].append(candidate)
     groups: dict[str, list[str]] = {}
-    size = {candidate.name: candidate.members for candidates in near.values() for candidate in candidates}
-    joined = set[str]()
     for each in placed:
         fitting = [
             (away, candidate)
             for cell in h3.grid_disk(each.cell, 1)
             for candidate in near[cell]
-            if candidate.name != each.name
-            and candidate.name not in joined
-            and (each.name in doubtful or not (candidate.doubts or candidate.name in doubtful))
+            if (each.name in doubtful or not (candidate.doubts or candidate.name in doubtful))
             and candidate.fits(each, WITHIN)
             and size[candidate.name] < MAX_MEMBERS
             and (away := h3.great_circle_distance(each.place, candidate.place, "m")) <= REACH[Kind(each.kind)]
@@ -103,7 +102,8 @@ def _find_groups(session: Session, waiting: Sequence[Waiting], doubtful: Contain
             _, nearest = min(fitting, key=lambda found: (found[0], found[1].name))
             groups.setdefault(nearest.name, []).append(each.name)
             size[nearest.name] += 1
-            joined.add(each.name)
+        elif alone := own[each.name]:
+            near[alone.cell].append(alone)
     return groups
 
 

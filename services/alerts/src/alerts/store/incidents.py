@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, aliased, selectinload
 
 from alerts.model.alerts import Alert
 from alerts.model.enums import Grouping, Outcome
-from alerts.model.incidents import Incident, IncidentState, is_news
+from alerts.model.incidents import MAX_MEMBERS, Incident, IncidentState, is_news
 
 _WITH_PARTS = (selectinload(Alert.responses), selectinload(Alert.assignments))
 # The number has no meaning but to be the same in every replica.
@@ -76,7 +76,7 @@ class Candidate(NamedTuple):
         """Whether it was there first, and not long ago, of the same kind and agency."""
         same = (self.kind, self.agency, self.drill) == (alert.kind, alert.agency, alert.drill)
         first = self.name < alert.name or bool(self.incident)
-        return same and first and self.name != alert.name and alert.create_time - self.latest_time <= within
+        return same and first and alert.create_time - self.latest_time <= within
 
 
 def lock_grouping(session: Session) -> None:
@@ -161,7 +161,8 @@ def mark_done(session: Session, names: Collection[str]) -> None:
 
 
 def find_candidates(session: Session, cells: Collection[str], newest: str) -> Sequence[Candidate]:
-    """Open alerts in these cells that stand for others or for themselves alone; of the latter none that is newer than `newest`.
+    """Open alerts in these cells that stand for others, if not for too many, or for themselves alone; of the latter none that is
+    newer than `newest`.
 
     Nothing here depends on whether the agency still works on one that was called off: its caller may raise the new alert.
     """
@@ -179,7 +180,7 @@ def find_candidates(session: Session, cells: Collection[str], newest: str) -> Se
         .outerjoin(Incident, Incident.name == Alert.incident)
         .where(
             Alert.cell.in_(cells),
-            or_(Alert.name <= newest, Alert.incident != ""),
+            or_(Incident.alert_count < MAX_MEMBERS, and_(Incident.alert_count.is_(None), Alert.name <= newest)),
             Alert.close_time.is_(None),
             Alert.cancel_time.is_(None),
             Alert.merged_into == "",
