@@ -2,12 +2,13 @@
 
 import itertools
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from google.protobuf.json_format import ParseDict
+from sqlalchemy.orm import Session
 
 from alerts.model.alerts import Alert
 from alerts.model.enums import Routing
@@ -15,7 +16,10 @@ from alerts.model.responses import Response
 from alerts.model.timeline import Position
 from alerts.model.viewers import Viewer
 from alerts.routing import Route
+from alerts.store import alerts as store
 from alerts.wire import alerts as wire
+from chassis.database import Database
+from chassis.timers import Timer
 from siaga.alerts.v1.alert_service_pb2 import RaiseAlertRequest
 from siaga.directory.v1.directory_service_pb2 import GetSnapshotResponse
 
@@ -49,6 +53,28 @@ def make_alert(*, user: str = "dewi", agency: str = ROOM, area: str = "", now: d
     message = ParseDict(request, RaiseAlertRequest())
     columns, response = wire.to_columns(message, make_name(now), user, "", TOKEN_HASH, route, now)
     return Alert(**columns, responses=[Response(**response)])
+
+
+async def keep(database: Database, *alerts: Alert) -> None:
+    """On the path of every SOS, in the order in which they are given."""
+
+    def columns(row: Alert | Response) -> dict[str, Any]:
+        return {each.key: getattr(row, each.key) for each in row.__table__.columns}
+
+    def operation(session: Session) -> None:
+        for each in alerts:
+            store.add_alert(session, columns(each), columns(each.responses[0]), Timer("answer", each.name, each.agency, START))
+
+    await database.write(operation)
+
+
+async def change(database: Database, alert: Alert, work: Callable[[Alert], object]) -> None:
+    def operation(session: Session) -> None:
+        found = store.find_alert(session, alert.name, for_update=True)
+        assert found
+        work(found)
+
+    await database.write(operation)
 
 
 def make_position(alert: Alert, fix_time: datetime, latitude: float = -6.2, longitude: float = 106.8) -> Position:

@@ -1,13 +1,12 @@
 """The questions that alerts asks its database, on both engines."""
 
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 import pytest
 from crews import OKA, POLICE, accept, ask, offer, send, take
-from moments import BUDI, CITRA, DEWI, RINA, ROOM, SARI, START, after, make_alert, make_position
+from moments import BUDI, CITRA, DEWI, RINA, ROOM, SARI, START, after, change, keep, make_alert, make_position
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -24,7 +23,6 @@ from alerts.store import units as unit_store
 from alerts.store.alerts import Filters
 from alerts.store.incidents import Candidate, find_candidates, find_incident
 from chassis.database import Database, open_database
-from chassis.timers import Timer
 from siaga.alerts.v1 import alert_pb2
 
 FIRE, CRIME, VIOLENCE = alert_pb2.Alert.FIRE, alert_pb2.Alert.CRIME, alert_pb2.Alert.VIOLENCE
@@ -38,28 +36,6 @@ ALL = Filters(
 async def database(settings: Settings) -> AsyncIterator[Database]:
     async with open_database(settings.database_url.get_secret_value(), log.before_commit, lambda: None) as database:
         yield database
-
-
-async def keep(database: Database, *alerts: Alert) -> None:
-    """On the path of every SOS, in the order in which they are given."""
-
-    def columns(row: Alert | Response) -> dict[str, Any]:
-        return {each.key: getattr(row, each.key) for each in row.__table__.columns}
-
-    def operation(session: Session) -> None:
-        for each in alerts:
-            store.add_alert(session, columns(each), columns(each.responses[0]), Timer("answer", each.name, each.agency, START))
-
-    await database.write(operation)
-
-
-async def change(database: Database, alert: Alert, work: Callable[[Alert], object]) -> None:
-    def operation(session: Session) -> None:
-        found = store.find_alert(session, alert.name, for_update=True)
-        assert found
-        work(found)
-
-    await database.write(operation)
 
 
 def resolve(alert: Alert, by: Viewer = RINA, now: datetime = START) -> None:
