@@ -1,3 +1,4 @@
+import shutil
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -33,13 +34,20 @@ def migrated_postgres(postgres_server: str) -> str:
     return url
 
 
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Copied for each test, because migrations cost as much as a test."""
+    path = tmp_path_factory.mktemp("migrated") / "alerts.db"
+    migrations.migrate(f"sqlite:///{path}", MIGRATIONS, Model.metadata)
+    return path
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A migrated database without a row, once on each engine."""
     if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path / 'test.db'}"
-        migrations.migrate(url, MIGRATIONS, Model.metadata)
-        return url
+        path = shutil.copy(request.getfixturevalue("migrated_file"), tmp_path / "test.db")
+        return f"sqlite:///{path}"
     url = request.getfixturevalue("migrated_postgres")
     tables = [table.name for table in reversed(Model.metadata.sorted_tables)]
     execute(url, *(f"DELETE FROM {name}" for name in tables))
