@@ -4,8 +4,6 @@ PYTHON ?= python3
 BIN := .venv/bin
 MEMBERS := protos chassis services/alerts services/directory gateway
 INSTALLED := .venv/installed
-# What these measure, other tests beside them would disturb.
-ALONE := tests/recovery tests/security/test_secrecy.py services/directory/tests/test_cold_start.py services/directory/tests/test_import_facilities.py
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Or uv would install into whichever environment is active.
 export VIRTUAL_ENV := $(CURDIR)/.venv
@@ -32,8 +30,8 @@ run: $(INSTALLED) ## run the whole platform on this machine
 	@exec python deploy/local.py
 
 test: check ## run every check and test of a pull request
-	@python -m pytest -q -n 2 $(ALONE:%=--ignore=%)
-	@python -m pytest -q $(ALONE)
+	@python -m pytest -q -n 2 --dist worksteal -m "not alone"
+	@python -m pytest -q -m alone
 
 check: $(INSTALLED) ## lint, types, contract: fast
 	@ruff check -q .

@@ -10,6 +10,7 @@ import pytest
 from chassis.testing import Postgres, create_database
 from harness import RunningPlatform, run_platform
 
+pytestmark = pytest.mark.alone
 SLOWEST = 1.0
 
 

@@ -6,10 +6,12 @@ import time
 import uuid
 
 import grpc
+import pytest
 
 from harness import RunningPlatform, run_platform
 from siaga.alerts.v1 import alert_pb2, alert_service_pb2, alert_service_pb2_grpc
 
+pytestmark = pytest.mark.alone
 SOS = 50
 SLOWEST = 1.0
 

@@ -8,6 +8,7 @@ import pytest
 from harness import run_platform
 from recovery.duress import BAR_MS, DOORS, cancel_side_by_side
 
+pytestmark = pytest.mark.alone
 NIGHTLY = "SIAGA_NIGHTLY" in os.environ
 # Of each PIN at each door, four calls in all.
 ROUNDS = 500 if NIGHTLY else 8

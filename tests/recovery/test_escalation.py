@@ -25,6 +25,7 @@ from siaga.alerts.v1 import alert_pb2, alert_service_pb2
 from siaga.directory.v1.directory_admin_service_pb2 import UpdateAgencyRequest
 from siaga.directory.v1.directory_admin_service_pb2_grpc import DirectoryAdminServiceStub
 
+pytestmark = pytest.mark.alone
 NIGHTLY = "SIAGA_NIGHTLY" in os.environ
 ALERTS = 1000 if NIGHTLY else 90
 KILLS = 20 if NIGHTLY else 2

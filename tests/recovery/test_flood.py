@@ -9,6 +9,7 @@ import pytest
 from harness import run_platform
 from recovery.flood import endure_flood
 
+pytestmark = pytest.mark.alone
 NIGHTLY = "SIAGA_NIGHTLY" in os.environ
 FALSE, GENUINE = (10_000, 100) if NIGHTLY else (500, 20)
 # Whatever makes an SOS doubtful is looked for in a small part of the time: the longer afterwards, the more came.

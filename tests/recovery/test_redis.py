@@ -14,6 +14,7 @@ from harness import RunningPlatform, run_platform
 from recovery.ledger import Callers, Ledger, Watcher, judge, wait_for_delivery
 from recovery.test_sigkill import read_rows
 
+pytestmark = pytest.mark.alone
 SECONDS = 60 if "SIAGA_NIGHTLY" in os.environ else 5
 # About 20 a second over a minute, or 100 over some seconds: enough that the slowest of a hundred are several.
 CALLERS, PAUSE = (4, 0.2) if SECONDS == 60 else (4, 0.03)

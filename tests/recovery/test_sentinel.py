@@ -20,6 +20,7 @@ from harness import RunningPlatform, run_platform
 from security.tokens import Signer
 from telemetry.receiver import Receiver, run_receiver
 
+pytestmark = pytest.mark.alone
 NIGHTLY = "SIAGA_NIGHTLY" in os.environ
 ALARM_SECONDS = 60.0
 # As in production, but for the pause between the drills and the patience with a whole one.

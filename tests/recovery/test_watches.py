@@ -16,6 +16,7 @@ from harness import RunningPlatform, run_platform
 from recovery.ledger import Watcher
 from siaga.alerts.v1 import alert_service_pb2, alert_service_pb2_grpc
 
+pytestmark = pytest.mark.alone
 SLOTS = 50
 SOS = 200
 # Enough that what the transport holds and what the queue holds are full.

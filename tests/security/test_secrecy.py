@@ -134,6 +134,7 @@ def test_another_agencys_unit_and_none_are_answered_alike(services: Services, to
     )
 
 
+@pytest.mark.alone
 def test_they_take_as_long(services: Services, tokens: dict[str, str]) -> None:
     sos = Sos(services, tokens)
     times: dict[str, list[float]] = {sos.name: [], ABSENT: []}

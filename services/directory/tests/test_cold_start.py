@@ -325,6 +325,7 @@ async def check_outage(settings: Settings, run: Run, admin: Metadata, polygons: 
         assert (await import_file(stub, admin, file)).counts == {"changed": 267}
 
 
+@pytest.mark.alone
 @sqlite_only
 async def test_a_server_that_stops_costs_no_answer_and_is_taken_up_again(
     unmigrated: Settings, run: Run, admin: Metadata, kelurahan: Path, own_postgres: Postgres

@@ -208,10 +208,12 @@ async def find_slowest_answer(stub: Any, admin: Metadata) -> float:
     return slowest
 
 
+@pytest.mark.alone
 async def test_everybody_is_answered_while_many_are_written(stub: Any, admin: Metadata) -> None:
     assert await find_slowest_answer(stub, admin) < 0.5
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("engine", ["postgres"], indirect=True)
 async def test_mutant_an_import_on_the_loop_would_keep_everybody_waiting(
     stub: Any, admin: Metadata, monkeypatch: pytest.MonkeyPatch
