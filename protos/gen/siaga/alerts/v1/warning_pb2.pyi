@@ -461,7 +461,7 @@ class Warning(_message.Message):
         contact: _builtins.str
         """Whom to ask, at most 200 characters."""
         web: _builtins.str
-        """A page with more, an `https` or `http` address of at most 500 characters."""
+        """A page with more, an `https` or `http` address (RFC 3986) of at most 500 characters, without a user's name in it."""
         @_builtins.property
         def categories(self) -> _containers.RepeatedScalarFieldContainer[Global___Warning.Info.Category.ValueType]:
             """1 to 12."""

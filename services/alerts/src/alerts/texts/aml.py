@@ -13,8 +13,8 @@ from alerts.texts.fixes import Fix, make_fix, read_accuracy, read_degrees
 from alerts.texts.words import decode
 
 _HEADER = 'A"ML'
-# What the form for HTTPS has and no other text.
-_KEYS = frozenset({"location_latitude", "location_longitude", "location_time", "device_number"})
+# Of the form for HTTPS, in which every field is optional; no other text has such names.
+_KEYS = re.compile(r"emergency_number|thunderbird_version|(?:location|device|cell)_\w+")
 _FIELDS = 100
 # In front of a data message: six octets that name its port, and their number.
 _PORT_HEADER = b"\x06\x05\x04"
@@ -82,11 +82,8 @@ def _read_second_version(fields: Mapping[str, str]) -> Fix | None:
 
 def _read_form(text: str) -> Reading | None:
     """The form for HTTPS: form-encoded, times in milliseconds."""
-    try:
-        fields = dict(parse_qsl(text.strip(), max_num_fields=_FIELDS))
-    except ValueError:
-        return None
-    if _KEYS.isdisjoint(fields):
+    fields = dict(parse_qsl("&".join(text.strip().split("&", _FIELDS)[:_FIELDS])))
+    if not any(map(_KEYS.fullmatch, fields)):
         return None
     told = fields.get("location_time", "")
     time = _add_seconds(int(told) / 1000) if _MILLISECONDS.fullmatch(told) else None
