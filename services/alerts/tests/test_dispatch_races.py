@@ -10,11 +10,11 @@ from typing import Any
 import asyncpg
 import grpc
 import pytest
+from emergencies import form, wait_until_assessed
 from people import MONAS, ROOM, Party, People, new_id, read_refusal
 from responders import Responders, report
 from sqlalchemy import select
 from sqlalchemy.orm import Session
-from test_incidents import form, wait_until_assessed
 
 from alerts.model.units import Unit
 from alerts.operations import changes

@@ -1,13 +1,12 @@
 """Alerts of one emergency: formed by themselves, watched, claimed and dispatched as one; and doubtful ones, which are never hidden."""
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 from crews import POLICE
-from people import MONAS, OTHER_ROOM, ROOM, Party, People, Watching, new_id, refusal_of, run_service
+from emergencies import FAR, NEAR, Incidents, beside, form, incident_of, seen, until, wait_until_assessed
+from people import MONAS, OTHER_ROOM, ROOM, People, new_id, refusal_of, run_service
 from responders import Responders
 from sqlalchemy import update
 from sqlalchemy.orm import Session
@@ -17,67 +16,10 @@ from alerts.model.enums import Grouping
 from alerts.settings import Settings
 from chassis.database import open_database
 from chassis.testing import Issuer
-from siaga.alerts.v1 import alert_pb2, incident_service_pb2, unit_service_pb2, unit_service_pb2_grpc
-from siaga.alerts.v1.incident_service_pb2_grpc import IncidentServiceStub
+from siaga.alerts.v1 import alert_pb2, unit_service_pb2, unit_service_pb2_grpc
 
 STATE = alert_pb2.Alert.State
 DOUBT = alert_pb2.Alert.Doubt
-SECONDS = 15.0
-# About 100 m, and about 1 km.
-NEAR, FAR = 0.0009, 0.009
-
-
-def beside(degrees: float = NEAR, **more: Any) -> dict[str, Any]:
-    point = {"latitude": MONAS["latitude"] + degrees, "longitude": MONAS["longitude"]}
-    return {"kind": "FIRE", "location": {"point": point}, **more}
-
-
-async def until(check: Callable[[], Awaitable[Any]]) -> Any:
-    """The first answer that is true."""
-    end = time.monotonic() + SECONDS
-    while not (found := await check()):
-        assert time.monotonic() < end, "it does not come to this"
-        await asyncio.sleep(0.05)
-    return found
-
-
-class Incidents:
-    """IncidentService as one of the people calls it."""
-
-    def __init__(self, party: Party) -> None:
-        self._party = party
-
-    async def __call__(self, rpc: str, **fields: Any) -> Any:
-        request = getattr(incident_service_pb2, f"{rpc}Request")(**fields)
-        return await getattr(IncidentServiceStub(self._party._channel), rpc)(request, metadata=self._party.metadata(), timeout=10)
-
-    def watch(self) -> Watching:
-        stub: Any = IncidentServiceStub(self._party._channel)
-        return Watching(stub.WatchIncidents(incident_service_pb2.WatchIncidentsRequest(), metadata=self._party.metadata()))
-
-
-async def seen(people: People, name: str) -> Any:
-    return await people.sari("GetAlert", name=name)
-
-
-async def wait_until_assessed(people: People) -> None:
-    """All that were raised before: whoever came later has been looked at."""
-    await people.raise_alert(**beside(FAR * 5))
-    last, _ = await people.raise_alert(**beside(FAR * 5))
-    await until(lambda: _incident_of(people, last))
-
-
-async def _incident_of(people: People, name: str) -> str:
-    return (await seen(people, name)).incident
-
-
-async def form(people: People, number: int = 3) -> tuple[str, list[tuple[str, Party]]]:
-    """An incident of so many fires; its name, and its alerts with their callers, the lead's first."""
-    alerts = [await people.raise_alert(people.nobody, **beside(NEAR * each / number)) for each in range(number)]
-    incident = ""
-    for name, _ in alerts:
-        incident = await until(lambda name=name: _incident_of(people, name))
-    return incident, alerts
 
 
 async def make_unit(people: People, name: str = "fire-1") -> str:
@@ -115,7 +57,7 @@ class TestForming:
             reply[0]
             for reply in await asyncio.gather(*(people.raise_alert(people.nobody, **beside(NEAR * each / 40)) for each in range(40)))
         ]
-        incident = await until(lambda: _incident_of(people, names[-1]))
+        incident = await until(lambda: incident_of(people, names[-1]))
         found = await until(lambda: _with_members(people, incident, 40))
         assert sorted(found.alerts) == sorted(names)
         # Those that rest call nobody: of the forty one clock runs, and the silent one's.
@@ -136,7 +78,7 @@ class TestForming:
             people = People(channel, issuer)
             await people.dewi("ListAlerts")
             await form(people)
-            assert not await _incident_of(people, broken)
+            assert not await incident_of(people, broken)
             assert (await people.rina("AcknowledgeAlert", name=broken)).state == STATE.ACKNOWLEDGED
         # Once with the others, once alone, and never again.
         assert caplog.text.count("an alert cannot be grouped: ") == 2
@@ -145,7 +87,7 @@ class TestForming:
         for round_ in range(5):
             place = beside(FAR * (2 + round_))
             names = [reply[0] for reply in await asyncio.gather(*(people.raise_alert(people.nobody, **place) for _ in range(6)))]
-            incident = await until(lambda names=names: _incident_of(people, names[0]))
+            incident = await until(lambda names=names: incident_of(people, names[0]))
             await until(lambda incident=incident: _with_members(people, incident, 6))
 
 
@@ -183,7 +125,7 @@ class TestAnsweringAsOne:
         late, caller = await people.raise_alert(people.nobody, **beside())
         watching = caller.watch("WatchAlert", name=late)
         await watching.read_snapshot()
-        await until(lambda: _incident_of(people, late))
+        await until(lambda: incident_of(people, late))
         assert STATE.Name((await caller("GetAlert", name=late)).state) == "ACKNOWLEDGED"
 
     async def test_units_are_sent_once_and_every_caller_sees_them_come(self, people: People) -> None:
@@ -204,7 +146,7 @@ class TestAnsweringAsOne:
     async def test_one_text_reaches_everybody_who_may_be_written_to(self, people: People) -> None:
         name, alerts = await form(people, 2)
         quiet, _ = await people.raise_alert(people.nobody, contactPreference="DO_NOT_CONTACT", **beside())
-        await until(lambda: _incident_of(people, quiet))
+        await until(lambda: incident_of(people, quiet))
         await Incidents(people.rina)("AcknowledgeIncident", name=name)
         sent = await Incidents(people.rina)("MessageIncident", name=name, text="Leave the building by the stairs")
         assert sent.callers == 2
@@ -260,7 +202,7 @@ class TestMergingByHand:
     async def test_to_a_caller_no_alert_is_of_any(self, people: People) -> None:
         first, _ = await people.raise_alert(people.dewi, **beside())
         await people.raise_alert(people.adi, **beside())
-        incident = await until(lambda: _incident_of(people, first))
+        incident = await until(lambda: incident_of(people, first))
         assert first in await people.rina.list_names(incident=incident)
         assert await people.dewi.list_names(incident=incident) == []
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from crews import POLICE
+from emergencies import NEAR, Incidents, beside, wait_until_assessed
 from people import MONAS, ROOM, People, new_id, refusal_of
 from responders import Responders
-from test_incidents import NEAR, Incidents, beside, wait_until_assessed
 from threatened import DURESS, PIN, WRONG, attempt, cancel, fresh, look, seen, set_pins
 
 from siaga.alerts.v1 import alert_pb2

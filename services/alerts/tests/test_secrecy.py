@@ -7,8 +7,8 @@ from typing import Any
 
 import grpc
 import pytest
+from emergencies import NEAR, beside, wait_until_assessed
 from people import MONAS, Party, People, new_id, refusal_of
-from test_incidents import NEAR, beside, wait_until_assessed
 from texting import PHONE, SmsGateway, write_aml
 from threatened import DURESS, PIN, WRONG, attempt, cancel, fresh, look, seen, set_pins
 

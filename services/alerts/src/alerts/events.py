@@ -162,22 +162,30 @@ def alert_unmerged(session: Session, alert: Alert, operator: str, incident: str)
     log.append(session, "AlertUnmerged", alert.name, Audience.AGENCY, operator, incident=incident)
 
 
-def alert_followed(session: Session, alert: Alert, state: State, operator: str) -> None:
-    """What was done for the alert that stands for it: its caller sees each hop."""
+def alert_followed(session: Session, alert: Alert, state: State, operator: str, *, news: bool) -> None:
+    """What was done for the alert that stands for it: its caller sees each hop once."""
+    audience = alert.caller_audience if news else Audience.AGENCY
     match state:
         case State.ACKNOWLEDGED:
-            alert_acknowledged(session, alert, operator, again=False)
+            log.append(session, "AlertAcknowledged", alert.name, audience, operator)
         case State.DISPATCHED:
-            alert_dispatched(session, alert, operator, [])
+            log.append(session, "AlertDispatched", alert.name, audience, operator, units=[])
         case State.ON_SCENE:
-            log.append(session, "AssignmentUpdated", alert.name, alert.caller_audience, operator, unit="", status=state.name)
+            log.append(session, "AssignmentUpdated", alert.name, audience, operator, unit="", status=state.name)
         case _:
             alert_released(session, alert, operator)
 
 
-def incident_changed(session: Session, incident: Incident, event: str) -> None:
-    """`IncidentFormed`, `IncidentChanged` or `IncidentClosed`."""
-    log.append(session, event, incident.name, Audience.AGENCY)
+def units_handed_on(session: Session, alert: Alert, successor: Alert, units: Sequence[str]) -> None:
+    """They go on for another alert of the same emergency: what their crews see moves there."""
+    log.append(session, "AlertDispatched", successor.name, Audience.RESPONDER, units=units)
+    for unit in units:
+        log.append(session, "AssignmentUpdated", alert.name, Audience.RESPONDER, units=[unit], status=Status.DONE.name)
+
+
+def incident_changed(session: Session, incident: Incident, event: str, former: str = "") -> None:
+    """`IncidentFormed`, `IncidentChanged` or `IncidentClosed`; `former` is the agency whose it is no longer."""
+    log.append(session, event, incident.name, Audience.AGENCY, **({"former": former} if former else {}))
 
 
 def warning_proposed(session: Session, warning: PublicWarning, operator: str) -> None:

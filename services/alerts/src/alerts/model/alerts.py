@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from alerts.model.viewers import Viewer
 
 _TICK = timedelta(microseconds=1)
-
 _STANDS = "close_time IS NULL AND merged_into = ''"
 
 
@@ -194,8 +193,7 @@ class Alert(Call, Member, Model):
             asked = self.parts.request(agency, lead.agency, "", now, hand_over=True)
         else:
             asked = True
-            self.parts.make_lead(self.parts.bring_in(agency, "", "", now))
-            self._dismiss(lead, now)
+            self.pass_to(agency, now)
         self._changed(now)
         return asked
 
@@ -321,6 +319,12 @@ class Alert(Call, Member, Model):
         self._changed(now, shown=False)
         return assignment, call
 
+    def pass_to(self, agency: str, now: datetime) -> None:
+        """It leads at once, asked by nobody."""
+        former = self.parts.lead
+        self.parts.make_lead(self.parts.bring_in(agency, "", "", now))
+        self._dismiss(former, now)
+
     def touch(self, now: datetime, *, shown: bool | None) -> None:
         """Something about it has changed; None where the caller's side sees it as long as it sees anything."""
         self._changed(self._order(now), shown=shown)
@@ -370,7 +374,8 @@ class Alert(Call, Member, Model):
             return State.DISPATCHED
         if not self.parts.lead.claimant:
             return State.RAISED
-        return State.ON_SCENE if self.arrive_time else State.ACKNOWLEDGED
+        # The times of one that stood for another are that one's, too, and what was done was not done for it.
+        return State.ON_SCENE if any(each.arrive_time for each in self.assignments) else State.ACKNOWLEDGED
 
     def _order(self, now: datetime) -> datetime:
         """A change is later than the one before it: it may have waited for its turn, or come by a clock that is behind."""

@@ -8,7 +8,7 @@ from sqlalchemy import Index, SmallInteger
 from sqlalchemy.orm import Mapped, mapped_column
 
 from alerts.model.alerts import Alert
-from alerts.model.enums import CancelClaim, Grouping, Kind, State
+from alerts.model.enums import CancelClaim, Grouping, Kind, ResponseState, State
 from alerts.model.tables import Model
 
 # How far from each other alerts of one emergency are raised, in metres, and never farther than the cells in which they are
@@ -100,9 +100,16 @@ def can_lead(alert: Alert) -> bool:
     return can_rest(alert) and not alert.cancel_time
 
 
-def rests_with(alert: Alert, lead: Alert) -> bool:
-    """Whether the lead stands for it."""
-    return can_rest(alert) and alert is not lead and (alert.kind, alert.agency, alert.drill) == (lead.kind, lead.agency, lead.drill)
+def rests_with(alert: Alert, lead: Alert, former: str) -> bool:
+    """Whether the lead stands for it; `former` is the agency that led until now, whose alerts go along with the lead."""
+    passed = alert.merged_into == lead.name and alert.agency == former
+    alike = (alert.kind, alert.drill) == (lead.kind, lead.drill) and (alert.agency == lead.agency or passed)
+    return alike and can_rest(alert) and alert is not lead and not (is_held(alert) and not lead.parts.lead.claimant)
+
+
+def is_held(alert: Alert) -> bool:
+    """Whether somebody has taken it, and not another one that stands for it."""
+    return bool(alert.parts.lead.claimant) and not alert.merged_into
 
 
 def find_doubts(pranks: int, lately: int, *, same_words: bool) -> list[int]:
@@ -149,10 +156,16 @@ def rest_with(alert: Alert, lead: str, now: datetime) -> None:
     alert.touch(now, shown=False)
 
 
-def follow(alert: Alert, lead: Alert, now: datetime) -> State | None:
-    """Its caller is shown what is done for the lead; how far that is, where it is news."""
-    own, its = alert.parts.lead, lead.parts.lead
-    if (own.operator, own.claimant, alert.followed_state) == (its.operator, its.claimant, lead.state):
+def follow(alert: Alert, lead: Alert, now: datetime) -> tuple[State, bool] | None:
+    """Its caller is shown what is done for the lead; how far that is, where it has changed, and whether it is news to the caller:
+    nothing that they were shown goes back.
+    """
+    its = lead.parts.lead
+    passed = alert.agency != lead.agency
+    if passed:
+        alert.pass_to(lead.agency, now)
+    own = alert.parts.lead
+    if not passed and (own.operator, own.claimant, alert.followed_state) == (its.operator, its.claimant, lead.state):
         return None
     if its.claimant:
         own.take(its.operator, its.claimant, now)
@@ -162,6 +175,24 @@ def follow(alert: Alert, lead: Alert, now: datetime) -> State | None:
     for field in ("deliver_time", "acknowledge_time", "dispatch_time", "arrive_time"):
         if getattr(lead, field) and not getattr(alert, field):
             setattr(alert, field, max(now, alert.create_time))
-    before = alert.state
-    alert.touch(now, shown=None)
-    return State(alert.state) if alert.state != before else None
+    before, news = alert.state, lead.state > alert.caller_state
+    alert.touch(now, shown=None if news or passed else False)
+    return (State(alert.state), news) if alert.state != before else None
+
+
+def hand_on(alert: Alert, successor: Alert, now: datetime) -> list[str]:
+    """What is under way for it goes on for the other one: its units, which are returned, and whoever helps."""
+    handed: list[str] = []
+    for assignment in alert.assignments:
+        if assignment.is_active:
+            successor.assignments.append(assignment.hand_on(successor.name, len(successor.assignments), now))
+            handed.append(assignment.unit)
+    leading = {alert.agency, successor.agency}
+    helping = [each for each in alert.responses if each.is_live and each.agency not in leading]
+    for each in helping:
+        successor.parts.bring_in(each.agency, each.requester, each.reason, now).take_over(each)
+        each.end(ResponseState.RELEASED, now)
+    if handed or helping:
+        alert.touch(now, shown=False)
+        successor.touch(now, shown=False)
+    return handed

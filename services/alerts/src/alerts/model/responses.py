@@ -70,6 +70,11 @@ class Response(Model):
         self.instead_of = ""
         self.start_clocks(now)
 
+    def take_over(self, other: "Response") -> None:
+        """It is as far as the same agency's part in another alert."""
+        for name in ("state", "operator", "claimant", "accept_time", "instead_of", "hand_over", "escalation", "clock_time", "step"):
+            setattr(self, name, getattr(other, name))
+
     def take(self, operator: str, claimant: str, now: datetime) -> None:
         self.operator, self.claimant, self.state, self.accept_time = operator, claimant, ResponseState.ACCEPTED, now
         self.escalation = Escalation.NONE

@@ -165,6 +165,12 @@ class Assignment(Model):
             self.end_time = None if self.is_active else now
         return True
 
+    def hand_on(self, alert: str, number: int, now: datetime) -> "Assignment":
+        """The same for another alert; here it ends."""
+        columns = {column.key: getattr(self, column.key) for column in Assignment.__table__.columns}
+        self.status, self.end_time = Status.DONE, now
+        return Assignment(**columns | {"alert": alert, "number": number})
+
     def find_roll_due(self, interval: timedelta) -> datetime | None:
         """When the crew is asked next, or has missed a call; None where the roll is not called."""
         if self.status != Status.ON_SCENE or not interval or self.roll_time is None:

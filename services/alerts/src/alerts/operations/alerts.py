@@ -17,7 +17,7 @@ from alerts.model.tables import keys
 from alerts.model.timeline import Note, Position
 from alerts.operations.callers import erase_content, settle_pins
 from alerts.operations.changes import Change, keep_clocks, require_content, take_for_agency, take_for_caller
-from alerts.operations.incidents import settle
+from alerts.operations.incidents import give_way, settle
 from alerts.operations.units import free_units
 from alerts.pins import Given, Match
 from alerts.store import alerts as store
@@ -70,7 +70,9 @@ def acknowledge_alert(session: Session, change: Change) -> Alert:
 
 def release_alert(session: Session, change: Change) -> Alert:
     alert, replayed = take_for_agency(session, change)
-    if not replayed:
+    if alert.merged_into and not replayed:
+        release_alert(session, replace(change, name=alert.merged_into, request_id=""))
+    elif not replayed:
         alert.release(change.viewer, change.now)
         events.alert_released(session, alert, change.operator)
         settle(session, alert, change.router, change.now)
@@ -79,6 +81,8 @@ def release_alert(session: Session, change: Change) -> Alert:
 
 def resolve_alert(session: Session, change: Change, outcome: int) -> Alert:
     alert, replayed = take_for_agency(session, change)
+    if not replayed and not alert.close_time:
+        give_way(session, alert, change.now)
     at_work = alert.at_work
     if not replayed and alert.resolve(outcome, change.viewer, change.now):
         end_alert(session, alert, at_work)
@@ -121,6 +125,9 @@ def cancel_alert(session: Session, change: Change, given: Given | None) -> Alert
         return alert
     claim = _judge_claim(session, alert, given, change.now)
     first = alert.cancel_time is None
+    if first and not alert.close_time:
+        # Whatever the claim: what becomes of the others must not tell it.
+        give_way(session, alert, change.now)
     closed, at_work = alert.close_time, alert.at_work
     if alert.cancel(change.now, claim):
         if first:

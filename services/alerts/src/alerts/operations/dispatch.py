@@ -1,6 +1,7 @@
 """What several agencies do for an alert, and the units that they send."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -19,6 +20,9 @@ from alerts.store import units as unit_store
 
 def assign_alert(session: Session, change: Change, assignee: str) -> Alert:
     alert, replayed = take_for_agency(session, change)
+    if alert.merged_into and not replayed:
+        assign_alert(session, replace(change, name=alert.merged_into, request_id=""), assignee)
+        return alert
     again, former = alert.acknowledge_time is not None, alert.agency
     if not replayed and alert.assign(assignee, change.viewer, change.now):
         if not again:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from alerts import events
 from alerts.model.enums import Kind
-from alerts.model.incidents import MAX_MEMBERS, REACH, WITHIN, assess, can_lead, can_rest, find_doubts, is_news, join
+from alerts.model.incidents import MAX_MEMBERS, REACH, WITHIN, assess, can_lead, can_rest, find_doubts, is_held, is_news, join
 from alerts.model.tables import timers
 from alerts.operations.incidents import form_incident, join_incident
 from alerts.routing import Router
@@ -127,5 +127,8 @@ def _put_together(session: Session, first: str, others: Sequence[str], doubtful:
         events.incident_changed(session, incident, "IncidentChanged")
         others = [name for name in others if name not in set(fresh)]
     found = [alert_store.find_alert(session, name, for_update=True) for name in others]
-    if joining := [each for each in found if each and not each.incident and can_rest(each)]:
+    holder = alert.parts.lead.claimant
+    # Whoever has taken one meanwhile keeps it.
+    free = [each for each in found if each and not (is_held(each) and holder and each.parts.lead.claimant != holder)]
+    if joining := [each for each in free if not each.incident and can_rest(each)]:
         join_incident(session, incident, joining, router, time)

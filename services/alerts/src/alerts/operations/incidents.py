@@ -8,10 +8,11 @@ from sqlalchemy.orm import Session
 from alerts import events
 from alerts.errors import DrillMismatch
 from alerts.model.alerts import Alert
-from alerts.model.incidents import Incident, IncidentState, can_lead, can_rest, follow, join, rest_with, rests_with
+from alerts.model.incidents import Incident, IncidentState, can_lead, can_rest, follow, hand_on, is_held, join, leave, rest_with, rests_with
 from alerts.operations.changes import keep_clocks
 from alerts.routing import Router
 from alerts.store import incidents as store
+from alerts.store import units as unit_store
 
 
 def settle(session: Session, alert: Alert, router: Router, time: datetime) -> None:
@@ -21,33 +22,69 @@ def settle(session: Session, alert: Alert, router: Router, time: datetime) -> No
         carry_on(session, incident, router, time)
 
 
+def give_way(session: Session, alert: Alert, time: datetime) -> None:
+    """Before one that stands for others ends or is called off: the units and helpers that were sent for all of them go on for the
+    next one.
+    """
+    incident = store.find_incident(session, alert.incident, for_update=True) if alert.incident else None
+    if incident is None or incident.lead != alert.name:
+        return
+    session.flush()
+    successor = _choose_lead(incident, [each for each in store.lock_open_members(session, incident.name) if each is not alert])
+    if successor and successor.merged_into == alert.name:
+        units = hand_on(alert, successor, time)
+        for unit in unit_store.lock_units(session, units).values():
+            unit.work_for(successor.name, time)
+        if units:
+            events.units_handed_on(session, alert, successor, units)
+
+
 def carry_on(session: Session, incident: Incident, router: Router, time: datetime) -> None:
     """Chooses the lead, lets the others rest with it, and notes what the incident has become. The incident is locked."""
     session.flush()
     members = store.lock_open_members(session, incident.name)
-    lead = _choose_lead(incident, members)
+    lead, former = _choose_lead(incident, members), incident.agency
     # The lead first: the others follow what it is by then.
     for member in sorted(members, key=lambda each: each is not lead):
-        rests = lead is not None and rests_with(member, lead)
+        rests = lead is not None and rests_with(member, lead, former)
         if member.merged_into != (lead.name if lead and rests else ""):
             rest_with(member, lead.name if lead and rests else "", time)
             keep_clocks(session, member, router)
-        if lead and rests and (state := follow(member, lead, time)):
-            events.alert_followed(session, member, state, lead.parts.lead.operator)
+        if lead and rests:
+            _follow(session, member, lead, time)
+        elif lead and member.agency != lead.agency:
+            # Who answers the incident could do nothing for it.
+            leave(member, time)
+            events.alert_unmerged(session, member, "", incident.name)
+            members.remove(member)
+    session.flush()
     was_open = incident.state == IncidentState.OPEN
     if incident.follow(lead, store.count_members(session, incident.name), members, time):
         closed = was_open and incident.state == IncidentState.CLOSED
-        events.incident_changed(session, incident, "IncidentClosed" if closed else "IncidentChanged")
+        event = "IncidentClosed" if closed else "IncidentChanged"
+        events.incident_changed(session, incident, event, former if former != incident.agency else "")
+
+
+def _follow(session: Session, member: Alert, lead: Alert, time: datetime) -> None:
+    former, operator = member.agency, lead.parts.lead.operator
+    if followed := follow(member, lead, time):
+        state, news = followed
+        events.alert_followed(session, member, state, operator, news=news)
+    if member.agency != former:
+        events.alert_handed_over(session, member, operator, former)
 
 
 def _choose_lead(incident: Incident, members: Sequence[Alert]) -> Alert | None:
-    """The one that there was as long as it is open, then the oldest that anybody can rest with, else the oldest. One that was
-    called off leads only where there is no other.
+    """The one that there was as long as it is open, unless somebody has taken another one instead; then the oldest that anybody can
+    rest with, else the oldest. One that was called off leads only where there is no other.
     """
     able = [each for each in members if can_lead(each)] or [each for each in members if can_rest(each)]
     led = [each for each in able if each.name == incident.lead]
-    resting = [each for each in able if each.kind == incident.kind]
-    return next(iter([*led, *resting, *able, *members]), None)
+    alike = [each for each in able if each.kind == incident.kind]
+    held = [each for each in alike if is_held(each)]
+    if led and is_held(led[0]):
+        return led[0]
+    return next(iter([*held, *led, *alike, *able, *members]), None)
 
 
 def form_incident(session: Session, name: str, lead: Alert, time: datetime) -> Incident:

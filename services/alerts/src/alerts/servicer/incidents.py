@@ -20,7 +20,7 @@ from chassis.database import Database
 from chassis.identity import caller
 from chassis.paging import Page
 from chassis.tail import Change as LogChange
-from chassis.watch import Found, Watches
+from chassis.watch import Watches
 from siaga.alerts.v1 import incident_pb2, incident_service_pb2_grpc
 from siaga.alerts.v1 import incident_service_pb2 as pb
 
@@ -55,14 +55,16 @@ class IncidentServicer(incident_service_pb2_grpc.IncidentServiceServicer):
             f"WatchIncidents {agency} {drills}",
             request.cursor,
             lambda session: _find_open(session, agency, drills=drills),
-            lambda change: change.subject.incident.agency == agency and (drills or not change.subject.incident.drill),
+            lambda change: agency in _find_agencies(change) and (drills or not change.subject.incident.drill),
             caller.get().expire_time,
         )
         async for cursor, step in steps:
-            yield wire.to_step(cursor, step)
-            closed = isinstance(step, Found | LogChange) and step.subject.incident.state == IncidentState.CLOSED
-            if closed and isinstance(step, LogChange):
-                yield wire.to_left(cursor, step.event.resource)
+            incident = step.subject.incident if isinstance(step, LogChange) else None
+            own = incident is None or incident.agency == agency
+            if own:
+                yield wire.to_step(cursor, step)
+            if incident and (not own or incident.state == IncidentState.CLOSED):
+                yield wire.to_left(cursor, incident.name)
 
     async def AcknowledgeIncident(self, request: pb.AcknowledgeIncidentRequest, context: grpc.aio.ServicerContext) -> incident_pb2.Incident:
         return await self._answer(answering.acknowledge_incident, request, context)
@@ -98,6 +100,11 @@ class IncidentServicer(incident_service_pb2_grpc.IncidentServiceServicer):
     def _ask(self, request: Any, context: grpc.aio.ServicerContext, name: str) -> Change:  # noqa: ANN401
         operator = find_operator(request.operator)
         return Change(name, request.request_id, request, find_viewer(context), operator, now(), self._router)
+
+
+def _find_agencies(change: LogChange[ShownIncident]) -> set[str]:
+    """Whose it is, and whose it was until then."""
+    return {change.subject.incident.agency, change.event.attributes.get("former", "")}
 
 
 def _show(session: Session, incident: Incident) -> incident_pb2.Incident:
