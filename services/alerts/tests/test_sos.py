@@ -230,6 +230,7 @@ async def test_a_channel_that_nobody_named_is_the_usual_one(people: People) -> N
     usual = [
         *((people.dewi, "SELF", "APP"), (people.dewi, "OTHER", "APP"), (people.nobody, "OTHER", "APP")),
         *((people.rina, "SELF", "APP"), (people.rina, "OTHER", "VOICE"), (people.machine, "SELF", "PARTNER")),
+        (people.sign_in("sms-gateway", "adapter"), "SELF", "SMS"),
     ]
     for party, subject, channel in usual:
         assert alert_pb2.Alert.Channel.Name((await party("RaiseAlert", subject=subject)).alert.channel) == channel

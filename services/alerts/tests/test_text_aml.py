@@ -91,6 +91,14 @@ def test_the_form_for_https_is_read() -> None:
     assert found.told_length is None
     assert found.fix == Fix(55.85732, -4.26325, 10.4, datetime.fromtimestamp(1476189444.435, UTC))
     assert read("location_latitude=55.8&device_number=%2B44").fix is None
+    assert read(HTTPS + "&x=1" * 200).fix == found.fix
+
+
+@pytest.mark.parametrize("name", ["emergency_number", "thunderbird_version", "device_imei", "cell_home_mcc", "location_source"])
+def test_the_form_for_https_may_lack_any_field(name: str) -> None:
+    # Its words are no cry for help, and name the handset and the SIM.
+    found = read(f"v=3&source=CALL&{name}=112&time=1438101600123")
+    assert (found.fix, found.number) == (None, "")
 
 
 @pytest.mark.parametrize(

@@ -84,8 +84,10 @@ class TestEachDoor:
         assert await sms.send_aml(message) == ""
         assert not (await get(people, name)).HasField("location")
 
-    async def test_one_of_nobody_is_taken(self, sms: SmsGateway) -> None:
-        assert await sms.send_aml(write_aml(), "") == ""
+    @pytest.mark.parametrize("message", [write_aml(), "v=3&emergency_number=112&device_imei=355458061005220&source=CALL"])
+    async def test_one_of_nobody_is_taken(self, people: People, sms: SmsGateway, message: str) -> None:
+        assert await sms.send_aml(message, "") == ""
+        assert list((await people.sari("ListAlerts")).alerts) == []
 
     async def test_a_length_that_is_not_the_one_told_is_logged_and_nothing_else_is(
         self, people: People, sms: SmsGateway, caplog: pytest.LogCaptureFixture

@@ -138,6 +138,11 @@ class TestAnIssue:
             ({"contact": "call\nme"}, "info.contact"),
             ({"web": "javascript:alert(1)"}, "info.web"),
             ({"web": "https://"}, "info.web"),
+            # No URI by RFC 3986, and so none by CAP's schema.
+            *(
+                ({"web": f"https://{rest}"}, "info.web")
+                for rest in ("a/?q=100%", "a/[x]", "a#b#c", "a:b", "a:99999999999", "me@a/", "a/ b", "a/é")
+            ),
             ({"categories": ["MET", "MET"]}, "info.categories"),
         ],
     )

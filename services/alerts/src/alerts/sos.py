@@ -15,8 +15,8 @@ from siaga.alerts.v1.alert_service_pb2 import RaiseAlertRequest
 _NOTE_CHARACTERS = 4000
 _NANOS = 1_000_000_000
 # Who may raise for others, by other channels than the app.
-_TRUSTED = frozenset({access_pb2.DISPATCHER, access_pb2.SUPERVISOR, access_pb2.AGENCY})
-_DRILLERS = _TRUSTED | {access_pb2.ADMIN}
+_TRUSTED = frozenset({access_pb2.DISPATCHER, access_pb2.SUPERVISOR, access_pb2.AGENCY, access_pb2.ADAPTER})
+_DRILLERS = _TRUSTED - {access_pb2.ADAPTER} | {access_pb2.ADMIN}
 
 
 def salvage(request: RaiseAlertRequest, caller: Caller, knows: Callable[[str], bool]) -> list[str]:
@@ -57,6 +57,8 @@ def _guess_channel(request: RaiseAlertRequest, caller: Caller) -> "alert_pb2.Ale
     """A system passes on what it was told; a dispatcher writes down somebody's call, unless the danger is their own."""
     if access_pb2.AGENCY in caller.roles:
         return alert_pb2.Alert.PARTNER
+    if access_pb2.ADAPTER in caller.roles:
+        return alert_pb2.Alert.SMS
     return alert_pb2.Alert.VOICE if request.subject == alert_pb2.Alert.Caller.OTHER else alert_pb2.Alert.APP
 
 
