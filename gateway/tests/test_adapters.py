@@ -9,6 +9,7 @@ import jwt
 import pytest
 from starlette.applications import Starlette
 
+from chassis.errors import InvalidToken
 from chassis.settings import Platform
 from gateway.adapters.app import make_app
 from gateway.settings import Settings
@@ -132,6 +133,27 @@ async def test_unknown_paths_and_methods_are_told_alike(client: httpx.AsyncClien
     assert unknown.status_code == wrong.status_code == 404
     assert unknown.json() == wrong.json()
     assert unknown.json()["details"][0]["reason"] == "METHOD_NOT_FOUND"
+
+
+@pytest.mark.parametrize(
+    ("authorization", "asked"),
+    [
+        ("", 'Bearer realm="siaga"'),
+        ("Basic bm86bm8=", 'Bearer realm="siaga"'),
+        ("Bearer a.b.c", 'Bearer realm="siaga", error="invalid_token"'),
+        ("bearer a.b.c", 'Bearer realm="siaga", error="invalid_token"'),
+    ],
+)
+async def test_whoever_is_refused_without_a_good_token_is_asked_for_one(settings: Settings, authorization: str, asked: str) -> None:
+    app = make_app(settings)
+
+    async def refuse(_: object) -> None:
+        raise InvalidToken
+
+    app.add_route("/refuses", refuse)
+    answer = await open_client(app).get("/refuses", headers={"authorization": authorization} if authorization else {})
+    assert (answer.status_code, answer.headers["www-authenticate"]) == (401, asked)
+    assert "www-authenticate" not in (await open_client(app).get("/nosuch")).headers
 
 
 async def test_a_fault_tells_nothing_but_its_id(settings: Settings) -> None:

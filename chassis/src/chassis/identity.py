@@ -54,6 +54,12 @@ NOBODY = Caller()
 caller: ContextVar[Caller] = ContextVar("caller", default=NOBODY)
 
 
+def challenge(authorization: str) -> str:
+    """What a refused caller is asked for (RFC 6750, 3): that a token is bad is said only where one came along."""
+    came = authorization[:7].lower() == "bearer "
+    return 'Bearer realm="siaga", error="invalid_token"' if came else 'Bearer realm="siaga"'
+
+
 class UnknownKey(Exception):
     """The token names a key that is not among the issuer's known ones."""
 

@@ -28,7 +28,7 @@ from chassis.errors import (
     RequestTooLarge,
     UnreadableRequest,
 )
-from chassis.identity import TokenVerifier, caller
+from chassis.identity import TokenVerifier, caller, challenge
 from chassis.masks import json_name
 
 Metadata = Mapping[str, str]
@@ -98,7 +98,8 @@ class Surround(grpc.aio.ServerInterceptor):
                         request = await self._check(method, request, metadata)
                         return await behaviour(request, context)
                 except Exception as error:  # noqa: BLE001  # everything is turned into a documented status here
-                    await self._abort(method, context, DeadlinePassed() if deadline.expired() else error, ending)
+                    problem = DeadlinePassed(retry_seconds=RETRY_SECONDS) if deadline.expired() else error
+                    await self._abort(method, context, metadata, problem, ending)
 
         return call
 
@@ -112,7 +113,7 @@ class Surround(grpc.aio.ServerInterceptor):
                         async for message in behaviour(request, context):
                             yield message
                 except Exception as error:  # noqa: BLE001
-                    await self._abort(method, context, error, ending)
+                    await self._abort(method, context, metadata, error, ending)
 
         return call
 
@@ -148,7 +149,9 @@ class Surround(grpc.aio.ServerInterceptor):
             validate(request)
         return request
 
-    async def _abort(self, method: Method, context: grpc.aio.ServicerContext, error: Exception, ending: telemetry.Ending) -> None:
+    async def _abort(
+        self, method: Method, context: grpc.aio.ServicerContext, metadata: Metadata, error: Exception, ending: telemetry.Ending
+    ) -> None:
         """A documented error as its status; anything else as fixed text, with an id under which the log has more."""
         if isinstance(error, grpc.aio.AbortError):
             raise error
@@ -159,7 +162,10 @@ class Surround(grpc.aio.ServerInterceptor):
             problem.metadata["dial"] = self._dial
         ending.fail(problem.reason.code.name, problem.reason.name)
         details = (STATUS_DETAILS, problem.to_status().SerializeToString())
-        await context.abort(problem.reason.code, problem.text, (details,))
+        # Over HTTP it is the header that every 401 has (RFC 9110, 15.5.2).
+        refused = problem.reason.code is grpc.StatusCode.UNAUTHENTICATED
+        asked = (("www-authenticate", challenge(metadata.get("authorization", ""))),) if refused else ()
+        await context.abort(problem.reason.code, problem.text, (details, *asked))
 
 
 def read_metadata(context: grpc.aio.ServicerContext) -> Metadata:
