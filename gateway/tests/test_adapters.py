@@ -3,6 +3,7 @@
 import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import jwt
@@ -92,14 +93,19 @@ async def test_no_private_part_of_the_key_is_served(client: httpx.AsyncClient) -
 
 
 async def test_discovery_names_the_keys(client: httpx.AsyncClient, settings: Settings) -> None:
-    found = (await client.get("/dev/.well-known/openid-configuration")).json()
+    # RFC 8414, 3.1: between the issuer's host and its path.
+    path = urlsplit(settings.platform.issuer).path
+    found = (await client.get(f"/.well-known/oauth-authorization-server{path}")).json()
     assert found["issuer"] == settings.platform.issuer
     assert found["jwks_uri"] == f"{settings.platform.issuer}/jwks"
+    assert {"issuer", "token_endpoint", "response_types_supported"} <= set(found)
+    # Nobody is told of an OpenID provider, which would need an authorization endpoint.
+    assert (await client.get("/dev/.well-known/openid-configuration")).status_code == 404
 
 
 async def test_without_its_setting_there_is_no_issuer(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
     client = open_client(make_app(settings.model_copy(update={"dev_issuer": False})))
-    for path in ("/dev/persons", "/dev/jwks", "/dev/.well-known/openid-configuration"):
+    for path in ("/dev/persons", "/dev/jwks", "/.well-known/oauth-authorization-server/dev"):
         assert (await client.get(path)).status_code == 404
     assert (await client.post("/dev/token", json={"person": "admin"})).status_code == 404
     assert "DEVELOPMENT ISSUER" not in caplog.text
