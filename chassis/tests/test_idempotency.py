@@ -74,8 +74,9 @@ async def test_the_same_id_with_another_body_is_refused_and_changes_nothing(data
         request_id = new_uuid()
         name = await make(database, request_id)
         for other in (AddNoteRequest(name="alerts/0", text="other words"), AddNoteRequest(name="alerts/1", text=CANARY)):
-            with pytest.raises(RequestIdReused):
+            with pytest.raises(RequestIdReused) as refused:
                 await make(database, request_id, request=other)
+            assert [field for field, _ in refused.value.fields] == ["requestId"]
         assert await database.read(find_names) == [name]
         # UUIDs are the same in either case, in the body, too.
         first, second = (AddNoteRequest(name="alerts/1", text=CANARY, request_id=each) for each in (NOTE_ID, NOTE_ID.upper()))

@@ -51,6 +51,29 @@ async def test_a_bad_token_is_refused_even_where_none_is_needed(answers: Answeri
     assert refusal.domain == "siaga"
 
 
+@pytest.mark.parametrize(
+    ("authorization", "asked"),
+    [
+        (None, 'Bearer realm="siaga"'),
+        ("Basic bm86bm8=", 'Bearer realm="siaga"'),
+        ("Bearer nonsense", 'Bearer realm="siaga", error="invalid_token"'),
+    ],
+)
+async def test_whoever_is_refused_without_a_good_token_is_asked_for_one(
+    answers: Answering, issuer: Issuer, authorization: str | None, asked: str
+) -> None:
+    metadata = [("authorization", authorization)] if authorization else None
+    for call in (
+        answers.stub.AcknowledgeAlert(INVALID, metadata=metadata),
+        answers.stub.WatchAlerts(pb.WatchAlertsRequest(), metadata=metadata),
+    ):
+        assert (await refusal_of(call)).code is StatusCode.UNAUTHENTICATED
+        assert dict(await call.trailing_metadata() or ())["www-authenticate"] == asked
+    denied = answers.stub.AcknowledgeAlert(INVALID, metadata=bearer(issuer))
+    assert (await refusal_of(denied)).code is StatusCode.PERMISSION_DENIED
+    assert "www-authenticate" not in dict(await denied.trailing_metadata() or ())
+
+
 async def test_a_watch_is_guarded_alike(answers: Answering, issuer: Issuer) -> None:
     long = pb.WatchAlertsRequest(cursor="x" * 201)
     assert (await refusal_of(answers.stub.WatchAlerts(long))).reason == "INVALID_TOKEN"
@@ -167,6 +190,7 @@ def test_a_call_without_a_deadline_is_given_one(
             began = loop.time()
             refusal = await refusal_of(answers.stub.GetAlert(pb.GetAlertRequest(name=NAME)))
             assert (refusal.code, refusal.reason) == (StatusCode.DEADLINE_EXCEEDED, "DEADLINE_PASSED")
+            assert refusal.retry_seconds == 1
             assert loop.time() - began >= 5
             refusal = await refusal_of(answers.stub.RaiseAlert(pb.RaiseAlertRequest()))
             assert refusal.metadata == {"dial": DIAL}

@@ -97,8 +97,9 @@ def test_a_token_is_refused_by_another_list(request_: ListAlertsRequest | ListAl
     _, token = read_page(ListAlertsRequest(page_size=7))
     Page(ListAlertsRequest(page_token=token))
     request_.page_token = token
-    with pytest.raises(InvalidPageToken):
+    with pytest.raises(InvalidPageToken) as refused:
         Page(request_, scope)
+    assert [field for field, _ in refused.value.fields] == ["pageToken"]
 
 
 def test_the_request_is_left_as_it_was() -> None:

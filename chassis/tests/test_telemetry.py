@@ -3,9 +3,9 @@
 import asyncio
 import secrets
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from opentelemetry import trace
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2, logs_service_pb2_grpc
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2, metrics_service_pb2_grpc
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
+from opentelemetry.sdk.metrics.export import Histogram, HistogramDataPoint, InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -31,6 +32,9 @@ from siaga.alerts.v1 import alert_service_pb2 as pb
 from siaga.alerts.v1 import alert_service_pb2_grpc
 
 REQUEST = pb.GetAlertRequest(name=NAME)
+OF_GET_ALERT = {"rpc.system.name": "grpc", "rpc.method": f"{SERVICE.full_name}/GetAlert"}
+# By OpenTelemetry's conventions for gRPC, of what went wrong on a server's side and of what its caller did.
+SERVER_ERRORS = {"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"}
 
 
 @pytest.fixture
@@ -70,7 +74,8 @@ async def test_a_call_carries_its_callers_trace_on(issuer: Issuer, tmp_path: Pat
     assert span.parent
     assert f"{span.parent.span_id:016x}" == traceparent.split("-")[2]
     assert inside == [f"00-{span.context.trace_id:032x}-{span.context.span_id:016x}-01"]
-    assert dict(span.attributes or {}) == {"rpc.system": "grpc", "rpc.service": SERVICE.full_name, "rpc.method": "GetAlert"}
+    assert dict(span.attributes or {}) == OF_GET_ALERT | {"rpc.response.status_code": "OK"}
+    assert span.status.status_code is StatusCode.UNSET
 
 
 async def test_a_call_that_is_not_sampled_leaves_no_span(issuer: Issuer, tmp_path: Path, exporter: InMemorySpanExporter) -> None:
@@ -104,19 +109,119 @@ async def test_a_failed_calls_span_says_how_and_not_what(  # three are what is g
         else:
             await refusal_of(answers.stub.GetAlert(REQUEST, metadata=[traceparent]))
     [span] = of_trace(exporter, traceparent[1])
-    attributes = dict(span.attributes or {})
-    assert (attributes["rpc.grpc.status_code"], attributes["siaga.reason"]) == (code, reason)
-    assert len(attributes) == 5
-    assert span.status.status_code is StatusCode.ERROR
+    of_method = {"rpc.system.name": "grpc", "rpc.method": span.name}
+    failed = {"error.type": code} if code in SERVER_ERRORS else {}
+    assert dict(span.attributes or {}) == of_method | failed | {"rpc.response.status_code": code, "siaga.reason": reason}
+    assert span.status.status_code is (StatusCode.ERROR if failed else StatusCode.UNSET)
     assert span.status.description is None
     assert span.events == ()
     assert SECRET not in span.to_json()
 
 
+@pytest.mark.parametrize("code", [each.name for each in grpc.StatusCode])
+def test_a_call_is_an_error_where_the_server_has_to_answer_for_it(
+    exporter: InMemorySpanExporter, metric_reader: InMemoryMetricReader, code: str
+) -> None:
+    traceparent = new_traceparent()
+    method = f"tiny.Service/EndsWith{code}"
+    with telemetry.call_span(f"/{method}", {"traceparent": traceparent}) as ending:
+        ending.fail(code, "")
+    [span], [point] = of_trace(exporter, traceparent), read_durations(metric_reader, method)
+    assert (span.status.status_code is StatusCode.ERROR) == (code in SERVER_ERRORS)
+    told = {"rpc.system.name": "grpc", "rpc.method": method, "rpc.response.status_code": code}
+    assert dict(span.attributes or {}) == dict(point.attributes or {}) == told | ({"error.type": code} if code in SERVER_ERRORS else {})
+
+
+@pytest.mark.parametrize("streams", [False, True])
+async def test_a_call_whose_caller_hung_up_was_cancelled(
+    issuer: Issuer,
+    tmp_path: Path,
+    exporter: InMemorySpanExporter,
+    streams: bool,  # noqa: FBT001
+) -> None:
+    traceparent, begun = new_traceparent(), asyncio.Event()
+
+    async def wait_for_ever() -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    async with answering(issuer, tmp_path) as answers:
+        answers.servicer.behave = wait_for_ever
+        metadata = [("traceparent", traceparent), *bearer(issuer, "dispatcher")]
+        stub = answers.stub
+        call = stub.WatchAlerts(pb.WatchAlertsRequest(), metadata=metadata) if streams else stub.GetAlert(REQUEST, metadata=metadata)
+        await asyncio.wait_for(begun.wait(), 10)
+        call.cancel()
+        async with asyncio.timeout(10):
+            while not (found := of_trace(exporter, traceparent)):
+                await asyncio.sleep(0.01)
+    [span] = found
+    assert (span.attributes or {})["rpc.response.status_code"] == "CANCELLED"
+    assert span.status.status_code is StatusCode.UNSET
+
+
+async def test_a_stream_that_is_closed_while_it_is_written_to_was_cancelled(exporter: InMemorySpanExporter) -> None:
+    traceparent = new_traceparent()
+
+    async def stream() -> AsyncGenerator[int, None]:
+        with telemetry.call_span("/tiny.Service/Watch", {"traceparent": traceparent}):
+            yield 1
+
+    steps = stream()
+    await anext(steps)
+    await steps.aclose()
+    [span] = of_trace(exporter, traceparent)
+    assert (span.attributes or {})["rpc.response.status_code"] == "CANCELLED"
+
+
+def test_durations_of_calls_are_told_apart_from_milliseconds_to_ten_seconds(metric_reader: InMemoryMetricReader) -> None:
+    with telemetry.call_span("/tiny.Service/Measured", {}):
+        pass
+    [point] = read_durations(metric_reader, "tiny.Service/Measured")
+    assert tuple(point.explicit_bounds) == (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
+    assert point.count == 1
+
+
+def test_the_lag_of_the_loop_is_told_apart_from_milliseconds_to_minutes(
+    metric_reader: InMemoryMetricReader, run_fast: Callable[[Coroutine[Any, Any, None]], None]
+) -> None:
+    async def measure_once() -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(telemetry.measure_loop_lag(), 1.5)
+
+    run_fast(measure_once())
+    [point] = read_points(metric_reader, "siaga.event_loop.lag")
+    assert (point.explicit_bounds[0], point.explicit_bounds[-1]) == (0.005, 300)
+
+
+def read_durations(reader: InMemoryMetricReader, method: str) -> list[HistogramDataPoint]:
+    return [point for point in read_points(reader, "rpc.server.call.duration") if (point.attributes or {})["rpc.method"] == method]
+
+
+def read_points(reader: InMemoryMetricReader, name: str) -> list[HistogramDataPoint]:
+    data = reader.get_metrics_data()
+    return [
+        point
+        for resource in (data.resource_metrics if data else [])
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+        if metric.name == name and isinstance(metric.data, Histogram)
+        for point in metric.data.data_points
+    ]
+
+
+def test_a_call_to_another_service_says_which(exporter: InMemorySpanExporter) -> None:
+    traceparent = new_traceparent()
+    with telemetry.call_span("/tiny.Service/Get", {"traceparent": traceparent}), telemetry.outgoing_span("other.Service/Get"):
+        pass
+    called = next(span for span in of_trace(exporter, traceparent) if span.kind is SpanKind.CLIENT)
+    assert dict(called.attributes or {}) == {"rpc.system.name": "grpc", "rpc.method": "other.Service/Get"}
+
+
 @pytest.mark.parametrize("garbled", ["", "x", "00-0-0-01", f"00-{'0' * 32}-{'0' * 16}-01", f"00-{'g' * 32}-{'1' * 16}-01", "-" * 50, "🚨"])
 async def test_a_garbled_traceparent_is_none(exporter: InMemorySpanExporter, garbled: str) -> None:
-    with telemetry.call_span("/tiny.Service/Get", {"traceparent": garbled}) as span:
-        assert not span.is_recording()
+    with telemetry.call_span("/tiny.Service/Get", {"traceparent": garbled}):
+        assert not trace.get_current_span().is_recording()
     with telemetry.event_span("tail", garbled) as own:
         assert own == ""
     assert not exporter.get_finished_spans()

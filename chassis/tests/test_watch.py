@@ -98,8 +98,9 @@ async def test_a_write_between_the_snapshots_statements_is_told_as_a_change(data
 async def test_a_cursor_that_was_not_given_out_here_is_refused(database_url: str, cursor: str) -> None:
     async with watching(database_url) as watched:
         await watched.add("a")
-        with pytest.raises(InvalidCursor):
+        with pytest.raises(InvalidCursor) as refused:
             await anext(watched.follow(cursor))
+        assert [field for field, _ in refused.value.fields] == ["cursor"]
 
 
 async def test_a_cursor_older_than_the_replay_is_refused(database_url: str) -> None:

@@ -3,12 +3,14 @@
 import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import jwt
 import pytest
 from starlette.applications import Starlette
 
+from chassis.errors import InvalidToken
 from chassis.settings import Platform
 from gateway.adapters.app import make_app
 from gateway.settings import Settings
@@ -91,14 +93,19 @@ async def test_no_private_part_of_the_key_is_served(client: httpx.AsyncClient) -
 
 
 async def test_discovery_names_the_keys(client: httpx.AsyncClient, settings: Settings) -> None:
-    found = (await client.get("/dev/.well-known/openid-configuration")).json()
+    # RFC 8414, 3.1: between the issuer's host and its path.
+    path = urlsplit(settings.platform.issuer).path
+    found = (await client.get(f"/.well-known/oauth-authorization-server{path}")).json()
     assert found["issuer"] == settings.platform.issuer
     assert found["jwks_uri"] == f"{settings.platform.issuer}/jwks"
+    assert {"issuer", "token_endpoint", "response_types_supported"} <= set(found)
+    # Nobody is told of an OpenID provider, which would need an authorization endpoint.
+    assert (await client.get("/dev/.well-known/openid-configuration")).status_code == 404
 
 
 async def test_without_its_setting_there_is_no_issuer(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
     client = open_client(make_app(settings.model_copy(update={"dev_issuer": False})))
-    for path in ("/dev/persons", "/dev/jwks", "/dev/.well-known/openid-configuration"):
+    for path in ("/dev/persons", "/dev/jwks", "/.well-known/oauth-authorization-server/dev"):
         assert (await client.get(path)).status_code == 404
     assert (await client.post("/dev/token", json={"person": "admin"})).status_code == 404
     assert "DEVELOPMENT ISSUER" not in caplog.text
@@ -132,6 +139,27 @@ async def test_unknown_paths_and_methods_are_told_alike(client: httpx.AsyncClien
     assert unknown.status_code == wrong.status_code == 404
     assert unknown.json() == wrong.json()
     assert unknown.json()["details"][0]["reason"] == "METHOD_NOT_FOUND"
+
+
+@pytest.mark.parametrize(
+    ("authorization", "asked"),
+    [
+        ("", 'Bearer realm="siaga"'),
+        ("Basic bm86bm8=", 'Bearer realm="siaga"'),
+        ("Bearer a.b.c", 'Bearer realm="siaga", error="invalid_token"'),
+        ("bearer a.b.c", 'Bearer realm="siaga", error="invalid_token"'),
+    ],
+)
+async def test_whoever_is_refused_without_a_good_token_is_asked_for_one(settings: Settings, authorization: str, asked: str) -> None:
+    app = make_app(settings)
+
+    async def refuse(_: object) -> None:
+        raise InvalidToken
+
+    app.add_route("/refuses", refuse)
+    answer = await open_client(app).get("/refuses", headers={"authorization": authorization} if authorization else {})
+    assert (answer.status_code, answer.headers["www-authenticate"]) == (401, asked)
+    assert "www-authenticate" not in (await open_client(app).get("/nosuch")).headers
 
 
 async def test_a_fault_tells_nothing_but_its_id(settings: Settings) -> None:

@@ -61,7 +61,7 @@ async def ask(client: httpx.AsyncClient, basic: tuple[str, str] | None = None, *
 async def test_a_standard_client_gets_a_token_by_what_discovery_says(
     client: httpx.AsyncClient, settings: Settings, secret: str, *, in_body: bool
 ) -> None:
-    found = (await client.get("/dev/.well-known/openid-configuration")).json()
+    found = (await client.get("/.well-known/oauth-authorization-server/dev")).json()
     assert found["token_endpoint"] == f"{settings.platform.issuer}/oauth/token"
     assert found["grant_types_supported"] == ["client_credentials"]
     path = found["token_endpoint"].removeprefix("http://localhost:8080")
@@ -105,10 +105,10 @@ async def test_a_wrong_client_or_secret_is_told_as_the_standard_says(client: htt
         assert answer.headers["cache-control"] == "no-store"
         with pytest.raises(InvalidClientError):
             BackendApplicationClient(ID).parse_request_body_response(answer.text)
-    answer = await ask(client, client_id=ID, client_secret="wrong")
-    assert (answer.status_code, answer.json()) == (401, {"error": "invalid_client"})
-    assert "www-authenticate" not in answer.headers
-    assert (await ask(client)).json() == {"error": "invalid_client"}
+    for form in ({"client_id": ID, "client_secret": "wrong"}, {"client_id": ID}, {}):
+        answer = await ask(client, **form)
+        assert (answer.status_code, answer.json()) == (401, {"error": "invalid_client"})
+        assert answer.headers["www-authenticate"].startswith("Basic ")
 
 
 async def test_another_grant_or_a_scope_is_told_as_the_standard_says(client: httpx.AsyncClient, secret: str) -> None:
@@ -144,6 +144,9 @@ async def test_credentials_come_one_way_alone_and_in_a_form(client: httpx.AsyncC
     assert (await ask(client, (ID, secret), client_secret=secret)).json() == {"error": "invalid_request"}
     assert (await ask(client, (ID, secret), client_id=ID)).status_code == 200
     assert (await ask(client, (ID, secret), client_id="another")).json() == {"error": "invalid_client"}
+    # What is sent without a value is not sent.
+    assert (await ask(client, (ID, secret), client_id="", client_secret="")).status_code == 200
+    assert (await ask(client, client_id=ID, client_secret="")).json() == {"error": "invalid_client"}
     as_json = await client.post("/dev/oauth/token", json={**GRANT, "client_id": ID, "client_secret": secret})
     assert (as_json.status_code, as_json.json()) == (400, {"error": "invalid_request"})
     for authorization in ("Basic", "Basic !!!", "Basic " + base64.b64encode(b"no colon").decode(), f"Bearer {secret}", "Basic /w=="):

@@ -161,7 +161,8 @@ def test_another_request_under_the_same_id_is_refused(make_alert: Callable[[str]
     after = alert.events()
     others = [HOW[label].other] if HOW[label].other else []
     for more in (*others, name_another(label, make_alert("alerts.AddNote").name)):
-        assert alert.change(requestId=request_id, **more).said == "INVALID_ARGUMENT REQUEST_ID_REUSED"
+        refused = alert.change(requestId=request_id, **more)
+        assert (refused.said, refused.fields) == ("INVALID_ARGUMENT REQUEST_ID_REUSED", ["requestId"])
     assert alert.events() == after
 
 

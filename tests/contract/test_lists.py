@@ -181,7 +181,8 @@ def change_one(token: str) -> str:
 )
 def test_a_garbled_page_token_is_refused(questions: Questions, key: str, spoil: Callable[[str], str]) -> None:
     token = questions.ask(key, pageSize=1).message.next_page_token
-    assert questions.ask(key, pageSize=1, pageToken=spoil(token)).said == "INVALID_ARGUMENT INVALID_PAGE_TOKEN"
+    refused = questions.ask(key, pageSize=1, pageToken=spoil(token))
+    assert (refused.said, refused.fields) == ("INVALID_ARGUMENT INVALID_PAGE_TOKEN", ["pageToken"])
 
 
 @pytest.mark.parametrize("key", LISTS)

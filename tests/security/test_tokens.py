@@ -1,5 +1,6 @@
 """A token that proves nothing opens nothing, whatever is wrong with it; an SOS is accepted all the same and granted nothing."""
 
+import re
 import secrets
 import time
 from typing import Any
@@ -102,6 +103,9 @@ def test_the_gateway_refuses_a_bad_token_in_the_words_of_the_services(platform: 
             content = {} if binding.body else None
             answer = client.request(binding.method, path, json=content, headers={"authorization": BAD_TOKENS[name].make(signer)})
             assert answer.status_code == 401, (name, answer.text)
+            # RFC 6750, 3: from the edge, whose realm is the URL, as from a service through the transcoder.
+            (challenge,) = answer.headers.get_list("www-authenticate")
+            assert re.fullmatch(r'Bearer realm="(siaga|http://[^"]+)", error="invalid_token"', challenge), (name, challenge)
             bodies[name] = answer.json()
     told = bodies["text"]
     assert all(body == told for body in bodies.values())

@@ -175,9 +175,12 @@ def test_a_call_is_one_trace_from_the_gateway_to_the_last_watch(calls: Calls, co
 def test_a_span_says_how_its_call_ended(calls: Calls, collector: Receiver, key: str) -> None:
     rpc = RPCS[key]
     span = next(each for each in spans_of(collector, calls.made[key]) if each.label == f"{rpc.upstream}: {rpc.path[1:]}")
-    said = Answer(span.attributes.get("rpc.grpc.status_code", "OK"), reason=span.attributes.get("siaga.reason", "")).said
-    assert said == (THROUGH | PAST)[key].get("status", "OK")
-    assert span.raw.status.code == (Status.STATUS_CODE_UNSET if said == "OK" else Status.STATUS_CODE_ERROR)
+    said = Answer(span.attributes["rpc.response.status_code"], reason=span.attributes.get("siaga.reason", "")).said
+    # Whoever watches ends it by hanging up.
+    assert said == (THROUGH | PAST)[key].get("status", "CANCELLED" if rpc.watches else "OK")
+    assert span.attributes["rpc.method"] == rpc.path[1:]
+    # None of the table's calls ends with what a server would have to answer for.
+    assert span.raw.status.code == Status.STATUS_CODE_UNSET
     assert span.kind == RawSpan.SPAN_KIND_SERVER
 
 
@@ -198,7 +201,7 @@ def test_a_span_holds_nothing_but_what_is_named(collector: Receiver) -> None:
     spans = collector.spans()
     assert {span.service for span in spans} == {"gateway", "alerts", "directory"}
     for span in spans:
-        served = "service" if span.kind == RawSpan.SPAN_KIND_SERVER else "event or call"
+        served = {RawSpan.SPAN_KIND_SERVER: "service", RawSpan.SPAN_KIND_CLIENT: "call"}.get(span.kind, "event")
         kind = "gateway" if span.service == "gateway" else served
         assert set(span.attributes) <= set(TABLE["attributes"][kind]), span
         # An event of a span, its status's text or a link could quote an exception.
@@ -213,7 +216,7 @@ def test_the_durations_of_calls_and_the_lag_of_the_loop_are_measured(collector: 
         for attributes in points:
             assert set(attributes) <= set(TABLE["metrics"][name]), name
             if name == "rpc.server.call.duration":
-                assert attributes["rpc.method"] in {rpc.path for rpc in RPCS.values() if rpc.upstream == service}
+                assert attributes["rpc.method"] in {rpc.path[1:] for rpc in RPCS.values() if rpc.upstream == service}
             else:
                 # Words of ours, and nobody's name, number or place.
                 assert all(re.fullmatch("[A-Za-z_]+", value) for value in attributes.values()), attributes

@@ -32,7 +32,8 @@ def documented(reasons: EnumDescriptor, value: int) -> Reason:
 
 
 class Problem(Exception):
-    """A documented error. A subclass names its `reason` and the fixed `text` that a caller reads.
+    """A documented error. A subclass names its `reason` and the fixed `text` that a caller reads, and the `field` of the
+    request, as JSON spells it, where it is always the same one that is at fault.
 
     `metadata` is what the reason documents; `fields` are (path, what is wrong) of the request's fields at fault; a
     caller does well to wait for `retry_seconds` before the next try.
@@ -40,10 +41,11 @@ class Problem(Exception):
 
     reason: ClassVar[Reason]
     text: ClassVar[str]
+    field: ClassVar[str] = ""
 
     def __init__(self, *, fields: list[tuple[str, str]] | None = None, retry_seconds: float | None = None, **metadata: str) -> None:
         super().__init__(self.reason.name)
-        self.fields = fields or []
+        self.fields = fields or ([(self.field, self.text)] if self.field else [])
         self.retry_seconds = retry_seconds
         self.metadata = metadata
 
@@ -101,16 +103,19 @@ class AccessDenied(Problem):
 class RequestIdReused(Problem):
     reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.REQUEST_ID_REUSED)
     text = "This request id was used for another request: make a new UUID."
+    field = "requestId"
 
 
 class InvalidPageToken(Problem):
     reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.INVALID_PAGE_TOKEN)
     text = "This page token does not belong to this list with these filters."
+    field = "pageToken"
 
 
 class InvalidCursor(Problem):
     reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.INVALID_CURSOR)
     text = "This cursor does not belong to this watch."
+    field = "cursor"
 
 
 class CursorExpired(Problem):

@@ -9,7 +9,7 @@ import time
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import jwt
@@ -54,6 +54,12 @@ NOBODY = Caller()
 caller: ContextVar[Caller] = ContextVar("caller", default=NOBODY)
 
 
+def challenge(authorization: str) -> str:
+    """What a refused caller is asked for (RFC 6750, 3): that a token is bad is said only where one came along."""
+    came = authorization[:7].lower() == "bearer "
+    return 'Bearer realm="siaga", error="invalid_token"' if came else 'Bearer realm="siaga"'
+
+
 class UnknownKey(Exception):
     """The token names a key that is not among the issuer's known ones."""
 
@@ -63,7 +69,8 @@ class TokenVerifier:
 
     def __init__(self, issuer: str, audience: str, jwks_url: str, kept: Path) -> None:
         self._issuer, self._audience, self._jwks_url, self._kept = issuer, audience, jwks_url, kept
-        self._keys: dict[str, jwt.PyJWK] = {}
+        # By the name that a token gives; the only one may go without (RFC 7517, 4.5), and so do its tokens.
+        self._keys: dict[str | None, jwt.PyJWK] = {}
         self._learned = b""
         self._verified: dict[str, Caller] = {}
         self._fetched = asyncio.Condition()
@@ -177,9 +184,11 @@ class TokenVerifier:
             found = jwt.PyJWKSet.from_dict(json.loads(jwks)).keys
         except (AttributeError, TypeError, RecursionError, jwt.PyJWTError) as error:
             raise ValueError(type(error).__name__) from error
-        keys = {key.key_id: key for key in found if key.key_id and key.algorithm_name in _ALGORITHMS}
+        usable = [key for key in found if key.algorithm_name in _ALGORITHMS]
+        only = len(usable) == 1
+        keys = {key.key_id: key for key in usable if key.key_id or (only and key.key_id is None)}
         if not keys:
-            message = "no key of a known algorithm"
+            message = "no key that could be used"
             raise ValueError(message)
         if jwks != self._learned:
             # A key that was withdrawn no longer vouches for anybody.
@@ -212,11 +221,15 @@ class TokenVerifier:
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or len(token) > _MAX_TOKEN:
             raise ValueError
-        key_id: object = jwt.get_unverified_header(token).get("kid")
-        if not isinstance(key_id, str):
+        header = jwt.get_unverified_header(token)
+        key_id: object = header.get("kid")
+        if "kid" in header and not isinstance(key_id, str):
             raise TypeError
-        key = self._keys.get(key_id)
+        key = self._keys.get(cast("str | None", key_id))
         if key is None:
+            if self._keys and key_id is None:
+                # It names no key, so there is none to ask the issuer for.
+                raise TypeError
             raise UnknownKey
         return _read_claims(self._decode(token, key))
 

@@ -14,7 +14,6 @@ from typing import Any, cast
 
 import grpc
 from google.protobuf.message import DecodeError, Message
-from opentelemetry.trace import Span
 from protovalidate import Validator, Violation
 
 from chassis import telemetry
@@ -29,7 +28,7 @@ from chassis.errors import (
     RequestTooLarge,
     UnreadableRequest,
 )
-from chassis.identity import TokenVerifier, caller
+from chassis.identity import TokenVerifier, caller, challenge
 from chassis.masks import json_name
 
 Metadata = Mapping[str, str]
@@ -91,7 +90,7 @@ class Surround(grpc.aio.ServerInterceptor):
     def _around_call(self, method: Method, behaviour: Behaviour) -> Behaviour:
         async def call(request: Any, context: grpc.aio.ServicerContext) -> Any:  # noqa: ANN401
             metadata = read_metadata(context)
-            with telemetry.call_span(method.path, metadata) as span:
+            with telemetry.call_span(method.path, metadata) as ending:
                 deadline = asyncio.timeout(_seconds_left(method, context))
                 try:
                     self._admit(method)
@@ -99,21 +98,22 @@ class Surround(grpc.aio.ServerInterceptor):
                         request = await self._check(method, request, metadata)
                         return await behaviour(request, context)
                 except Exception as error:  # noqa: BLE001  # everything is turned into a documented status here
-                    await self._abort(method, context, DeadlinePassed() if deadline.expired() else error, span)
+                    problem = DeadlinePassed(retry_seconds=RETRY_SECONDS) if deadline.expired() else error
+                    await self._abort(method, context, metadata, problem, ending)
 
         return call
 
     def _around_stream(self, method: Method, behaviour: Behaviour) -> Behaviour:
         async def call(request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:  # noqa: ANN401
             metadata = read_metadata(context)
-            with telemetry.call_span(method.path, metadata) as span:
+            with telemetry.call_span(method.path, metadata) as ending:
                 try:
                     async with self._watch_slot():
                         request = await self._check(method, request, metadata)
                         async for message in behaviour(request, context):
                             yield message
                 except Exception as error:  # noqa: BLE001
-                    await self._abort(method, context, error, span)
+                    await self._abort(method, context, metadata, error, ending)
 
         return call
 
@@ -149,7 +149,9 @@ class Surround(grpc.aio.ServerInterceptor):
             validate(request)
         return request
 
-    async def _abort(self, method: Method, context: grpc.aio.ServicerContext, error: Exception, span: Span) -> None:
+    async def _abort(
+        self, method: Method, context: grpc.aio.ServicerContext, metadata: Metadata, error: Exception, ending: telemetry.Ending
+    ) -> None:
         """A documented error as its status; anything else as fixed text, with an id under which the log has more."""
         if isinstance(error, grpc.aio.AbortError):
             raise error
@@ -158,9 +160,12 @@ class Surround(grpc.aio.ServerInterceptor):
             _log.error("error %s in %s: %s", problem.metadata["errorId"], method.path, telemetry.describe(error))
         if method.rule.emergency:
             problem.metadata["dial"] = self._dial
-        telemetry.mark_failed(span, problem.reason.code.name, problem.reason.name)
+        ending.fail(problem.reason.code.name, problem.reason.name)
         details = (STATUS_DETAILS, problem.to_status().SerializeToString())
-        await context.abort(problem.reason.code, problem.text, (details,))
+        # Over HTTP it is the header that every 401 has (RFC 9110, 15.5.2).
+        refused = problem.reason.code is grpc.StatusCode.UNAUTHENTICATED
+        asked = (("www-authenticate", challenge(metadata.get("authorization", ""))),) if refused else ()
+        await context.abort(problem.reason.code, problem.text, (details, *asked))
 
 
 def read_metadata(context: grpc.aio.ServicerContext) -> Metadata:

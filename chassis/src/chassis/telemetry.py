@@ -21,16 +21,26 @@ from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
-from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, StatusCode, TraceFlags
+from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, StatusCode, TraceFlags
 
 from chassis.settings import Platform
 
 _LAG_SECONDS = 1.0
+# In seconds, as OpenTelemetry's conventions have them for calls: the SDK's own are made for milliseconds.
+BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+# Of what an outage may keep back for minutes.
+LONG_BUCKETS = (*BUCKETS, 30.0, 60.0, 300.0)
+# Those that a server has to answer for, by the same conventions; the others are what its caller did or asked.
+_SERVER_ERRORS = frozenset({"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"})
 # Fixed here, because SDK and exporters record no such thing by themselves.
 _tracer = trace.get_tracer("chassis")
 _meter = metrics.get_meter("chassis")
-_call_seconds = _meter.create_histogram("rpc.server.call.duration", "s", "How long calls took, by method and status")
-_lag_seconds = _meter.create_histogram("siaga.event_loop.lag", "s", "How late the event loop woke up")
+_call_seconds = _meter.create_histogram(
+    "rpc.server.call.duration", "s", "How long calls took, by method and status", explicit_bucket_boundaries_advisory=BUCKETS
+)
+_lag_seconds = _meter.create_histogram(
+    "siaga.event_loop.lag", "s", "How late the event loop woke up", explicit_bucket_boundaries_advisory=LONG_BUCKETS
+)
 _log = logging.getLogger(__name__)
 
 
@@ -84,23 +94,46 @@ def _withhold_exception_text(record: logging.LogRecord) -> bool:
     return True
 
 
+class Ending:
+    """How a call ends: well, unless somebody says otherwise."""
+
+    __slots__ = ("code", "reason")
+
+    def __init__(self) -> None:
+        self.code, self.reason = "OK", ""
+
+    def fail(self, code: str, reason: str) -> None:
+        self.code, self.reason = code, reason
+
+
 @contextmanager
-def call_span(method: str, metadata: Mapping[str, str]) -> Generator[Span, None, None]:
-    """The span and the duration of one call; whoever finds out sets `rpc.grpc.status_code` on it."""
+def call_span(method: str, metadata: Mapping[str, str]) -> Generator[Ending, None, None]:
+    """The span and the duration of one call; whoever finds out that it failed says so."""
     parent = _parse(metadata.get("traceparent", ""))
-    service, _, name = method.lstrip("/").partition("/")
-    attributes = {"rpc.system": "grpc", "rpc.service": service, "rpc.method": name}
-    span = _tracer.start_span(method[1:], parent and trace.set_span_in_context(parent), SpanKind.SERVER, attributes)
+    name = method[1:]
+    attributes = _describe_rpc(name)
+    span = _tracer.start_span(name, parent and trace.set_span_in_context(parent), SpanKind.SERVER, attributes)
     token = otel_context.attach(trace.set_span_in_context(span))
+    ending = Ending()
     began = time.perf_counter()
     try:
-        yield span
+        yield ending
+    except asyncio.CancelledError:
+        ending.code = "CANCELLED"
+        raise
     except GeneratorExit:
         # A stream whose reader hung up while it was being written to is closed from a context that is not its own.
-        token = None
+        ending.code, token = "CANCELLED", None
         raise
     finally:
-        _call_seconds.record(time.perf_counter() - began, {"rpc.method": method})
+        attributes["rpc.response.status_code"] = ending.code
+        if ending.code in _SERVER_ERRORS:
+            attributes["error.type"] = ending.code
+            span.set_status(StatusCode.ERROR)
+        _call_seconds.record(time.perf_counter() - began, attributes)
+        span.set_attributes(attributes)
+        if ending.reason:
+            span.set_attribute("siaga.reason", ending.reason)
         if token:
             otel_context.detach(token)
         span.end()
@@ -109,14 +142,15 @@ def call_span(method: str, metadata: Mapping[str, str]) -> Generator[Span, None,
 @contextmanager
 def outgoing_span(method: str) -> Generator[tuple[tuple[str, str]], None, None]:
     """The span of a call to another service; yields the metadata that carries it there."""
-    with _tracer.start_as_current_span(method, kind=SpanKind.CLIENT, record_exception=False, set_status_on_exception=False):
+    attributes = _describe_rpc(method)
+    with _tracer.start_as_current_span(
+        method, kind=SpanKind.CLIENT, attributes=attributes, record_exception=False, set_status_on_exception=False
+    ):
         yield (("traceparent", traceparent()),)
 
 
-def mark_failed(span: Span, code: str, reason: str) -> None:
-    span.set_attribute("rpc.grpc.status_code", code)
-    span.set_attribute("siaga.reason", reason)
-    span.set_status(StatusCode.ERROR)
+def _describe_rpc(method: str) -> dict[str, str]:
+    return {"rpc.system.name": "grpc", "rpc.method": method}
 
 
 def traceparent() -> str:

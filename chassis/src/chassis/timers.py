@@ -22,7 +22,9 @@ _AT_ONCE = 16
 # One that fails is tried again, and until then it is in nobody's way.
 _RETRY = timedelta(seconds=30)
 _log = logging.getLogger(__name__)
-_late_seconds = metrics.get_meter("chassis").create_histogram("siaga.timer.lateness", "s", "How late timers fired, by kind")
+_late_seconds = metrics.get_meter("chassis").create_histogram(
+    "siaga.timer.lateness", "s", "How late timers fired, by kind", explicit_bucket_boundaries_advisory=telemetry.LONG_BUCKETS
+)
 
 
 class Timer(NamedTuple):

@@ -42,8 +42,15 @@ class MethodNotFound(Problem):
     text = "There is no such path, or not with this method."
 
 
+class RpcUnknown(Problem):
+    """Over gRPC what is not there is UNIMPLEMENTED: a health check takes NOT_FOUND for an answer about its service."""
+
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.RPC_UNKNOWN)
+    text = "There is no such RPC."
+
+
 class RateLimited(Problem):
-    """The wait stands in the header `retry-after`."""
+    """The wait stands in the header `retry-after`, too."""
 
     reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.RATE_LIMITED)
     text = "Too many requests: wait as long as the header retry-after says."

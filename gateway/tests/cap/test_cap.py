@@ -185,6 +185,10 @@ def test_exercises_say_what_they_are_and_are_in_the_feed_of_those_who_ask(
     entry = find_entry(client, drill, exercises="true")
     assert entry is not None
     assert (entry.title, entry.tags[0].term) == (f"{mark}Banjir di Gambir", word)
+    # They are two feeds, which a reader who takes both must not hold for one.
+    name = fetch_feed(client).feed.id
+    assert re.fullmatch(r"tag:[a-z.]+,2026:cap/feed\.atom", name)
+    assert fetch_feed(client, exercises="true").feed.id == f"{name}?exercises=true"
 
 
 class TestAReaderWhoPolls:
@@ -234,6 +238,7 @@ class TestAReaderWhoPolls:
             found += [entry.id for entry in page.entries]
             links = {link.rel: link.href for link in page.feed.links}
             assert links["self"] == address
+            assert page.feed.id.endswith(":cap/feed.atom?exercises=true")
             if "next" not in links:
                 break
             address = links["next"]

@@ -148,6 +148,8 @@ class TestRefused:
         for path in ("/sms/inbound", "/aml"):
             answer = await sms.post(path, json.dumps(BODY).encode(), **headers)
             assert (answer.status_code, reason_of(answer)) == (401, "INVALID_SIGNATURE")
+            # The gateway's token is not what is wrong, and another one would not help.
+            assert answer.headers["www-authenticate"] == 'Standard-Webhooks realm="siaga"'
         assert alerts.taken == []
 
     async def test_a_signature_in_other_letters_than_ascii_is(self, alerts: Alerts, sms: SmsGateway) -> None:
@@ -191,6 +193,7 @@ class TestRefused:
             answer = await sms.post(path, json.dumps(BODY).encode())
             assert (answer.status_code, reason_of(answer)) == (status, problem.reason.name)
             assert answer.headers.get("retry-after") == retry
+            assert answer.headers.get("www-authenticate", "").startswith("Bearer ") == (status == 401)
 
     async def test_while_alerts_is_away_it_is_to_be_repeated(self, secret_file: Path) -> None:
         async with run_adapter(secret_file, f"127.0.0.1:{free_port()}") as client:

@@ -4,6 +4,7 @@ import logging
 import math
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import cast
 
 import uvicorn
@@ -14,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from chassis.errors import InternalError, Problem
+from chassis.identity import challenge
 from gateway.adapters.cap.app import Cap
 from gateway.adapters.hsds.app import Hsds
 from gateway.adapters.issuer import Issuer
@@ -21,13 +23,15 @@ from gateway.adapters.lost.app import Lost
 from gateway.adapters.services import Directory, Service, Texts, Warnings
 from gateway.adapters.sms.app import Sms
 from gateway.contract import Contract
-from gateway.errors import MethodNotFound, find_http_status, write_json
+from gateway.errors import InvalidSignature, MethodNotFound, find_http_status, write_json
 from gateway.openapi import write_openapi
 from gateway.settings import Settings
 from siaga.alerts.v1.text_service_pb2_grpc import TextServiceStub
 from siaga.alerts.v1.warning_service_pb2_grpc import WarningServiceStub
 from siaga.directory.v1.directory_service_pb2_grpc import DirectoryServiceStub
 
+# What is signed by the scheme of Standard Webhooks is opened by no token. The scheme has no name of its own in HTTP's registry.
+SIGN = 'Standard-Webhooks realm="siaga"'
 log = logging.getLogger("gateway.adapters")
 
 
@@ -66,23 +70,28 @@ def make_app(settings: Settings) -> Starlette:
     return Starlette(routes=routes, exception_handlers=handlers, lifespan=open_services)
 
 
-async def answer_problem(_: Request, error: Exception) -> Response:
-    return write_error(cast("Problem", error))
+async def answer_problem(request: Request, error: Exception) -> Response:
+    return write_error(cast("Problem", error), request)
 
 
-async def answer_unknown_path(_: Request, __: Exception) -> Response:
-    return write_error(MethodNotFound())
+async def answer_unknown_path(request: Request, _: Exception) -> Response:
+    return write_error(MethodNotFound(), request)
 
 
 async def answer_fault(request: Request, _: Exception) -> Response:
     """Answer for any other exception; the server logs its trace next to the id of the request."""
     request_id = request.headers.get("x-request-id", "")
     log.error("failed: errorId=%s", request_id)
-    return write_error(InternalError(errorId=request_id))
+    return write_error(InternalError(errorId=request_id), request)
 
 
-def write_error(problem: Problem) -> Response:
-    return JSONResponse(write_json(problem), find_http_status(problem), find_retry(problem))
+def write_error(problem: Problem, request: Request) -> Response:
+    status, headers = find_http_status(problem), find_retry(problem)
+    if status == HTTPStatus.UNAUTHORIZED:
+        # RFC 9110, 15.5.2.
+        signed = isinstance(problem, InvalidSignature)
+        headers["www-authenticate"] = SIGN if signed else challenge(request.headers.get("authorization", ""))
+    return JSONResponse(write_json(problem), status, headers)
 
 
 def find_retry(problem: Problem) -> dict[str, str]:

@@ -41,7 +41,7 @@ class Issuer:
             Route("/dev/token", self.create_token, methods=["POST"]),
             Route("/dev/oauth/token", self.grant_token, methods=["POST"]),
             Route("/dev/jwks", self.get_jwks),
-            Route("/dev/.well-known/openid-configuration", self.get_discovery),
+            Route("/.well-known/oauth-authorization-server/dev", self.get_metadata),
         ]
 
     async def list_persons(self, _: Request) -> Response:
@@ -65,7 +65,7 @@ class Issuer:
             client = await read_client(request)
             person = PERSONS.get(client.id)
             if person is None or not person.client or not hmac.compare_digest(self._make_secret(person).encode(), client.secret.encode()):
-                raise ClientRefused("invalid_client", basic=client.basic)
+                raise ClientRefused("invalid_client")
         except ClientRefused as refused:
             return JSONResponse({"error": refused.error}, refused.status, headers | refused.headers)
         token = self.sign_token(person, int(time.time()))
@@ -74,7 +74,11 @@ class Issuer:
     async def get_jwks(self, _: Request) -> Response:
         return JSONResponse(self._jwks)
 
-    async def get_discovery(self, _: Request) -> Response:
+    async def get_metadata(self, _: Request) -> Response:
+        """The authorization server's metadata (RFC 8414), whose path goes before that of the issuer.
+
+        It is no OpenID provider's: there is no authorization endpoint and no ID token, both of which such a one must have.
+        """
         issuer = self._platform.issuer
         return JSONResponse(
             {
@@ -83,8 +87,8 @@ class Issuer:
                 "token_endpoint": f"{issuer}/oauth/token",
                 "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
                 "grant_types_supported": ["client_credentials"],
+                # Required, and of an authorization endpoint alone.
                 "response_types_supported": [],
-                "id_token_signing_alg_values_supported": ["ES256"],
             }
         )
 

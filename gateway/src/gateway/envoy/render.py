@@ -12,7 +12,16 @@ import yaml
 
 from chassis.errors import DeadlinePassed, InternalError, InvalidToken, Problem, RequestTooLarge, ServiceUnavailable
 from gateway.contract import VARIABLE, Contract
-from gateway.errors import MAX_BODY_BYTES, MethodNotFound, RateLimited, UnreadableRequest, find_http_status, write_grpc, write_json
+from gateway.errors import (
+    MAX_BODY_BYTES,
+    MethodNotFound,
+    RateLimited,
+    RpcUnknown,
+    UnreadableRequest,
+    find_http_status,
+    write_grpc,
+    write_json,
+)
 from gateway.settings import Settings
 from siaga.access.v1.access_pb2 import Rule
 
@@ -33,6 +42,8 @@ LOCAL_ERRORS: list[tuple[str, int, type[Problem]]] = [
     ("GE", 500, InternalError),
     ("GE", 400, UnreadableRequest),
 ]
+# After these it helps to wait a second, as after Envoy's own limit.
+WAITING_HELPS = (RateLimited, ServiceUnavailable, DeadlinePassed)
 # Requests at one time to one cluster. A watch is one for as long as it lasts.
 MAX_REQUESTS = {"calls": 4096, "watch": 20000}
 
@@ -146,14 +157,16 @@ def render_error_mappers(template: Json, contract: Contract, dial: str) -> Itera
         errors += [([fill(conditions["status"], {"op": op, "status": status}), where], kind) for op, status, kind in LOCAL_ERRORS]
         for when, kind in errors:
             own = {"maxBytes": str(MAX_BODY_BYTES)} if kind is RequestTooLarge else {}
-            problem = kind()
-            problem.metadata = own | metadata
-            answer = {"message": problem.text, "code": str(problem.to_status().code), "details": write_grpc(problem)}
+            problem = kind(retry_seconds=1.0 if kind in WAITING_HELPS else None)
+            over_rpc = RpcUnknown() if kind is MethodNotFound else problem
+            over_rpc.metadata = problem.metadata = own | metadata
+            answer = {"message": over_rpc.text, "code": str(over_rpc.to_status().code), "details": write_grpc(over_rpc)}
             yield fill(template["grpc_mapper"], {"filters": [*when, *over_grpc], **answer})
             # The id is filled in by Envoy, which it cannot do in the encoded details of a gRPC error.
             if kind is InternalError:
                 problem.metadata |= {"errorId": "%REQ(X-REQUEST-ID)%"}
-            answer = {"status": find_http_status(problem), "body": write_json(problem)}
+            headers = template["retry_headers"] if kind in WAITING_HELPS else None
+            answer = {"status": find_http_status(problem), "body": write_json(problem), "headers": headers}
             yield fill(template["json_mapper"], {"filters": when, **answer})
 
 

@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager
 from opentelemetry import metrics
 from opentelemetry.metrics import CallbackOptions, Observation
 
+from chassis import telemetry
+
 # In their order; of a drill that fails at one of them, the later ones keep what they were.
 HOPS: tuple[str, ...] = ("sign-in", "raise", "console", "receipt", "acknowledge", "caller", "resolve", "end")
 _log = logging.getLogger(__name__)
@@ -23,7 +25,12 @@ class Hops:
         # Whether any was late since it was last set to False.
         self.was_late = False
         meter = metrics.get_meter("gateway.sentinel")
-        self._seconds = meter.create_histogram("siaga.sentinel.hop", "s", "How long the hops of a drill SOS took, by hop")
+        self._seconds = meter.create_histogram(
+            "siaga.sentinel.hop",
+            "s",
+            "How long the hops of a drill SOS took, by hop",
+            explicit_bucket_boundaries_advisory=telemetry.LONG_BUCKETS,
+        )
         meter.create_observable_gauge("siaga.sentinel.late", [self._observe], description="1 while a hop is late or fails, by hop")
 
     @asynccontextmanager

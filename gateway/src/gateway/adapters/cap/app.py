@@ -56,7 +56,9 @@ class Cap:
         found = await self._warnings.ask(self._warnings.stub.ListWarnings, question, request)
         address = write_address(question.page_token, exercises=exercises)
         next_page = write_address(found.next_page_token, exercises=exercises) if found.next_page_token else ""
-        body = serialize(write_feed(self._source, address, found.warnings, found.update_time, next_page))
+        # Of a name in the DNS (RFC 4151). With exercises it is another feed.
+        tag = f"tag:{self._source},2026:{write_address('', exercises=exercises)[1:]}"
+        body = serialize(write_feed(tag, address, found.warnings, found.update_time, next_page))
         headers = {"etag": f'"{hashlib.sha256(body).hexdigest()[:32]}"', "cache-control": FEED_KEPT}
         return answer(request, body, ATOM_TYPE, headers | write_last_modified(found.update_time))
 

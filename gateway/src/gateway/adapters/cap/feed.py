@@ -15,10 +15,10 @@ MARKS = {PublicWarning.EXERCISE: "Latihan: ", PublicWarning.TEST: "Uji coba: "}
 ENDED = "Dibatalkan: "
 
 
-def write_feed(source: str, address: str, warnings: Sequence[PublicWarning], updated: Timestamp, next_page: str) -> Element:
-    """Write a page of it, the newest message first. `source` is the deployment's name in the DNS, `address` the page's own."""
+def write_feed(tag: str, address: str, warnings: Sequence[PublicWarning], updated: Timestamp, next_page: str) -> Element:
+    """Write a page of it, the newest message first. `tag` is the id that all its pages share, `address` the page's own."""
     feed = etree.Element(f"{ATOM}feed", {XML_LANG: "id-ID"}, nsmap={None: ATOM[1:-1]})  # pyright: ignore[reportArgumentType]
-    add(feed, "id", f"tag:{source},2026:cap/feed.atom")
+    add(feed, "id", tag)
     add(feed, "title", "Peringatan bagi masyarakat")
     add(feed, "updated", write_time(updated))
     add_link(feed, "self", ATOM_TYPE, address)

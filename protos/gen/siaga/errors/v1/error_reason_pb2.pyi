@@ -38,9 +38,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ACCESS_DENIED: _ErrorReason.ValueType  # 5
     """The token is good, but its roles may not call this RPC."""
     METHOD_NOT_FOUND: _ErrorReason.ValueType  # 6
-    """No such path or method. A wrong HTTP method on an existing path is this error, too."""
+    """No such path or method over HTTP. A wrong HTTP method on an existing path is this error, too."""
     REQUEST_ID_REUSED: _ErrorReason.ValueType  # 7
-    """The `request_id` was used for another request. Make a new UUID for each new request."""
+    """The `request_id` was used for another request. Make a new UUID for each new request. `google.rpc.BadRequest` names the
+    field, as it does for the next two.
+    """
     INVALID_PAGE_TOKEN: _ErrorReason.ValueType  # 8
     """The `page_token` is not one that this list with these filters gave out."""
     INVALID_CURSOR: _ErrorReason.ValueType  # 9
@@ -50,19 +52,23 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     what is open.
     """
     RATE_LIMITED: _ErrorReason.ValueType  # 11
-    """The gateway counted too many requests of this caller or address. `google.rpc.RetryInfo` or the header
-    `retry-after` says when to try again.
+    """The gateway counted too many requests of this caller or address. Try again after `google.rpc.RetryInfo`, which over
+    HTTP stands in the header `retry-after` as well.
     """
     OVERLOADED: _ErrorReason.ValueType  # 12
     """The service has as many calls or watches as it can hold. Try again after `google.rpc.RetryInfo`."""
     SERVICE_UNAVAILABLE: _ErrorReason.ValueType  # 13
     """The service or its database cannot be reached, or is stopping. A change may have happened all the same: repeat it
-    with the same `request_id`.
+    with the same `request_id`, after `google.rpc.RetryInfo` where there is one.
     """
     DEADLINE_PASSED: _ErrorReason.ValueType  # 14
-    """The answer took longer than the deadline. A change may have happened: repeat it with the same `request_id`."""
+    """The answer took longer than the deadline. A change may have happened: repeat it with the same `request_id`, after
+    `google.rpc.RetryInfo`.
+    """
     INTERNAL_ERROR: _ErrorReason.ValueType  # 15
     """A fault of ours. `metadata["errorId"]` stands in the log beside the cause."""
+    RPC_UNKNOWN: _ErrorReason.ValueType  # 16
+    """At the gateway, over gRPC and gRPC-Web: there is no such service or method."""
     INVALID_SIGNATURE: _ErrorReason.ValueType  # 80
     """At the gateway's adapters alone: what a system sent is not signed, not by a secret that is known here, or was signed
     more than 5 minutes ago. Sign it anew.
@@ -88,9 +94,11 @@ INVALID_TOKEN: ErrorReason.ValueType  # 4
 ACCESS_DENIED: ErrorReason.ValueType  # 5
 """The token is good, but its roles may not call this RPC."""
 METHOD_NOT_FOUND: ErrorReason.ValueType  # 6
-"""No such path or method. A wrong HTTP method on an existing path is this error, too."""
+"""No such path or method over HTTP. A wrong HTTP method on an existing path is this error, too."""
 REQUEST_ID_REUSED: ErrorReason.ValueType  # 7
-"""The `request_id` was used for another request. Make a new UUID for each new request."""
+"""The `request_id` was used for another request. Make a new UUID for each new request. `google.rpc.BadRequest` names the
+field, as it does for the next two.
+"""
 INVALID_PAGE_TOKEN: ErrorReason.ValueType  # 8
 """The `page_token` is not one that this list with these filters gave out."""
 INVALID_CURSOR: ErrorReason.ValueType  # 9
@@ -100,19 +108,23 @@ CURSOR_EXPIRED: ErrorReason.ValueType  # 10
 what is open.
 """
 RATE_LIMITED: ErrorReason.ValueType  # 11
-"""The gateway counted too many requests of this caller or address. `google.rpc.RetryInfo` or the header
-`retry-after` says when to try again.
+"""The gateway counted too many requests of this caller or address. Try again after `google.rpc.RetryInfo`, which over
+HTTP stands in the header `retry-after` as well.
 """
 OVERLOADED: ErrorReason.ValueType  # 12
 """The service has as many calls or watches as it can hold. Try again after `google.rpc.RetryInfo`."""
 SERVICE_UNAVAILABLE: ErrorReason.ValueType  # 13
 """The service or its database cannot be reached, or is stopping. A change may have happened all the same: repeat it
-with the same `request_id`.
+with the same `request_id`, after `google.rpc.RetryInfo` where there is one.
 """
 DEADLINE_PASSED: ErrorReason.ValueType  # 14
-"""The answer took longer than the deadline. A change may have happened: repeat it with the same `request_id`."""
+"""The answer took longer than the deadline. A change may have happened: repeat it with the same `request_id`, after
+`google.rpc.RetryInfo`.
+"""
 INTERNAL_ERROR: ErrorReason.ValueType  # 15
 """A fault of ours. `metadata["errorId"]` stands in the log beside the cause."""
+RPC_UNKNOWN: ErrorReason.ValueType  # 16
+"""At the gateway, over gRPC and gRPC-Web: there is no such service or method."""
 INVALID_SIGNATURE: ErrorReason.ValueType  # 80
 """At the gateway's adapters alone: what a system sent is not signed, not by a secret that is known here, or was signed
 more than 5 minutes ago. Sign it anew.

@@ -1,4 +1,4 @@
-"""gRPC-Web, as a page speaks it: answers and errors over the same port."""
+"""What pages ask of the edge: gRPC-Web on the same port, and leave to read what it answers."""
 
 import base64
 import struct
@@ -11,6 +11,7 @@ from google.rpc import error_details_pb2, status_pb2
 from harness import RunningPlatform
 from siaga.alerts.v1 import alert_service_pb2
 
+RAISE = "/v1/alerts:raise"
 RAISE_RPC = "siaga.alerts.v1.AlertService/RaiseAlert"
 DIAL = {"dial": "112"}
 
@@ -48,9 +49,33 @@ def test_envoys_own_errors_reach_a_page_over_grpc_web_whole(platform: RunningPla
         return answer.status_code, answer.headers["grpc-status"], info.reason, dict(info.metadata)
 
     assert ask("/siaga.alerts.v1.AlertService/ListAlerts") == (200, "16", "INVALID_TOKEN", {})
-    assert ask("/siaga.alerts.v1.AlertService/Nope") == (200, "5", "METHOD_NOT_FOUND", {})
+    assert ask("/siaga.alerts.v1.AlertService/Nope") == (200, "12", "RPC_UNKNOWN", {})
     platform.pause("alerts")
     try:
         assert ask(f"/{RAISE_RPC}", **{"grpc-timeout": "300m"}) == (200, "4", "DEADLINE_PASSED", DIAL)
     finally:
         platform.resume("alerts")
+
+
+def test_a_page_of_an_allowed_origin_may_call(client: httpx.Client) -> None:
+    asks = {"access-control-request-method": "POST", "access-control-request-headers": "siaga-alert-token,traceparent"}
+    allowed = client.options(RAISE, headers={"origin": "https://siaga.example", **asks})
+    assert allowed.headers["access-control-allow-origin"] == "https://siaga.example"
+    assert {"siaga-alert-token", "authorization", "traceparent"} <= set(allowed.headers["access-control-allow-headers"].split(","))
+    assert "access-control-allow-credentials" not in allowed.headers
+    refused = client.options(RAISE, headers={"origin": "https://evil.example", **asks})
+    assert "access-control-allow-origin" not in refused.headers
+
+
+@pytest.mark.parametrize("path", ["/v1/contacts:bundle?area=areas/31", "/cap/feed.atom", "/v1/nosuch"])
+def test_a_cache_hands_no_page_what_another_one_may_read(client: httpx.Client, path: str) -> None:
+    told: list[httpx.Response] = []
+    for origin in (None, "https://siaga.example", "https://evil.example"):
+        told.append(client.get(path, headers={"origin": origin} if origin else {}))
+        assert told[-1].headers["vary"] == "origin"
+        assert told[-1].headers.get("access-control-allow-origin") == (origin if origin == "https://siaga.example" else None)
+    # The answer itself is the same to all.
+    assert len({(answer.status_code, answer.content, answer.headers.get("etag")) for answer in told}) == 1
+    if etag := told[0].headers.get("etag"):
+        again = client.get(path, headers={"origin": "https://siaga.example", "if-none-match": etag})
+        assert (again.status_code, again.headers["vary"], again.headers["etag"]) == (304, "origin", etag)
