@@ -99,8 +99,7 @@ async def test_discovery_names_the_keys(client: httpx.AsyncClient, settings: Set
     assert found["issuer"] == settings.platform.issuer
     assert found["jwks_uri"] == f"{settings.platform.issuer}/jwks"
     assert {"issuer", "token_endpoint", "response_types_supported"} <= set(found)
-    # Nobody is told of an OpenID provider, which would need an authorization endpoint.
-    assert (await client.get("/dev/.well-known/openid-configuration")).status_code == 404
+    assert (await client.get(f"{path}/.well-known/openid-configuration")).json() == found
 
 
 async def test_without_its_setting_there_is_no_issuer(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:

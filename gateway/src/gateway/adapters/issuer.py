@@ -42,6 +42,7 @@ class Issuer:
             Route("/dev/oauth/token", self.grant_token, methods=["POST"]),
             Route("/dev/jwks", self.get_jwks),
             Route("/.well-known/oauth-authorization-server/dev", self.get_metadata),
+            Route("/dev/.well-known/openid-configuration", self.get_metadata),
         ]
 
     async def list_persons(self, _: Request) -> Response:
@@ -75,9 +76,9 @@ class Issuer:
         return JSONResponse(self._jwks)
 
     async def get_metadata(self, _: Request) -> Response:
-        """The authorization server's metadata (RFC 8414), whose path goes before that of the issuer.
+        """The authorization server's metadata (RFC 8414), and where OpenID's clients look for it, too.
 
-        It is no OpenID provider's: there is no authorization endpoint and no ID token, both of which such a one must have.
+        Nobody signs in here but by `/dev/token`, so there is no authorization endpoint.
         """
         issuer = self._platform.issuer
         return JSONResponse(
@@ -89,6 +90,8 @@ class Issuer:
                 "grant_types_supported": ["client_credentials"],
                 # Required, and of an authorization endpoint alone.
                 "response_types_supported": [],
+                "subject_types_supported": ["public"],
+                "id_token_signing_alg_values_supported": ["ES256"],
             }
         )
 
