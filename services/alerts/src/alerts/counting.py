@@ -14,7 +14,7 @@ from chassis.errors import ServiceUnavailable
 _PAUSE_SECONDS = 10.0
 # As long as there is nothing to count, and between two steps of a longer count.
 _POLL_SECONDS = 1.0
-_STEP_SECONDS = 0.05
+_STEP_SECONDS = 0.02
 # More operations than this wait only when there is much to do; then nothing is counted for a while, but not for ever.
 _BUSY = 2
 _MAX_WAIT_SECONDS = 60.0
