@@ -16,7 +16,7 @@ _PAUSE_SECONDS = 10.0
 _POLL_SECONDS = 1.0
 _STEP_SECONDS = 0.02
 # More operations than this wait only when there is much to do; then nothing is counted for a while, but not for ever.
-_BUSY = 2
+_BUSY = 4
 _MAX_WAIT_SECONDS = 60.0
 _log = logging.getLogger(__name__)
 
