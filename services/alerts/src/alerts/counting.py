@@ -15,26 +15,22 @@ _PAUSE_SECONDS = 10.0
 # As long as there is nothing to count, and between two steps of a longer count.
 _POLL_SECONDS = 1.0
 _STEP_SECONDS = 0.02
-# More operations than this wait only when there is much to do; then nothing is counted for a while, but not for ever.
+# More operations than this wait only when there is much to do; then little is counted, but not nothing.
 _BUSY = 4
-_MAX_WAIT_SECONDS = 60.0
+_BUSY_SECONDS = 0.5
 _log = logging.getLogger(__name__)
 
 
 async def keep_counted(database: Database, router: Router) -> None:
     """Until cancelled. Of several replicas one counts at a time."""
-    waited = 0.0
     while True:
         pause = _POLL_SECONDS
         try:
             # Without a directory nobody knows when a day begins.
             if router.has_snapshot and await database.read(is_behind):
-                if database.pending > _BUSY and waited < _MAX_WAIT_SECONDS:
-                    waited += pause
-                else:
-                    waited = 0.0
-                    more = await database.write(partial(count_some, find_zone=router.find_zone), apart=True)
-                    pause = _STEP_SECONDS if more else _PAUSE_SECONDS
+                busy = database.pending > _BUSY
+                more = await database.write(partial(count_some, find_zone=router.find_zone), apart=True)
+                pause = _PAUSE_SECONDS if not more else _BUSY_SECONDS if busy else _STEP_SECONDS
         except ServiceUnavailable:
             pass
         except Exception as error:  # noqa: BLE001  # statistics that cannot be kept must not end the service

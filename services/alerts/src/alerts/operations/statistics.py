@@ -18,6 +18,13 @@ ALERTS_AT_ONCE = 50
 _ALERTS, _INCIDENTS = "alerts/", "incidents/"
 # From here on a vector by hours is long enough to keep the sum of its hours beside it.
 _LONG_BYTES = 2000
+# What changes nothing that is counted; in an hour in which nobody answers, most of the log.
+_UNCOUNTED = frozenset(
+    {
+        *("AlertRouted", "AlertAssessed", "AlertEscalated", "AlertOverdue", "AlertTracked", "AlertRead"),
+        *("NoteAdded", "MessageSent", "ContactRecorded", "CrewChanged", "RollCallDue", "RollCallMissed", "MaydayRaised"),
+    }
+)
 FindZone = Callable[[str], tzinfo]
 
 
@@ -81,7 +88,7 @@ def _count_past(session: Session, counting: Counting, find_zone: FindZone, limit
 def _count_changes(session: Session, counting: Counting, find_zone: FindZone) -> bool:
     events = log.after(session, counting.position, EVENTS_AT_ONCE)
     if events:
-        resources = {each.resource for each in events}
+        resources = {each.resource for each in events if each.type not in _UNCOUNTED}
         # Which alert stands for the others may change with no word of those.
         members = store.find_members(session, {each for each in resources if each.startswith(_INCIDENTS)})
         _recount(session, counting.number, {*members, *(each for each in resources if each.startswith(_ALERTS))}, find_zone)
