@@ -90,7 +90,8 @@ def view_of_timeline(events: Any) -> str:
 
 def describe_raised(alert: Any) -> str:
     said = (alert.drill, alert.channel == alert.SMS, bool(alert.external_ids))
-    return {(True, True, True): "trusted", (True, False, False): "drill", (False, False, False): "plain"}.get(said, str(said))
+    known = {(True, True, True): "trusted", (False, True, True): "adapted", (True, False, False): "drill", (False, False, False): "plain"}
+    return known.get(said, str(said))
 
 
 @pytest.fixture(scope="module")
