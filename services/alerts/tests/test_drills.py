@@ -1,12 +1,11 @@
 """Exercises: for one agency alone, with exercise units, among themselves in everything, and gone after a week."""
 
-import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from emergencies import FAR, until
 from moments import ROOM, make_alert, make_position
 from people import MONAS, OTHER_ROOM, Party, People, Watching, new_alert_token, new_id, refusal_of
 from sqlalchemy import func, select
@@ -37,17 +36,6 @@ LACK = alert_service_pb2.RecommendUnitsResponse.Shortfall
 CONSOLE = "agencies/sentinel"
 SECONDS = 15.0
 WEEK = timedelta(days=7)
-# About 1 km.
-FAR = 0.009
-
-
-async def until(check: Callable[[], Awaitable[Any]]) -> Any:
-    """The first answer that is true."""
-    end = time.monotonic() + SECONDS
-    while not (found := await check()):
-        assert time.monotonic() < end, "it does not come to this"
-        await asyncio.sleep(0.05)
-    return found
 
 
 async def call_unit(party: Party, rpc: str, **fields: Any) -> Any:

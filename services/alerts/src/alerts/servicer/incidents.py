@@ -55,7 +55,7 @@ class IncidentServicer(incident_service_pb2_grpc.IncidentServiceServicer):
             f"WatchIncidents {agency} {drills}",
             request.cursor,
             lambda session: _find_open(session, agency, drills=drills),
-            lambda change: agency in _find_agencies(change) and (drills or not change.subject.incident.drill),
+            lambda change: _concerns(agency, change) and (drills or not change.subject.incident.drill),
             caller.get().expire_time,
         )
         async for cursor, step in steps:
@@ -102,9 +102,9 @@ class IncidentServicer(incident_service_pb2_grpc.IncidentServiceServicer):
         return Change(name, request.request_id, request, find_viewer(context), operator, now(), self._router)
 
 
-def _find_agencies(change: LogChange[ShownIncident]) -> set[str]:
-    """Whose it is, and whose it was until then."""
-    return {change.subject.incident.agency, change.event.attributes.get("former", "")}
+def _concerns(agency: str, change: LogChange[ShownIncident]) -> bool:
+    """Whether it is the agency's, or was until then."""
+    return agency in {change.subject.incident.agency, change.event.attributes.get("former")}
 
 
 def _show(session: Session, incident: Incident) -> incident_pb2.Incident:
