@@ -22,6 +22,8 @@ _BESIDE = (Count.CANCELLED_UNVERIFIED, Count.DUPLICATE)
 # These have the same cases, whatever is hidden of one is hidden of the other.
 _ALIKE = ((Time.DISPATCH, Time.DISPATCH_SINCE_RAISED),)
 _P50, _P90 = 0.5, 0.9
+# Of what is told: milliseconds, and hundredths of a percent.
+_SECONDS_DIGITS, _SHARE_DIGITS = 3, 4
 
 
 class Target(NamedTuple):
@@ -67,11 +69,13 @@ class Figures:
         for one, other in _ALIKE:
             masks[one] = masks[other] = masks[one] | masks[other]
         self._cases = np.where(np.column_stack([masks[time] for time in Time]), -1, sums.cases).tolist()
-        self._means = sums.find_means().tolist()
-        self._p50, self._p90 = sums.find_quantiles(_P50).tolist(), sums.find_quantiles(_P90).tolist()
-        self._within = {
-            time: np.column_stack([sums.count_within(time, target.seconds) for target in targets]).tolist()
-            for time, targets in TARGETS.items()
+        seconds = (sums.find_means(), sums.find_quantiles(_P50), sums.find_quantiles(_P90))
+        # By row and time.
+        self._seconds = np.stack(seconds, axis=-1).round(_SECONDS_DIGITS).tolist()
+        within = {time: [sums.count_within(time, target.seconds) for target in targets] for time, targets in TARGETS.items()}
+        self._shares = {
+            time: (np.column_stack(numbers) / np.maximum(sums.cases[:, [time]], 1)).round(_SHARE_DIGITS).tolist()
+            for time, numbers in within.items()
         }
 
     def count(self, row: int) -> dict[Count, int | None]:
@@ -90,5 +94,4 @@ class Figures:
             return None
         if cases == 0:
             return Times(0)
-        shares = [within / cases for within in self._within[time][row]] if time in self._within else []
-        return Times(cases, self._means[row][time], self._p50[row][time], self._p90[row][time], shares)
+        return Times(cases, *self._seconds[row][time], self._shares[time][row] if time in self._shares else ())

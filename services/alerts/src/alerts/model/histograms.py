@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Numbers = NDArray[np.int64]
+Places = NDArray[np.uint16]
 
 
 class Count(IntEnum):
@@ -79,10 +80,9 @@ def find_places(time: Time, milliseconds: int) -> tuple[tuple[int, int], tuple[i
 
 def pack_sum(packed: bytes, more: Mapping[int, int]) -> bytes:
     """A packed vector and what is added to some of its places, or taken from them."""
-    entries = np.frombuffer(packed, _ENTRY)
-    places = np.concatenate(((entries & ((1 << _PLACE_BITS) - 1)).astype(np.int64), np.fromiter(more.keys(), np.int64, len(more))))
-    counts = np.concatenate(((entries >> _PLACE_BITS).astype(np.int64), np.fromiter(more.values(), np.int64, len(more))))
-    return _pack(places, counts)
+    places, counts = unpack([packed])
+    added, numbers = np.fromiter(more.keys(), np.uint16, len(more)), np.fromiter(more.values(), np.int64, len(more))
+    return _pack(np.concatenate((places, added)), np.concatenate((counts, numbers)))
 
 
 def fold_hours(packed: bytes) -> bytes:
@@ -91,20 +91,20 @@ def fold_hours(packed: bytes) -> bytes:
     return _pack(places % PLACES, counts)
 
 
-def unpack(vectors: Sequence[bytes]) -> tuple[Numbers, Numbers]:
+def unpack(vectors: Sequence[bytes]) -> tuple[Places, Numbers]:
     """The places of all of them, one after the other, and their counts."""
     entries = np.frombuffer(b"".join(vectors), _ENTRY)
-    return (entries & ((1 << _PLACE_BITS) - 1)).astype(np.int64), (entries >> _PLACE_BITS).astype(np.int64)
+    return (entries & ((1 << _PLACE_BITS) - 1)).astype(np.uint16), (entries >> _PLACE_BITS).astype(np.int64)
 
 
 def count_entries(vectors: Iterable[bytes]) -> list[int]:
     return [len(each) // _ENTRY.itemsize for each in vectors]
 
 
-def _pack(places: Numbers, counts: Numbers) -> bytes:
+def _pack(places: Places, counts: Numbers) -> bytes:
     order = np.argsort(places, kind="stable")
     places, counts = places[order], counts[order]
-    first = np.flatnonzero(np.diff(places, prepend=-1))
+    first = np.flatnonzero(np.concatenate(([True], places[1:] != places[:-1]))[: len(places)])
     sums = np.add.reduceat(counts, first) if len(first) else counts
     if (sums < 0).any():
         raise ValueError("more was taken back than was counted: have the statistics rebuilt")

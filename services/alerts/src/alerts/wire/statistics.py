@@ -88,15 +88,10 @@ def _to_times(time: Time, times: Times | None) -> pb.AlertTimes:
     if not times.cases:
         return pb.AlertTimes(cases=0)
     targets = [
-        pb.AlertTimes.Target(standard=target.standard, seconds=target.seconds, share=round(share, 4), aim=target.aim)
+        pb.AlertTimes.Target(standard=target.standard, seconds=target.seconds, share=share, aim=target.aim)
         for target, share in zip(TARGETS.get(time, ()), times.shares, strict=True)
     ]
-    mean, p50, p90 = (_round(value) for value in (times.mean, times.p50, times.p90))
-    return pb.AlertTimes(cases=times.cases, mean_seconds=mean, p50_seconds=p50, p90_seconds=p90, targets=targets)
-
-
-def _round(value: float | None) -> float | None:
-    return None if value is None else round(value, 3)
+    return pb.AlertTimes(cases=times.cases, mean_seconds=times.mean, p50_seconds=times.p50, p90_seconds=times.p90, targets=targets)
 
 
 def to_change(figures: pb.AlertFigures, compared: pb.AlertFigures) -> pb.AlertChange:
