@@ -15,7 +15,7 @@ from alerts.__main__ import MIGRATIONS
 from alerts.model import Model
 from alerts.model.alerts import Alert
 from alerts.model.enums import Kind, State
-from alerts.model.statistics import EVERY_KIND
+from alerts.model.statistics import EVERY_KIND, count_alert
 from alerts.model.tables import log
 from alerts.store import alerts as store
 from alerts.store import statistics as statistics_store
@@ -47,10 +47,11 @@ def count(*, by_days: bool = False, by_hours: bool = False, areas: int = 1, agen
 
 def add_contributions(session: Session) -> None:
     names = statistics_store.find_alerts_after(session, "", 50)
-    statistics_store.find_countable(session, names)
+    assert not statistics_store.find_changed(session, 1, names)
+    # Of another count, for which they are new.
+    changed = [count_alert(alert, None, UTC) for alert, _ in statistics_store.find_changed(session, 2, names)]
     statistics_store.find_turnouts(session, names)
-    counted = statistics_store.find_counted(session, 1, names)
-    statistics_store.find_hours(session, 1, [key for each in counted.values() for key in each.find_keys()])
+    statistics_store.find_hours(session, 1, [key for each in changed if each for key in each.find_keys()])
 
 
 QUESTIONS: dict[str, Callable[[Session], object]] = {

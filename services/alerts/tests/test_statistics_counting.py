@@ -110,6 +110,12 @@ def happen(alert: Alert, step: Step) -> None:
     by = replace(SARI, agency=alert.agency)
     unit = make_unit(f"{step.argument}", alert.agency, drill=alert.drill)
     status = [Status.ACCEPTED, Status.EN_ROUTE, Status.ON_SCENE, Status.DONE, Status.DECLINED][step.argument % 5]
+
+    def change(**columns: object) -> None:
+        for name, value in columns.items():
+            setattr(alert, name, value)
+        alert.touch(now, shown=False)
+
     acts: dict[str, Callable[[], object]] = {
         "deliver": lambda: alert.confirm_receipt(by, now),
         "acknowledge": lambda: alert.acknowledge(by.user, by, now),
@@ -118,11 +124,11 @@ def happen(alert: Alert, step: Step) -> None:
         "resolve": lambda: alert.resolve(step.argument % 6 + 1, by, now),
         "cancel": lambda: alert.cancel(now, [CancelClaim.UNVERIFIED, CancelClaim.VERIFIED, CancelClaim.DURESS][step.argument % 3]),
         "kind": lambda: alert.update({"kind": step.argument}, "", by, now),
-        "move": lambda: setattr(alert, "area", PLACES[step.argument % len(PLACES)]),
+        "move": lambda: change(area=PLACES[step.argument % len(PLACES)]),
         "release": lambda: alert.release(by, now),
         "erase": lambda: (alert.erase(now), alert.wipe()),
         # As a merge or a second thought would have it, which no rule of the entity's knows yet.
-        "outcome": lambda: setattr(alert, "outcome", step.argument % 7) if alert.close_time else None,
+        "outcome": lambda: change(outcome=step.argument % 7) if alert.close_time else None,
         "merge": lambda: rest_with(alert, "" if alert.merged_into else "alerts/another", now),
     }
     with suppress(*REFUSALS):

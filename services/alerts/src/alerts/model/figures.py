@@ -94,4 +94,4 @@ class Figures:
             return None
         if cases == 0:
             return Times(0)
-        return Times(cases, *self._seconds[row][time], self._shares[time][row] if time in self._shares else ())
+        return Times._make((cases, *self._seconds[row][time], self._shares[time][row] if time in self._shares else ()))

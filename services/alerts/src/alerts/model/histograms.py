@@ -151,6 +151,6 @@ def sum_by_hour(vectors: Sequence[bytes]) -> Numbers:
     return _sum(*unpack(vectors), HOURS)
 
 
-def _sum(places: Numbers, counts: Numbers, number: int) -> Numbers:
+def _sum(places: Numbers | Places, counts: Numbers, number: int) -> Numbers:
     # Through floating point, exact up to 2^53: milliseconds of three hundred thousand years.
     return np.bincount(places, counts, number * PLACES).astype(np.int64).reshape(number, PLACES)

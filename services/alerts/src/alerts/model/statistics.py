@@ -37,6 +37,8 @@ class Counted(Model):
 
     counting: Mapped[int] = mapped_column(primary_key=True)
     alert: Mapped[str] = mapped_column(primary_key=True)
+    # Which revision of the alert it is from.
+    revision: Mapped[int]
     area: Mapped[str]
     agency: Mapped[str]
     kind: Mapped[int] = mapped_column(SmallInteger)

@@ -98,22 +98,23 @@ def _count_changes(session: Session, counting: Counting, find_zone: FindZone) ->
 
 def _recount(session: Session, counting: int, names: Collection[str], find_zone: FindZone) -> None:
     """Takes back what each alert has added to the sums, and adds what it adds as it is now."""
-    turnouts = store.find_turnouts(session, names)
-    before = store.find_counted(session, counting, names)
-    now: dict[str, Contribution] = {}
+    changed = store.find_changed(session, counting, names)
+    turnouts = store.find_turnouts(session, [alert.name for alert, _ in changed])
+    now: dict[str, tuple[int, Contribution]] = {}
     gone: list[str] = []
     more: defaultdict[Key, defaultdict[int, int]] = defaultdict(lambda: defaultdict(int))
-    for alert in store.find_countable(session, names):
-        old, new = before.get(alert.name), count_alert(alert, turnouts.get(alert.name), find_zone(alert.area))
+    for alert, old in changed:
+        new = count_alert(alert, turnouts.get(alert.name), find_zone(alert.area))
+        if new:
+            now[alert.name] = alert.revision, new
+        elif old:
+            gone.append(alert.name)
         if new == old:
             continue
         if old:
             _add(more, old, -1)
         if new:
             _add(more, new, 1)
-            now[alert.name] = new
-        else:
-            gone.append(alert.name)
     if now:
         store.keep_counted(session, counting, now)
     if gone:

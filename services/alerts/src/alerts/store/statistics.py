@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, NamedTuple, cast
 
-from sqlalchemy import ColumnElement, Select, String, Table, bindparam, delete, func, or_, select, union_all
+from sqlalchemy import ColumnElement, Select, String, Table, and_, bindparam, delete, func, or_, select, union_all
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -19,7 +19,9 @@ _REMOVED_AT_ONCE = 1000
 _COUNTABLE = (
     *(Alert.name, Alert.kind, Alert.drill, Alert.area, Alert.agency, Alert.outcome, Alert.cancel_claim, Alert.merged_into),
     *(Alert.create_time, Alert.deliver_time, Alert.acknowledge_time, Alert.dispatch_time, Alert.arrive_time, Alert.close_time),
+    Alert.revision,
 )
+_ADDED = tuple(getattr(Counted, name).label(f"counted_{name}") for name in Contribution._fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +102,17 @@ def find_members(session: Session, incidents: Collection[str]) -> Sequence[str]:
     return session.scalars(select(Alert.name).where(Alert.incident.in_(incidents))).all() if incidents else []
 
 
-def find_countable(session: Session, names: Collection[str]) -> Sequence[Any]:
-    """What is counted of alerts, as rows."""
-    return session.execute(select(*_COUNTABLE).where(Alert.name.in_(names))).all()
+def find_changed(session: Session, counting: int, names: Collection[str]) -> list[tuple[Any, Contribution | None]]:
+    """Of those alerts that have changed since they were counted what is counted, as a row, and what was."""
+    counted = and_(Counted.counting == counting, Counted.alert == Alert.name)
+    changed = or_(Counted.revision.is_(None), Counted.revision != Alert.revision)
+    found = session.execute(select(*_COUNTABLE, *_ADDED).outerjoin(Counted, counted).where(Alert.name.in_(names), changed))
+    return [(row, _to_contribution(row[len(_COUNTABLE) :])) for row in found]
+
+
+def _to_contribution(columns: Sequence[Any]) -> Contribution | None:
+    *key, adds = columns
+    return Contribution._make((*key, tuple((place, count) for place, count in adds))) if adds else None
 
 
 def find_turnouts(session: Session, names: Collection[str]) -> dict[str, tuple[datetime, datetime]]:
@@ -112,17 +122,11 @@ def find_turnouts(session: Session, names: Collection[str]) -> dict[str, tuple[d
     return {alert: (dispatched, set_out) for alert, dispatched, set_out in session.execute(sent) if set_out}
 
 
-def find_counted(session: Session, counting: int, names: Collection[str]) -> dict[str, Contribution]:
-    columns = (Counted.alert, Counted.area, Counted.agency, Counted.kind, Counted.day, Counted.hour, Counted.adds)
-    found = session.execute(select(*columns).where(Counted.counting == counting, Counted.alert.in_(names)))
-    return {
-        alert: Contribution(area, agency, kind, day, hour, tuple((place, count) for place, count in adds))
-        for alert, area, agency, kind, day, hour, adds in found
-    }
-
-
-def keep_counted(session: Session, counting: int, contributions: Mapping[str, Contribution]) -> None:
-    rows = [{"counting": counting, "alert": alert, **each._asdict()} for alert, each in contributions.items()]
+def keep_counted(session: Session, counting: int, contributions: Mapping[str, tuple[int, Contribution]]) -> None:
+    """Each with the revision of the alert that it is from."""
+    rows = [
+        {"counting": counting, "alert": alert, "revision": revision, **each._asdict()} for alert, (revision, each) in contributions.items()
+    ]
     _KEEP_COUNTED[session.connection().dialect.name].execute_many(session.connection(), rows)
 
 
