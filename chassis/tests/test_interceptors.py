@@ -145,8 +145,10 @@ async def test_the_text_of_an_exception_reaches_neither_caller_nor_log(
 
 async def test_a_documented_error_arrives_with_all_it_says(answers: Answering) -> None:
     answers.servicer.behave = raising(lambda: Overloaded(retry_seconds=1.5, room="of the east"))
-    refusal = await refusal_of(answers.stub.GetAlert(pb.GetAlertRequest(name=NAME)))
+    call = answers.stub.GetAlert(pb.GetAlertRequest(name=NAME))
+    refusal = await refusal_of(call)
     assert refusal == (StatusCode.RESOURCE_EXHAUSTED, Overloaded.text, "OVERLOADED", "siaga", {"room": "of the east"}, [], 1.5)
+    assert dict(await call.trailing_metadata() or ())["retry-after"] == "2"
     answers.servicer.behave = raising(lambda: InvalidPageToken(fields=[("pageToken", "is another list's")]))
     refusal = await refusal_of(answers.stub.GetAlert(pb.GetAlertRequest(name=NAME)))
     assert refusal == (StatusCode.INVALID_ARGUMENT, InvalidPageToken.text, "INVALID_PAGE_TOKEN", "siaga", {}, ["pageToken"], 0)

@@ -49,6 +49,7 @@ def test_an_sos_is_refused_within_a_second_and_raised_once_when_it_is_back(own_p
                 answer, seconds = raise_sos(client, each)
                 [info] = [detail for detail in answer.json()["details"] if detail["@type"].endswith("ErrorInfo")]
                 assert (answer.status_code, info["reason"], info["metadata"]) == (503, "SERVICE_UNAVAILABLE", {"dial": "112"})
+                assert answer.headers["retry-after"] == "1"
                 assert seconds < SLOWEST
         finally:
             end()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -161,11 +162,13 @@ class Surround(grpc.aio.ServerInterceptor):
         if method.rule.emergency:
             problem.metadata["dial"] = self._dial
         ending.fail(problem.reason.code.name, problem.reason.name)
-        details = (STATUS_DETAILS, problem.to_status().SerializeToString())
-        # Over HTTP it is the header that every 401 has (RFC 9110, 15.5.2).
-        refused = problem.reason.code is grpc.StatusCode.UNAUTHENTICATED
-        asked = (("www-authenticate", challenge(metadata.get("authorization", ""))),) if refused else ()
-        await context.abort(problem.reason.code, problem.text, (details, *asked))
+        trailers: list[tuple[str, str | bytes]] = [(STATUS_DETAILS, problem.to_status().SerializeToString())]
+        # Over HTTP these are headers (RFC 9110, 15.5.2 and 10.2.3).
+        if problem.reason.code is grpc.StatusCode.UNAUTHENTICATED:
+            trailers.append(("www-authenticate", challenge(metadata.get("authorization", ""))))
+        if problem.retry_seconds is not None:
+            trailers.append(("retry-after", str(math.ceil(problem.retry_seconds))))
+        await context.abort(problem.reason.code, problem.text, tuple(trailers))
 
 
 def read_metadata(context: grpc.aio.ServicerContext) -> Metadata:
