@@ -12,7 +12,8 @@ from security.tokens import Signer
 
 @pytest.fixture(scope="session")
 def platform() -> Iterator[RunningPlatform]:
-    with run_platform() as running:
+    # All tests come from one address, and those of a suite from one account.
+    with run_platform({"GATEWAY_SUBJECT_LIMIT": "1000000", "GATEWAY_ADDRESS_LIMIT": "1000000"}) as running:
         yield running
 
 

