@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pytest
 from crews import OKA, POLICE, accept, ask, offer, send, take
@@ -143,6 +143,11 @@ async def test_each_filter_leaves_out_what_it_does_not_name(database: Database) 
         ({"created_after": after(hours=2), "created_before": after(hours=3)}, [middle]),
         ({"updated_after": after(hours=3)}, [late, early]),
         ({"updated_after": after(hours=5)}, []),
+        # As early and as late as a time can be.
+        ({"created_before": datetime.min.replace(tzinfo=UTC)}, []),
+        ({"created_after": datetime.min.replace(tzinfo=UTC)}, [late, middle, early]),
+        ({"created_after": datetime.max.replace(tzinfo=UTC)}, []),
+        ({"created_before": datetime.max.replace(tzinfo=UTC)}, [late, middle, early]),
     ]
     for filters, expected in answers:
         asked = replace(ALL, **filters)

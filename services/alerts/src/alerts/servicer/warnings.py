@@ -75,7 +75,7 @@ class WarningServicer(warning_service_pb2_grpc.WarningServiceServicer):
             warning = require_visible(viewer, store.find_warning(session, request.name))
             if not request.message:
                 return wire.to_message(warning, viewer.agency, now())
-            sent = store.find_message(session, request.name, request.message)
+            sent = store.find_message(session, request.name, request.message) if request.message <= warning.number else None
             if sent is None:
                 raise WarningNotFound
             return wire.to_message(warning, viewer.agency, now(), sent)

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, bindparam, delete, exists, func, insert, or_, select, text, update
@@ -34,7 +34,7 @@ _FIND = select(Alert).where(_ONE).options(joinedload(Alert.responses, innerjoin=
 _OPEN = (ResponseState.REQUESTED, ResponseState.ACCEPTED)
 _OPEN_STATES = frozenset({State.RAISED, State.ACKNOWLEDGED, State.DISPATCHED, State.ON_SCENE})
 # As far as its creation and the time in its name may lie apart.
-_APART = timedelta(minutes=1)
+_APART_MILLISECONDS = 60_000
 # Of those the agency is shown no content.
 _PAST = (ResponseState.REJECTED, ResponseState.RELEASED)
 
@@ -189,9 +189,13 @@ def _page(
 ) -> Sequence[Alert]:
     """`newest` is the alert's name, by which the rows are found, or are not to be."""
     if filters.created_after:
-        question = question.where(Alert.create_time >= filters.created_after, newest >= _name_at(filters.created_after - _APART))
+        question = question.where(
+            Alert.create_time >= filters.created_after, newest >= _name_at(filters.created_after, -_APART_MILLISECONDS)
+        )
     if filters.created_before:
-        question = question.where(Alert.create_time < filters.created_before, newest < _name_at(filters.created_before + _APART))
+        question = question.where(
+            Alert.create_time < filters.created_before, newest < _name_at(filters.created_before, _APART_MILLISECONDS)
+        )
     if not filters.drills:
         question = question.where(Alert.drill.is_(False))
     if before:
@@ -199,9 +203,11 @@ def _page(
     return session.scalars(question.order_by(newest.desc()).limit(limit).options(*_WITH_PARTS)).all()
 
 
-def _name_at(time: datetime) -> str:
-    """How the name of an alert begins that was raised then: it is a UUIDv7, 48 bits of Unix milliseconds and more."""
-    digits = f"{max(int(time.timestamp() * 1000), 0):012x}"
+def _name_at(time: datetime, later: int) -> str:
+    """How the name of an alert begins that was raised so many milliseconds later: it is a UUIDv7, 48 bits of Unix milliseconds and
+    more.
+    """
+    digits = f"{max(int(time.timestamp() * 1000) + later, 0):012x}"
     return f"alerts/{digits[:8]}-{digits[8:]}"
 
 
