@@ -227,13 +227,15 @@ async def test_a_garbled_traceparent_is_none(exporter: InMemorySpanExporter, gar
     assert not exporter.get_finished_spans()
 
 
-async def test_an_events_span_goes_on_from_the_write_that_caused_it(exporter: InMemorySpanExporter) -> None:
-    traceparent = new_traceparent()
+@pytest.mark.parametrize("flags", ["01", "03"])
+async def test_an_events_span_goes_on_from_the_write_that_caused_it(exporter: InMemorySpanExporter, flags: str) -> None:
+    # The second of the flags says that the trace's id is random.
+    traceparent = new_traceparent()[:-2] + flags
     with pytest.raises(ValueError, match=SECRET), telemetry.event_span("tail AlertRaised", traceparent) as own:
         raise ValueError(SECRET)
     [span] = of_trace(exporter, traceparent)
     assert (span.name, span.kind, span.events) == ("tail AlertRaised", SpanKind.CONSUMER, ())
-    assert own == f"00-{span.context.trace_id:032x}-{span.context.span_id:016x}-01"
+    assert own == f"00-{span.context.trace_id:032x}-{span.context.span_id:016x}-{flags}"
     assert SECRET not in span.to_json()
 
 

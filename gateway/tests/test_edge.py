@@ -16,6 +16,7 @@ import jwt
 import pytest
 from google.rpc import error_details_pb2
 
+from chassis.identity import challenge
 from chassis.testing import free_port, wait_until
 from contract.rpcs import read_error
 from harness import RunningPlatform
@@ -103,6 +104,7 @@ def test_a_second_one_on_the_same_port_ends_at_once(platform: RunningPlatform) -
 def test_the_adapters_are_reached_through_it(client: httpx.Client) -> None:
     assert client.get("/dev/persons").json()["persons"][0]["person"] == "citizen-1"
     assert_error(client.get("/nosuch"), 404, "METHOD_NOT_FOUND")
+    assert_error(client.get("/openapi.json/"), 404, "METHOD_NOT_FOUND")
 
 
 # --- Calls over JSON
@@ -153,7 +155,10 @@ def test_what_needs_a_token_is_refused_here_without_a_good_one(alone: Any, platf
     forged = jwt.encode(claims, "a key of somebody else, long enough", algorithm="HS256")
     with alone.client() as client:
         for headers in ({}, *({"authorization": f"Bearer {bad}"} for bad in ("nonsense", forged, f"{good[:-6]}AAAAAA"))):
-            assert_error(client.get("/v1/alerts", headers=headers), 401, "INVALID_TOKEN")
+            answer = client.get("/v1/alerts", headers=headers, params={"pageToken": '"'})
+            assert_error(answer, 401, "INVALID_TOKEN")
+            # Nothing of what the caller sent.
+            assert answer.headers.get_list("www-authenticate") == [challenge(headers.get("authorization", ""))]
         assert_error(client.get("/v1/alerts", headers={"authorization": f"Bearer {good}"}), 503, "SERVICE_UNAVAILABLE")
         assert_error(client.get("/v1/alerts", params={"access_token": good}), 400, "UNREADABLE_REQUEST")
 
@@ -167,7 +172,9 @@ def test_a_bad_token_is_left_to_the_service_where_none_is_needed(alone: Any) -> 
 
 def test_a_token_for_another_audience_is_refused_like_any_bad_one(platform: RunningPlatform, start_envoy: Any) -> None:
     with start_envoy({"SIAGA_AUDIENCE": "another"}).client() as client:
-        assert_error(client.get("/v1/alerts", headers=bearer(platform, "citizen-1")), 401, "INVALID_TOKEN")
+        answer = client.get("/v1/alerts", headers=bearer(platform, "citizen-1"))
+        assert_error(answer, 401, "INVALID_TOKEN")
+        assert answer.headers["www-authenticate"] == 'Bearer realm="siaga", error="invalid_token"'
 
 
 def test_mutant_with_the_token_check_before_the_transcoder_a_list_needs_no_token(start_envoy: Any) -> None:

@@ -196,6 +196,24 @@ def test_alerts_asks_the_directory_for_its_snapshot(collector: Receiver) -> None
     wait_until(is_told, ARRIVE_SECONDS, "both spans of GetSnapshot")
 
 
+@pytest.mark.parametrize("work", TABLE["by_itself"])
+def test_what_nobody_called_for_is_a_trace_of_its_own(calls: Calls, collector: Receiver, work: str) -> None:
+    event = f"alerts: tail {TABLE['by_itself'][work]}"
+    fire = {"kind": "FIRE", "location": {"point": {"latitude": -6.2, "longitude": 106.8}}}
+
+    def is_told() -> bool:
+        spans = collector.spans()
+        working = {span.id for span in spans if span.label == f"alerts: {work}" and not span.parent}
+        return any(span.label == event and span.parent in working for span in spans)
+
+    with over_grpc(calls.services)("alerts.WatchAlerts", {"cursor": "now"}, calls.dispatcher, "") as stream:
+        read_until_caught_up(stream)
+        for _ in range(2):
+            calls.services.call("alerts.RaiseAlert", fire).require_ok()
+        # Silence lasts ten seconds before it calls anybody.
+        wait_until(is_told, ARRIVE_SECONDS + 10, event)
+
+
 @pytest.mark.usefixtures("calls")
 def test_a_span_holds_nothing_but_what_is_named(collector: Receiver) -> None:
     spans = collector.spans()

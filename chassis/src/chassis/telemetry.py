@@ -153,6 +153,13 @@ def _describe_rpc(method: str) -> dict[str, str]:
     return {"rpc.system.name": "grpc", "rpc.method": method}
 
 
+@contextmanager
+def work_span(name: str) -> Generator[None, None, None]:
+    """The first span of work that nobody called for: what it logs can be followed like what a call logs."""
+    with _tracer.start_as_current_span(name, otel_context.Context(), record_exception=False, set_status_on_exception=False):
+        yield
+
+
 def traceparent() -> str:
     """Of the current span, in W3C's form; empty outside of any."""
     context = trace.get_current_span().get_span_context()
@@ -162,7 +169,8 @@ def traceparent() -> str:
 @contextmanager
 def event_span(name: str, caused_by: str) -> Generator[str, None, None]:
     """A span that carries on from the write that logged an event, where that one was sampled; yields its own traceparent."""
-    if not caused_by.endswith("-01") or (parent := _parse(caused_by)) is None:
+    # Beside the sampling the flags may say that the id is random.
+    if (parent := _parse(caused_by)) is None or not parent.get_span_context().trace_flags.sampled:
         yield ""
         return
     context = trace.set_span_in_context(parent)

@@ -107,7 +107,8 @@ class Timers:
             return taken, fire(session, timer) if there and taken else None
 
         try:
-            taken, follow = await database.write(act)
+            with telemetry.work_span(f"timer {timer.kind}"):
+                taken, follow = await database.write(act)
         except (ResourceBusy, ServiceUnavailable):
             return False
         except Exception as error:  # noqa: BLE001  # one that cannot be fired must not end the others

@@ -1,5 +1,7 @@
 """What an SMS gateway has signed is handed on as it came, and everything else is refused so that its repetition does the right thing."""
 
+import base64
+import hmac
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -66,6 +68,23 @@ class TestHandedOn:
         answer = await sms.post("/aml", form, identity="msg_7", content_type="application/x-www-form-urlencoded; charset=utf-8")
         assert answer.status_code == 200
         assert alerts.taken == [ReceiveAmlRequest(message_id="msg_7", content=form)]
+
+    @pytest.mark.parametrize(
+        ("body", "content"),
+        [
+            ('{"text": "SOS café"}'.encode("latin-1"), "SOS caf\N{REPLACEMENT CHARACTER}"),
+            ('{"text": "SOS café"}'.encode("utf-16"), "SOS café"),
+            ('\ufeff{"text": "SOS café"}'.encode(), "SOS café"),
+        ],
+    )
+    async def test_an_sos_in_whatever_encoding_is(
+        self, alerts: Alerts, sms: SmsGateway, secret_file: Path, body: bytes, content: str
+    ) -> None:
+        secret, time = base64.b64decode(secret_file.read_text().removeprefix("whsec_")), sms.sign(b"")["webhook-timestamp"]
+        signature = base64.b64encode(hmac.digest(secret, f"msg_1.{time}.".encode() + body, "sha256")).decode()
+        answer = await sms.post("/sms/inbound", body, webhook_timestamp=time, webhook_signature=f"v1,{signature}")
+        assert (answer.status_code, answer.json()) == (200, {})
+        assert alerts.taken == [ReceiveTextRequest(message_id="msg_1", content=content.encode())]
 
     @pytest.mark.parametrize(
         ("said", "expected"),

@@ -164,6 +164,9 @@ class TestNumbers:
             "006281234567890",
             "8123456789 0",
             " 0812.3456.7890 ",
+            "tel:+6281234567890",
+            "TEL:+62-812-3456-7890;ext=1",
+            "tel:0812-3456-7890;phone-context=+62",
         ],
     )
     def test_a_number_is_one_however_it_is_written(self, text: str) -> None:
@@ -181,7 +184,7 @@ class TestNumbers:
 
     def test_what_can_be_dialled_all_the_same_is_called_back(self) -> None:
         assert find_dialled("0812-3456-7890", "ID") == "+6281234567890"
-        assert find_dialled("112233", "ID") == "112233"
+        assert find_dialled("112233", "ID") == find_dialled("tel:112233", "ID") == "112233"
         assert find_dialled("TELKOMSEL", "ID") == ""
 
     @given(st.text(max_size=50))

@@ -65,6 +65,8 @@ class TestAPolygon:
             ([[0, 0], [0, 1], [0, 2]], "crosses or touches itself"),
             ([[0, 0], [0, 2], [1, 1], [0, 1], [1, 3], [2, 0]], "crosses or touches itself"),
             ([[0, 0], [1, 1], [0, 0]], "needs three different corners"),
+            # To a centimetre these are one.
+            ([[0, 0], [0, 1e-8], [1e-8, 1e-8], [1e-8, 0]], "needs three different corners"),
             ([[0, 0], [0, 0], [0, 0], [0, 0]], "needs three different corners"),
             (ring(-179.0, -16.0, 179.0, -15.0), "crosses the date line: give a polygon on each side of it"),
             # It is the way back that crosses.

@@ -256,6 +256,8 @@ class TestTrying:
                 await asyncio.sleep(0.05)
         assert found.disable_reason == webhook_pb2.Webhook.GONE
         assert found.etag != webhook.etag
+        (kept,) = (await agencies.machine("ListWebhookDeliveries", name=webhook.name)).deliveries
+        assert (kept.state, kept.HasField("next_attempt_time")) == (PENDING, False)
         refusal = await refusal_of(agencies.machine("SendTestEvent", name=webhook.name))
         assert (refusal.code, refusal.reason) == ("FAILED_PRECONDITION", "WEBHOOK_DISABLED")
 

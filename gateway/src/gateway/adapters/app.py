@@ -67,7 +67,10 @@ def make_app(settings: Settings) -> Starlette:
         routes += Issuer(settings.platform).routes
     # Starlette knows 404 and 405 by itself; both are "no such path or method" here, as at the edge.
     handlers = {Problem: answer_problem, 404: answer_unknown_path, 405: answer_unknown_path, 500: answer_fault}
-    return Starlette(routes=routes, exception_handlers=handlers, lifespan=open_services)
+    app = Starlette(routes=routes, exception_handlers=handlers, lifespan=open_services)
+    # Or a path with a slash too many were sent elsewhere, to whatever host the caller names.
+    app.router.redirect_slashes = False
+    return app
 
 
 async def answer_problem(request: Request, error: Exception) -> Response:

@@ -19,7 +19,7 @@ async def read_body(request: Request) -> bytes:
     return body
 
 
-def parse_json(body: bytes) -> dict[str, Any]:
+def parse_json(body: bytes | str) -> dict[str, Any]:
     """Parse a JSON object. Raises UnreadableRequest."""
     try:
         found = json.loads(body)

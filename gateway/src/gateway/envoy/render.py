@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from chassis.errors import DeadlinePassed, InternalError, InvalidToken, Problem, RequestTooLarge, ServiceUnavailable
+from chassis.identity import challenge
 from gateway.contract import VARIABLE, Contract
 from gateway.errors import (
     MAX_BODY_BYTES,
@@ -153,20 +154,27 @@ def render_error_mappers(template: Json, contract: Contract, dial: str) -> Itera
     for where, metadata in ((emergency, {"dial": dial}), (anywhere, {}), (conditions["no_path"], {"dial": dial})):
         # Without keys no token can be judged: the caller is not to blame, and must not be signed out.
         without_keys = [fill(conditions["status"], {"op": "EQ", "status": 401}), conditions["keys_unavailable"], where]
-        errors: list[tuple[Json, type[Problem]]] = [(without_keys, ServiceUnavailable)]
-        errors += [([fill(conditions["status"], {"op": op, "status": status}), where], kind) for op, status, kind in LOCAL_ERRORS]
+        errors: list[tuple[list[Json], type[Problem]]] = [(without_keys, ServiceUnavailable)]
+        for op, status, kind in LOCAL_ERRORS:
+            when = [fill(conditions["status"], {"op": op, "status": status}), where]
+            errors += [([*when, conditions["token"]], kind)] if kind is InvalidToken else []
+            errors += [(when, kind)]
         for when, kind in errors:
             own = {"maxBytes": str(MAX_BODY_BYTES)} if kind is RequestTooLarge else {}
             problem = kind(retry_seconds=1.0 if kind in WAITING_HELPS else None)
             over_rpc = RpcUnknown() if kind is MethodNotFound else problem
             over_rpc.metadata = problem.metadata = own | metadata
+            headers = [template["retry_header"]] if kind in WAITING_HELPS else []
+            if kind is InvalidToken or when is without_keys:
+                asked = challenge("Bearer x" if conditions["token"] in when else "")
+                headers.append(fill(template["challenge_header"], {"challenge": asked}))
             answer = {"message": over_rpc.text, "code": str(over_rpc.to_status().code), "details": write_grpc(over_rpc)}
-            yield fill(template["grpc_mapper"], {"filters": [*when, *over_grpc], **answer})
+            grpc_headers = [*fill(template["grpc_headers"], answer), *headers]
+            yield fill(template["grpc_mapper"], {"filters": [*when, *over_grpc], "headers": grpc_headers})
             # The id is filled in by Envoy, which it cannot do in the encoded details of a gRPC error.
             if kind is InternalError:
                 problem.metadata |= {"errorId": "%REQ(X-REQUEST-ID)%"}
-            headers = template["retry_headers"] if kind in WAITING_HELPS else None
-            answer = {"status": find_http_status(problem), "body": write_json(problem), "headers": headers}
+            answer = {"status": find_http_status(problem), "body": write_json(problem), "headers": headers or None}
             yield fill(template["json_mapper"], {"filters": when, **answer})
 
 

@@ -48,7 +48,8 @@ class Grouper:
     async def _assess(self, limit: int) -> int:
         """How many were looked at. Where that fails, each is looked at alone, and one that fails by itself is passed over."""
         try:
-            return await self._database.write(partial(assess_alerts, limit=limit, hear=self._hear, router=self._router))
+            with telemetry.work_span("assess alerts"):
+                return await self._database.write(partial(assess_alerts, limit=limit, hear=self._hear, router=self._router))
         except ServiceUnavailable:
             raise
         except Exception as error:  # noqa: BLE001  # one that cannot be grouped must not keep the others from it

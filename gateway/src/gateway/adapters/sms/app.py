@@ -1,5 +1,6 @@
 """Takes what an SMS gateway hands over, once it has signed it, and passes it on as it came."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,8 @@ class Sms:
 
 def read_message(body: bytes, headers: Mapping[str, str]) -> dict[str, Any]:
     """Read the fields of the request from `{from, text, messageId, receivedTime}`. Raises UnreadableRequest."""
-    found = parse_json(body)
+    # Letters in another encoding than JSON's are lost, but not what the others say.
+    found = parse_json(body.decode(json.detect_encoding(body), errors="replace"))
     text, sender, message_id = found.get("text"), found.get("from") or "", found.get("messageId") or read_id(headers)
     if not (isinstance(text, str) and isinstance(sender, str) and isinstance(message_id, str)):
         raise UnreadableRequest

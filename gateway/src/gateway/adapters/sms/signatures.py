@@ -4,9 +4,10 @@ import base64
 import binascii
 import logging
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 
-from standardwebhooks.webhooks import Webhook, WebhookVerificationError
+from standardwebhooks.webhooks import Webhook, WebhookVerificationError, hmac_data
 
 from gateway.errors import InvalidSignature
 
@@ -14,6 +15,14 @@ PREFIX = "whsec_"
 # What the scheme asks of a secret.
 LEAST_BYTES = 24
 log = logging.getLogger("gateway.adapters")
+
+
+class Secret(Webhook):
+    """Of bytes, whatever they are, as the scheme has it: the library alone knows those that are UTF-8."""
+
+    def sign(self, msg_id: str, timestamp: datetime, data: str) -> str:
+        signed = f"{msg_id}.{int(timestamp.timestamp())}.".encode() + data.encode(errors="surrogateescape")
+        return f"v1,{base64.b64encode(hmac_data(self._whsecret, signed)).decode()}"
 
 
 class Signatures:
@@ -40,9 +49,9 @@ class Signatures:
             raise InvalidSignature
 
 
-def read_secrets(path: Path) -> list[Webhook]:
+def read_secrets(path: Path) -> list[Secret]:
     """Read them. Raises OSError, and ValueError where one is none or there is none."""
-    secrets = [Webhook(secret) for secret in decode_secrets(path.read_text())]
+    secrets = [Secret(secret) for secret in decode_secrets(path.read_text())]
     if not secrets:
         raise ValueError("it holds no secret")
     return secrets
@@ -60,10 +69,10 @@ def decode_secrets(text: str) -> Iterator[bytes]:
             yield decoded
 
 
-def has_signed(secret: Webhook, body: bytes, headers: Mapping[str, str]) -> bool:
+def has_signed(secret: Secret, body: bytes, headers: Mapping[str, str]) -> bool:
     try:
-        secret.verify(body, dict(headers), json_parse=False)
-    # The second is what a malformed header or body ends in.
+        secret.verify(body.decode(errors="surrogateescape"), dict(headers), json_parse=False)
+    # The second is what a malformed header ends in.
     except (WebhookVerificationError, ValueError):
         return False
     return True

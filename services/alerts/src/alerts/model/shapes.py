@@ -18,6 +18,8 @@ Circle = Sequence[float]
 Box = tuple[float, float, float, float]
 
 _LEAST_CORNERS = 3
+# A centimetre, which is as exact as a warning is told.
+_DIGITS = 7
 _HALF_TURN, _QUARTER_TURN = 180.0, 90.0
 # Of the polygon around a circle, which is too large by 0.1 % at most.
 _SIDES = 64
@@ -25,6 +27,7 @@ _SIDES = 64
 
 def find_polygon_fault(corners: Corners) -> str:
     """What is wrong with the ring of these corners, the last of which is joined with the first; empty where nothing is."""
+    corners = [[round(degrees, _DIGITS) for degrees in each] for each in corners]
     if len({tuple(each) for each in corners}) < _LEAST_CORNERS:
         return "needs three different corners"
     if any(abs(one[1] - other[1]) > _HALF_TURN for one, other in pairwise([*corners, corners[0]])):

@@ -125,6 +125,12 @@ class Webhook(Model):
         if etag and etag != self.etag:
             raise WebhookChanged
 
+    def find_next_attempt(self, due_time: datetime) -> datetime | None:
+        """Of a delivery that is due then, at the earliest; None as long as the webhook is disabled."""
+        if self.state != WebhookState.ENABLED:
+            return None
+        return max(due_time, self.blocked_until or due_time)
+
     def require_enabled(self) -> None:
         """Raises WebhookDisabled."""
         if self.state != WebhookState.ENABLED:

@@ -37,7 +37,15 @@ class Redelivered(NamedTuple):
     """How many, and from when on there are more."""
 
     number: int
-    next_time: datetime | None
+    next_time: datetime | None = None
+
+    def write(self) -> str:
+        return f"{self.number} {self.next_time.isoformat() if self.next_time else ''}"
+
+    @classmethod
+    def read(cls, written: str) -> "Redelivered":
+        number, _, next_time = written.partition(" ")
+        return cls(int(number), datetime.fromisoformat(next_time) if next_time else None)
 
 
 def create_webhook(session: Session, change: WebhookChange, columns: Mapping[str, Any]) -> tuple[Webhook, str]:
@@ -101,25 +109,27 @@ def redeliver(session: Session, change: WebhookChange, delivery: str) -> Redeliv
     found = store.find_delivery(session, delivery, for_update=True)
     if found is None or found.webhook != change.name:
         raise DeliveryNotFound
-    if replayed:
-        return Redelivered(0, None)
-    found.queue(change.now)
-    return Redelivered(1, None)
+    if not replayed:
+        found.queue(change.now)
+    return Redelivered(1)
 
 
 def redeliver_since(session: Session, change: WebhookChange, since: datetime, *, given_up: bool) -> Redelivered:
-    replayed = _claim(session, change, change.name)
-    _lock(session, change).require_enabled()
-    if replayed:
-        return Redelivered(0, None)
+    webhook = _lock(session, change)
     states = [DeliveryState.GIVEN_UP] if given_up else []
     found = store.lock_deliveries_since(session, change.name, since, states, _REDELIVERED_AT_ONCE + 1)
-    for each in found[:_REDELIVERED_AT_ONCE]:
+    queued, rest = found[:_REDELIVERED_AT_ONCE], found[_REDELIVERED_AT_ONCE:]
+    done = Redelivered(len(queued), rest[0].create_time if rest else None)
+    # Whoever repeats the request has to learn where to go on.
+    if earlier := _claim(session, change, done.write()):
+        return Redelivered.read(earlier)
+    webhook.require_enabled()
+    for each in queued:
         each.queue(change.now)
-    return Redelivered(min(len(found), _REDELIVERED_AT_ONCE), found[-1].create_time if len(found) > _REDELIVERED_AT_ONCE else None)
+    return done
 
 
-def send_test_event(session: Session, change: WebhookChange, traceparent: str) -> Delivery:
+def send_test_event(session: Session, change: WebhookChange, traceparent: str) -> tuple[Delivery, Webhook]:
     """It is tried at once, whatever has failed before."""
     id = new_uuid()  # noqa: A001
     earlier = _claim(session, change, f"{change.name}/{id}")
@@ -128,12 +138,12 @@ def send_test_event(session: Session, change: WebhookChange, traceparent: str) -
         found = store.find_delivery(session, earlier.rpartition("/")[2])
         if found is None:
             raise WebhookNotFound
-        return found
+        return found, webhook
     webhook.require_enabled()
     webhook.blocked_until = None
     delivery = make_delivery(id, webhook.name, Event(0, "TestEvent", webhook.name, 0, "", change.now, {}, traceparent), change.now)
     store.add_deliveries(session, [delivery])
-    return delivery
+    return delivery, webhook
 
 
 def require_webhook(viewer: Viewer, webhook: Webhook | None) -> Webhook:

@@ -72,10 +72,11 @@ class WebhookServicer(webhook_service_pb2_grpc.WebhookServiceServicer):
         viewer, page = find_viewer(context), Page(request)
 
         def read(session: Session) -> pb.ListWebhookDeliveriesResponse:
-            require_webhook(viewer, store.find_webhook(session, request.name))
+            webhook = require_webhook(viewer, store.find_webhook(session, request.name))
             found = store.list_deliveries(session, request.name, list(request.state), page.after, page.size + 1)
             deliveries, next_page_token = page.cut(found, lambda delivery: delivery.id)
-            return pb.ListWebhookDeliveriesResponse(deliveries=map(wire.to_delivery, deliveries), next_page_token=next_page_token)
+            shown = [wire.to_delivery(each, webhook) for each in deliveries]
+            return pb.ListWebhookDeliveriesResponse(deliveries=shown, next_page_token=next_page_token)
 
         return await self._database.read(read)
 
@@ -90,7 +91,7 @@ class WebhookServicer(webhook_service_pb2_grpc.WebhookServiceServicer):
     async def SendTestEvent(self, request: pb.SendTestEventRequest, context: grpc.aio.ServicerContext) -> webhook_pb2.WebhookDelivery:
         change = self._ask(request, context, request.name)
         operation = partial(operations.send_test_event, change=change, traceparent=telemetry.traceparent())
-        return wire.to_delivery(await self._database.write(operation))
+        return wire.to_delivery(*await self._database.write(operation))
 
     def _ask(self, request: Any, context: grpc.aio.ServicerContext, name: str) -> WebhookChange:  # noqa: ANN401  # requests share no type
         return WebhookChange(name, request.request_id, request, find_viewer(context), now())

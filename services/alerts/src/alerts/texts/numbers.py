@@ -9,13 +9,16 @@ from phonenumbers import NumberParseException, PhoneNumberFormat
 # The library would take the letters of a sender's name for the digits of their keys.
 _WRITTEN = re.compile(r"\+?[0-9 ().\-/]{3,40}")
 _DIALLED = re.compile(r"\+?[0-9]{3,25}")
+# Around the number of a URI (RFC 3966), which some SMS gateways tell instead.
+_URI = re.compile(r"tel:|;.*", re.IGNORECASE | re.DOTALL)
 
 
 def read_number(text: str, country: str) -> str:
     """The number in E.164, a national one as of the country (ISO 3166-1 alpha-2); empty where it is none that the world knows."""
-    if not _WRITTEN.fullmatch(text.strip()):
+    written = _strip(text)
+    if not _WRITTEN.fullmatch(written):
         return ""
-    for candidate in _list_candidates(re.sub(r"[^+0-9]", "", text), country):
+    for candidate in _list_candidates(re.sub(r"[^+0-9]", "", written), country):
         try:
             number = phonenumbers.parse(candidate, country)
         except NumberParseException:
@@ -27,7 +30,12 @@ def read_number(text: str, country: str) -> str:
 
 def find_dialled(text: str, country: str) -> str:
     """What to dial to call back: in E.164, else as it came; empty where it cannot be dialled."""
-    return read_number(text, country) or (text.strip() if _DIALLED.fullmatch(text.strip()) else "")
+    written = _strip(text)
+    return read_number(written, country) or (written if _DIALLED.fullmatch(written) else "")
+
+
+def _strip(text: str) -> str:
+    return _URI.sub("", text).strip()
 
 
 def _list_candidates(digits: str, country: str) -> Iterator[str]:

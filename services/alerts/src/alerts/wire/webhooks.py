@@ -40,7 +40,7 @@ def to_message(webhook: Webhook, secret: str = "") -> webhook_pb2.Webhook:
     return message
 
 
-def to_delivery(delivery: Delivery) -> webhook_pb2.WebhookDelivery:
+def to_delivery(delivery: Delivery, webhook: Webhook) -> webhook_pb2.WebhookDelivery:
     message = webhook_pb2.WebhookDelivery(
         name=delivery.name,
         event_type=delivery.type,
@@ -49,8 +49,8 @@ def to_delivery(delivery: Delivery) -> webhook_pb2.WebhookDelivery:
         state=delivery.state,
         create_time=delivery.create_time,
     )
-    if delivery.due_time:
-        message.next_attempt_time.FromDatetime(delivery.due_time)
+    if delivery.due_time and (next_time := webhook.find_next_attempt(delivery.due_time)):
+        message.next_attempt_time.FromDatetime(next_time)
     for each in delivery.attempts:
         message.attempts.add(
             attempt_time=datetime.fromisoformat(each["time"]),
