@@ -319,7 +319,9 @@ class TestUpdating:
             assert (await refusal_of(party("UpdateAlert", alert=new)))[:2] == NOT_CLAIMANT
         assert (await refusal_of(responders.machine("UpdateAlert", alert=new)))[:2] == ("INVALID_ARGUMENT", "OPERATOR_REQUIRED")
         etag = (await responders.sari("UpdateAlert", alert=new)).etag
-        await responders.rina("UpdateAlert", alert={**new, "etag": etag})
+        # What is so already is no change.
+        assert (await responders.rina("UpdateAlert", alert={**new, "etag": etag})).etag == etag
+        await responders.rina("UpdateAlert", alert={**new, "kind": "CRIME", "etag": etag})
         stale = await refusal_of(responders.rina("UpdateAlert", alert={**new, "etag": etag}))
         assert stale[:2] == ("ABORTED", "ALERT_CHANGED")
         await responders.rina("ResolveAlert", name=name, outcome="HELPED")

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from people import MONAS, OTHER_ROOM, ROOM, Party, People, new_alert_token, new_id, refusal_of
+from threatened import PIN, set_pins
 
 from siaga.alerts.v1 import alert_pb2
 
@@ -155,6 +156,26 @@ class TestLists:
         assert not redacted.HasField("caller")
         assert (await people.sari("ListAlerts")).alerts[0].note == "he is here"
         assert await people.rina.list_names(kind=["VIOLENCE"]) == []
+
+    async def test_whoever_is_shown_that_one_exists_is_told_no_more_while_they_watch(self, people: People) -> None:
+        name, caller = await people.raise_alert(people.dewi, kind="VIOLENCE", note="he is here")
+        await people.rina("AcknowledgeAlert", name=name)
+        watches = [people.budi.watch("WatchAlerts"), people.budi.watch("WatchAlert", name=name), people.sari.watch("WatchAlert", name=name)]
+        for each in watches:
+            await each.read_snapshot()
+        await people.rina("RecordContact", name=name, means="CALL", result="BUSY")
+        await people.rina("AddNote", name=name, text="a voice in the background")
+        await caller("CancelAlert", name=name)
+        supervised = [(await watches[2].read_event())[0] for _ in range(3)]
+        assert supervised == ["ContactRecorded", "NoteAdded", "AlertCancelled"]
+        await people.rina("ResolveAlert", name=name, outcome="HELPED")
+        assert [(await each.read_event())[0] for each in watches] == ["AlertResolved"] * 3
+
+    async def test_what_was_called_off_before_anybody_took_it_is_closed_and_cannot_be_resolved(self, people: People) -> None:
+        await set_pins(people)
+        name, caller = await people.raise_alert(people.dewi)
+        await caller("CancelAlert", name=name, pin=PIN)
+        assert (await refusal_of(people.rina("ResolveAlert", name=name, outcome="HELPED"))).reason == "ALERT_CLOSED"
 
     async def test_drills_are_listed_when_asked_for(self, people: People) -> None:
         name, _ = await people.raise_alert(people.rina, drill=True)

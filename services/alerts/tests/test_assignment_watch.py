@@ -12,6 +12,8 @@ from chassis.testing import Issuer
 from siaga.alerts.v1 import alert_pb2
 from siaga.alerts.v1.alert_service_pb2 import WatchAlertsResponse
 
+End = WatchAlertsResponse.End
+
 UNIT_NOT_FOUND = ("NOT_FOUND", "UNIT_NOT_FOUND")
 
 
@@ -168,6 +170,7 @@ class TestACrewThatIsRelieved:
         await responders.sari("UpdateUnit", unit={"name": unit, "crew": ["wati"]})
 
         assert summary(await of_unit.read()) == ("left", name)
+        assert (await of_unit.read()).end.reason == End.CREW_RELIEVED
         assert (await refusal_of(of_unit.read()))[:2] == UNIT_NOT_FOUND
         assert await of_alert.read_end() == "ALERT_CLOSED"
         assert (await of_room.read_event())[0] == "CrewChanged"
@@ -188,6 +191,7 @@ class TestACrewThatIsRelieved:
         await responders.sari("UpdateUnit", unit={"name": unit, "crew": ["wati"]})
         name, _ = await responders.take()
         await responders.send(name, unit)
+        assert (await watching.read()).end.reason == End.CREW_RELIEVED
         assert (await refusal_of(watching.read()))[:2] == UNIT_NOT_FOUND
 
     async def test_the_same_crew_again_is_no_change(self, responders: Responders) -> None:

@@ -96,6 +96,19 @@ class TestWhatChangesAnAlert:
         late = await responders.oka("RespondToRequest", name=name, answer="ACCEPT", requestId=request_id)
         assert states_of(late)[POLICE] == "REQUESTED"
 
+    async def test_what_was_given_away_meanwhile_can_be_repeated(self, responders: Responders) -> None:
+        name, request_id = await prepare(responders), new_id()
+        said = {"name": name, "agency": POLICE, "reason": "theirs", "requestId": request_id}
+        await responders.rina("HandOverAlert", **said)
+        await responders.oka("RespondToRequest", name=name, answer="ACCEPT")
+        assert (await responders.rina("HandOverAlert", **said)).agency == POLICE
+
+    async def test_a_callers_text_is_one_also_when_their_own_token_has_expired(self, responders: Responders) -> None:
+        name, caller = await responders.raise_alert(responders.dewi)
+        text = {"name": name, "text": "hurry", "requestId": new_id()}
+        first = await caller("SendMessage", **text)
+        assert await responders.nobody.holding(caller._alert_token)("SendMessage", **text) == first
+
     async def test_a_repeated_text_is_the_same_one_and_another_rpc_under_its_id_is_refused(self, responders: Responders) -> None:
         name, request_id = await prepare(responders), new_id()
         first = await responders.rina("SendMessage", name=name, text="we come", requestId=request_id)

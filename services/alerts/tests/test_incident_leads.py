@@ -1,5 +1,6 @@
 """Which alert of an incident stands for the others, and that nobody who is helped by it loses the help with it."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -79,6 +80,25 @@ async def test_what_was_sent_for_all_goes_on_for_the_next_one(responders: Respon
     assert (await responders.sari("GetUnit", name=unit)).alert == last
     await Incidents(responders.rina)("ResolveIncident", name=incident, outcome="HELPED")
     assert (await responders.sari("GetUnit", name=unit)).alert == ""
+
+
+async def test_whoever_resolves_it_twice_closes_nobody_elses(responders: Responders) -> None:
+    incident, alerts = await form(responders)
+    apart, _ = await responders.raise_alert(responders.nobody, **beside(kind="MEDICAL"))
+    await Incidents(responders.rina)("MergeAlerts", alerts=[alerts[0][0], apart])
+    await Incidents(responders.rina)("AcknowledgeIncident", name=incident)
+    await responders.rina("AcknowledgeAlert", name=apart)
+    resolve = partial(Incidents(responders.rina), "ResolveIncident", name=incident)
+    first = await resolve(outcome="FALSE_ALARM")
+    assert (first.lead, first.open_count) == (apart, 1)
+    assert await resolve(outcome="FALSE_ALARM") == first
+    assert (await refusal_of(resolve(outcome="HELPED"))).reason == "ALERT_CLOSED"
+    assert STATE.Name((await seen(responders, apart)).state) == "ACKNOWLEDGED"
+    # Whoever joins it is to be answered for again.
+    joining, _ = await responders.raise_alert(responders.nobody, **beside(kind="MEDICAL"))
+    await Incidents(responders.rina)("MergeAlerts", alerts=[apart, joining])
+    closed = await resolve(outcome="HELPED")
+    assert (closed.lead, closed.open_count) == (apart, 0)
 
 
 async def test_what_is_taken_out_of_an_incident_is_as_far_as_what_was_done_for_it(responders: Responders) -> None:

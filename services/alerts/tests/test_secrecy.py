@@ -209,6 +209,13 @@ class TestErasure:
         assert "secret" not in str((await people.rina("ListAlertEvents", name=name)).events)
         assert await people.dewi.list_names() == []
 
+    async def test_it_can_be_repeated_by_whom_it_knows_no_more(self, people: People) -> None:
+        name, _ = await people.raise_alert(people.dewi)
+        request_id = new_id()
+        first = await people.dewi("EraseAlert", name=name, requestId=request_id)
+        assert await people.dewi("EraseAlert", name=name, requestId=request_id) == first
+        assert (await refusal_of(people.dewi("EraseAlert", name=name, requestId=new_id()))).reason == "ALERT_NOT_FOUND"
+
     async def test_what_is_written_afterwards_is_not_kept(self, people: People) -> None:
         name, caller = await people.raise_alert(people.dewi)
         await people.rina("AcknowledgeAlert", name=name)

@@ -97,6 +97,7 @@ BREAKAGES: dict[str, tuple[Breakage, str, str]] = {
     "drill": (assign("drill", True), "", "drill"),
     "external ids": (lambda request: request.external_ids.update({"jaki": "7"}), "", "externalIds"),
     "too many external ids": (lambda request: request.external_ids.update({f"{n}": "" for n in range(11)}), "", "externalIds"),
+    "fix in the future": (lambda request: request.location.fix_time.FromSeconds(4_000_000_000), "location.fix_time", "location.fixTime"),
     "external id too long": (lambda request: request.external_ids.update({"jaki": "7" * 101, "": "8"}), "", "externalIds"),
 }
 

@@ -71,9 +71,12 @@ class TestAnAgencysWatch:
             message = await watching.read()
             assert summary(message) == (kind, newer)
             assert message.event.HasField("create_time")
+        own = caller.watch("WatchAlert", name=newer)
+        await own.read_snapshot()
         await caller("TrackAlert", name=newer, locations=[{"point": MONAS}])
-        kind, alert = await watching.read_event()
-        assert (kind, alert.location.point.latitude) == ("AlertTracked", MONAS["latitude"])
+        for each in (watching, own):
+            kind, alert = await each.read_event()
+            assert (kind, alert.location.point.latitude) == ("AlertTracked", MONAS["latitude"])
 
     async def test_what_is_closed_leaves_it(self, people: People) -> None:
         name, _ = await people.raise_alert()

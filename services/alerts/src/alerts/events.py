@@ -58,7 +58,7 @@ def alert_updated(session: Session, alert: Alert, operator: str) -> None:
 
 
 def alert_tracked(session: Session, alert: Alert) -> None:
-    log.append(session, "AlertTracked", alert.name, Audience.RESPONDER)
+    log.append(session, "AlertTracked", alert.name, Audience.CALLER)
 
 
 def note_added(session: Session, alert: Alert, operator: str, audience: Audience, note: str) -> None:

@@ -5,7 +5,9 @@ from typing import Any
 
 from google.protobuf.message import Message
 
+from alerts.model.calls import AHEAD
 from buf.validate import validate_pb2
+from chassis.clock import now
 from chassis.identity import Caller
 from chassis.interceptors import field_names, find_violations, json_path
 from siaga.access.v1 import access_pb2
@@ -26,7 +28,8 @@ def salvage(request: RaiseAlertRequest, caller: Caller, knows: Callable[[str], b
     ignored = _clean_texts(request)
     for violation in find_violations(request):
         ignored.append(_drop(request, field_names(violation), json_path(violation)))
-    if not 0 <= request.location.fix_time.nanos < _NANOS:
+    fix = request.location.fix_time
+    if not 0 <= fix.nanos < _NANOS or fix.seconds > now().timestamp() + AHEAD.total_seconds():
         request.location.ClearField("fix_time")
         ignored.append("location.fixTime")
     if _TRUSTED.isdisjoint(caller.roles):

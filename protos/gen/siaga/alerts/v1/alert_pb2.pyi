@@ -838,15 +838,15 @@ class Alert(_message.Message):
     agency: _builtins.str
     """The agency that leads, `agencies/{agency}`."""
     incident: _builtins.str
-    """The incident it belongs to, `incidents/{incident}`; empty when it stands alone."""
+    """The incident it belongs to, `incidents/{incident}`; empty when it stands alone. Shown to the agency alone."""
     escalation_level: _builtins.int
-    """How many times it has been escalated, from 0."""
+    """How many times it has been escalated, from 0. Shown to the agency alone."""
     cancel_claim: Global___Alert.CancelClaim.ValueType
     """What is known of the caller's cancel. Shown to the agency alone."""
     outcome: Global___Alert.Outcome.ValueType
-    """How it ended."""
+    """How it ended. Shown to the agency alone: the caller's side is shown that it is closed."""
     merged_into: _builtins.str
-    """The alert it was merged into, `alerts/{uuid}`; empty when it was not."""
+    """The alert it was merged into, `alerts/{uuid}`; empty when it was not. Shown to the agency alone."""
     revision: _builtins.int
     """How many times anything that this reader is shown has changed; 1 for a new alert."""
     etag: _builtins.str

@@ -514,6 +514,8 @@ class WatchAlertsResponse(_message.Message):
             """The token has expired. Sign in, then watch again from `cursor`."""
             ALERT_CLOSED: WatchAlertsResponse.End._Reason.ValueType  # 4
             """The alert is closed for this reader. Nothing more will come."""
+            CREW_RELIEVED: WatchAlertsResponse.End._Reason.ValueType  # 5
+            """Another crew has relieved this reader's, and the unit's alerts are theirs. Over gRPC the error `UNIT_NOT_FOUND` follows."""
 
         class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
             """Why a watch ends."""
@@ -528,6 +530,8 @@ class WatchAlertsResponse(_message.Message):
         """The token has expired. Sign in, then watch again from `cursor`."""
         ALERT_CLOSED: WatchAlertsResponse.End.Reason.ValueType  # 4
         """The alert is closed for this reader. Nothing more will come."""
+        CREW_RELIEVED: WatchAlertsResponse.End.Reason.ValueType  # 5
+        """Another crew has relieved this reader's, and the unit's alerts are theirs. Over gRPC the error `UNIT_NOT_FOUND` follows."""
 
         REASON_FIELD_NUMBER: _builtins.int
         reason: Global___WatchAlertsResponse.End.Reason.ValueType

@@ -480,7 +480,7 @@ class AlertServiceServicer:
         """Follows what a unit is sent to: first the alert that it is at work for, then `snapshot_end`, then every change; an
         alert has `left` when the unit's work for it has ended. Every event carries the alert as it is now, so that one from
         just before the unit was sent may bring it. For its crew, and whoever answers for its agency; the watch of somebody
-        who is relieved ends with `UNIT_NOT_FOUND`.
+        who is relieved ends with `CREW_RELIEVED` and `UNIT_NOT_FOUND`.
 
         Errors: `UNIT_NOT_FOUND`, `INVALID_CURSOR`, `CURSOR_EXPIRED`, `OVERLOADED`.
         """

@@ -163,8 +163,8 @@ class Alert(Call, Member, Model):
         self._changed(now, shown=False)
         return True
 
-    def update(self, values: dict[str, Any], etag: str, by: "Viewer", now: datetime) -> None:
-        """`values` are columns. Raises NotClaimant, AlertClosed and AlertChanged."""
+    def update(self, values: dict[str, Any], etag: str, by: "Viewer", now: datetime) -> bool:
+        """`values` are columns; False where they are so already. Raises NotClaimant, AlertClosed and AlertChanged."""
         self.require_open()
         if self.parts.lead.claimant:
             self.parts.require_lead(by)
@@ -172,6 +172,8 @@ class Alert(Call, Member, Model):
             raise NotClaimant
         if etag and etag != self.etag:
             raise AlertChanged
+        if all(getattr(self, column) == value for column, value in values.items()):
+            return False
         for column, value in values.items():
             self.change(column, value)
         if self.kind == Kind.VIOLENCE:
@@ -179,6 +181,7 @@ class Alert(Call, Member, Model):
         if self.silent:
             self.change("contact_preference", int(ContactPreference.DO_NOT_CONTACT))
         self._changed(self._order(now))
+        return True
 
     def reroute(self, area: str, routing: Routing, agency: str, now: datetime) -> bool:
         """Another agency is responsible: it leads at once where nobody holds the alert, else it is asked to. False where the
@@ -250,6 +253,8 @@ class Alert(Call, Member, Model):
 
     def resolve(self, outcome: int, by: "Viewer", now: datetime) -> bool:
         """False where it was resolved so before. Raises NotAcknowledged, NotClaimant and AlertClosed."""
+        if not self.parts.lead.claimant:
+            self.require_open()  # nobody could take it any more
         self.parts.require_lead(by)
         if self.close_time and self.outcome == outcome:
             return False
@@ -352,12 +357,10 @@ class Alert(Call, Member, Model):
 
     def _close(self, now: datetime) -> None:
         self.close_time = now
-        for response in self.responses:
-            if response.is_live:
-                response.end(ResponseState.DONE, now)
-        for assignment in self.assignments:
-            if assignment.is_active:
-                assignment.advance(Status.DONE, "", now)
+        for response in (each for each in self.responses if each.is_live):
+            response.end(ResponseState.DONE, now)
+        for assignment in (each for each in self.assignments if each.is_active):
+            assignment.advance(Status.DONE, "", now)
         self._changed(now)
 
     def _find_state(self) -> State:
@@ -385,16 +388,13 @@ class Alert(Call, Member, Model):
         """`shown` says whether the caller's side sees the change; where it is left out, unless they see nothing any more."""
         if self.agency != self.parts.lead.agency:
             self.change("agency", self.parts.lead.agency)
-        state = self._find_state()
-        if state != self.state:
+        if (state := self._find_state()) != self.state:
             self.state, self.state_time, self.limit_step = state, now, 0
         if shown is None:
             shown = self.caller_audience is Audience.CALLER
             if shown:
                 # What the caller is shown never goes back.
                 self.caller_state = max(self.caller_state, state)
-        self.update_time = now
-        self.revision += 1
+        self.update_time, self.revision = now, self.revision + 1
         if shown:
-            self.caller_update_time = now
-            self.caller_revision += 1
+            self.caller_update_time, self.caller_revision = now, self.caller_revision + 1

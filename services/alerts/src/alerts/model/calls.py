@@ -14,6 +14,8 @@ from alerts.model.timeline import Position
 TRACKED_AFTER_CANCEL = timedelta(hours=2)
 # The caller of a silent alert is not to learn from a refusal that it was closed.
 SILENT_TRACKED = timedelta(days=7)
+# A clock that is ahead would keep every later position from moving the alert.
+AHEAD = timedelta(seconds=5)
 
 _IMPERSONAL = frozenset({"kind", "area", "routing", "agency", "restricted", "contact_preference"})
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from alerts.model.alerts import Alert
 from alerts.model.enums import Audience, Kind, WarningStatus
-from alerts.model.responses import ends_part
+from alerts.model.responses import ends_part, tells_that_it_exists
 from alerts.model.tables import Model
 from alerts.model.warnings import PublicWarning
 from chassis.events import Event
@@ -179,6 +179,8 @@ def is_told(webhook: "Webhook", event: Event, subject: Alert | PublicWarning) ->
         return False
     alert, part = subject, subject.parts.find(webhook.agency)
     if part is None or webhook.agency == alert.conflict_agency:
+        return False
+    if alert.restricted and not tells_that_it_exists(event, webhook.agency, closed=alert.close_time is not None):
         return False
     return part.is_live or ends_part(event, webhook.agency) or (part.end_time is not None and event.create_time <= part.end_time)
 

@@ -56,6 +56,8 @@ class Incident(Model):
     longitude: Mapped[float | None]
     alert_count: Mapped[int]
     open_count: Mapped[int]
+    # With which all of it was resolved, as long as nobody has joined it since; 0 before that.
+    outcome: Mapped[int] = mapped_column(SmallInteger, default=0)
     create_time: Mapped[datetime]
     update_time: Mapped[datetime]
 
@@ -82,6 +84,7 @@ class Incident(Model):
 
     def admit(self, members: int, now: datetime) -> None:
         """So many rest with its lead from now on."""
+        self.outcome = 0
         self.alert_count += members
         self.open_count += members
         self.update_time = max(now, self.update_time + _TICK)

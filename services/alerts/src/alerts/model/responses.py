@@ -7,7 +7,7 @@ from sqlalchemy import ForeignKey, Index, SmallInteger
 from sqlalchemy.orm import Mapped, mapped_column
 
 from alerts.errors import AlreadyAcknowledged, NotAcknowledged, NotClaimant, NotRequested
-from alerts.model.enums import Escalation, Part, ResponseState
+from alerts.model.enums import Escalation, Part, ResponseState, Status
 from alerts.model.policies import Policy
 from alerts.model.tables import Model
 from chassis.events import Event
@@ -20,6 +20,12 @@ _LIVE = frozenset({ResponseState.REQUESTED, ResponseState.ACCEPTED, ResponseStat
 _CALLED = (Escalation.EVERYONE, Escalation.EVERYONE, Escalation.SUPERVISOR, Escalation.PARENT, Escalation.PARENT)
 # The step after that of an alert which is on nobody's screen.
 _UNACKNOWLEDGED = 1
+_SEEN_BY_ALL = frozenset(
+    {
+        *("AlertRaised", "AlertRouted", "AlertDelivered", "AlertAcknowledged", "AlertAssigned", "AlertReleased", "AlertDispatched"),
+        *("AlertHandedOver", "AlertEscalated", "AlertOverdue", "AlertResolved", "AlertReopened", "AlertErased", "MaydayRaised"),
+    }
+)
 
 
 class Response(Model):
@@ -115,6 +121,19 @@ def ends_part(event: Event, agency: str) -> bool:
     """Whether this took an agency's part in an alert from it, by its own refusal or by another one's lead."""
     named = {"AgencyRejected": "agency", "AlertHandedOver": "former"}.get(event.type)
     return named is not None and event.attributes.get(named) == agency
+
+
+def tells_that_it_exists(event: Event, agency: str, *, closed: bool) -> bool:
+    """Whether whoever is shown no more of an alert than that it exists is told of an event: of what changes its state, calls somebody,
+    or concerns their own agency's part.
+    """
+    match event.type:
+        case "AlertCancelled":
+            return closed
+        case "AssignmentUpdated":
+            return event.attributes.get("status") == Status.ON_SCENE.name
+        case _:
+            return event.type in _SEEN_BY_ALL or agency in {event.attributes.get("agency"), event.attributes.get("former")}
 
 
 class Parts:

@@ -58,11 +58,13 @@ def message_incident(session: Session, change: Change, text: str) -> int:
 
 
 def resolve_incident(session: Session, change: Change, outcome: int) -> Incident:
-    """The lead with its outcome, those that rest with it as its duplicates."""
+    """The lead with its outcome, those that rest with it as its duplicates. What is left open stands for itself alone: whoever says
+    it once more closes none of those.
+    """
     incident, replayed = _take(session, change)
-    if replayed:
+    if replayed or incident.outcome == outcome:
         return incident
-    members = _find_resting(session, incident)
+    members = [] if incident.outcome else _find_resting(session, incident)
     if not members:
         raise AlertClosed
     lead, *others = members
@@ -74,6 +76,7 @@ def resolve_incident(session: Session, change: Change, outcome: int) -> Incident
         events.alert_resolved(session, alert, change.operator)
         keep_clocks(session, alert, change.router)
     resolve_alert(session, _of_lead(change, incident), outcome)
+    incident.outcome = outcome
     return incident
 
 

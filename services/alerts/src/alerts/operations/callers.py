@@ -1,15 +1,17 @@
 """What callers decide about themselves: their PINs, and what is kept of them."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from google.protobuf.message import Message
 from sqlalchemy.orm import Session
 
 from alerts import events
+from alerts.errors import AlertNotFound
 from alerts.model.alerts import Alert
 from alerts.model.callers import Caller
 from alerts.model.tables import keys, log
-from alerts.operations.changes import Change, take_for_caller
+from alerts.operations.changes import Change, claim, take_for_caller
 from alerts.pins import Match
 from alerts.store import alerts as store
 from alerts.store import callers as caller_store
@@ -55,8 +57,14 @@ def settle_pins(session: Session, user: str) -> None:
 
 
 def erase_alert(session: Session, change: Change) -> Alert:
-    alert, replayed = take_for_caller(session, change)
-    if not replayed and alert.erase(change.now):
+    if claim(session, change):
+        # Whose it was, it may not know any more.
+        erased = store.find_alert(session, change.name)
+        if erased is None:
+            raise AlertNotFound
+        return erased
+    alert, _ = take_for_caller(session, replace(change, request_id=""))
+    if alert.erase(change.now):
         events.alert_erased(session, alert)
         erase_content(session, alert)
     return alert

@@ -37,10 +37,11 @@ def assign_alert(session: Session, change: Change, assignee: str) -> Alert:
 def update_alert(session: Session, change: Change, values: dict[str, Any], etag: str) -> Alert:
     """`values` are columns; where help is needed elsewhere, somebody else may be responsible."""
     alert, replayed = take_for_agency(session, change)
-    require_content(change.viewer, alert)
     if not replayed:
+        require_content(change.viewer, alert)
         before = alert.place
-        alert.update(values, etag, change.viewer, change.now)
+        if not alert.update(values, etag, change.viewer, change.now):
+            return alert
         events.alert_updated(session, alert, change.operator)
         if alert.place and alert.place != before:
             _reroute(session, alert, change)
@@ -64,8 +65,8 @@ def _reroute(session: Session, alert: Alert, change: Change) -> None:
 def request_agency(session: Session, change: Change, agency: str, reason: str, *, hand_over: bool) -> Alert:
     """Raises AgencyNotFound."""
     alert, replayed = take_for_agency(session, change)
-    require_content(change.viewer, alert)
     if not replayed:
+        require_content(change.viewer, alert)
         if not change.router.knows(agency):
             raise AgencyNotFound
         if agency == alert.conflict_agency:

@@ -116,6 +116,7 @@ def join_incident(
     """Raises DrillMismatch."""
     if strange := next((alert for alert in alerts if alert.drill != incident.drill), None):
         raise DrillMismatch(alert=strange.name)
+    incident.outcome = 0
     for alert in alerts:
         if alert.incident != incident.name:
             join(alert, incident.name, time)

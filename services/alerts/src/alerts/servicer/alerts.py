@@ -164,6 +164,8 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
         async with hide_time():
             hashes = await self._database.read(lambda session: _find_hashes(session, change))
             given = Given(*await match_pin(request.pin, *hashes))
+            # Which takes a while, and how long is nobody's business.
+            change = replace(change, now=now())
             return await self._change(partial(operations.cancel_alert, given=given), change)
 
     async def SetPins(self, request: pb.SetPinsRequest, context: grpc.aio.ServicerContext) -> pb.SetPinsResponse:

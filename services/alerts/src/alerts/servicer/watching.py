@@ -6,7 +6,7 @@ from functools import partial
 from alerts.errors import UnitNotFound
 from alerts.model.alerts import Alert
 from alerts.model.enums import Audience, State, View
-from alerts.model.responses import ends_part
+from alerts.model.responses import ends_part, tells_that_it_exists
 from alerts.model.viewers import Viewer
 from alerts.operations.changes import require_view
 from alerts.operations.reading import is_recorded, record_reading
@@ -21,7 +21,7 @@ from chassis.tail import Change
 from chassis.watch import Found, Step, Watches
 from siaga.alerts.v1 import alert_service_pb2 as pb
 
-_CLOSED = pb.WatchAlertsResponse.End.ALERT_CLOSED
+_CLOSED, _RELIEVED = pb.WatchAlertsResponse.End.ALERT_CLOSED, pb.WatchAlertsResponse.End.CREW_RELIEVED
 
 
 class Watching:
@@ -55,7 +55,7 @@ class Watching:
                 await reading.record(alert, shown)
             else:
                 shown = view
-            for message in _tell(place, step, shown):
+            for message in _tell(place, step, shown) if _is_shown(step, shown, viewer.agency) else ():
                 yield message
             if _is_last(step, view) if isinstance(step, Found | Change) else told and has_ended(alert, view):
                 yield wire.to_end(place, _CLOSED)
@@ -82,7 +82,7 @@ class Watching:
             # What the agency has refused or given away is none of its business any more.
             if alert.concerns(agency):
                 await reading.record(alert, view)
-                for message in _tell(place, step, view):
+                for message in _tell(place, step, view) if _is_shown(step, view, agency) else ():
                     yield message
             # Also after what is added to a closed one, or a list from which it was taken would have it again.
             if isinstance(step, Change) and not alert.is_open_to(agency):
@@ -123,6 +123,7 @@ class Watching:
                 yield wire.to_left(place, alert.name)
             if assignment.is_active and not commands:
                 # Another crew has relieved this one.
+                yield wire.to_end(place, _RELIEVED)
                 raise UnitNotFound
 
 
@@ -160,6 +161,13 @@ def _has_part(alert: Alert, agency: str) -> bool:
 def _concerns(change: Change[Shown], agency: str) -> bool:
     """Whether the agency has a part in the alert, or this is how it lost it."""
     return _has_part(change.subject.alert, agency) or ends_part(change.event, agency)
+
+
+def _is_shown(step: Step[Shown], view: View, agency: str) -> bool:
+    """Whoever is not shown what an alert says is not told either when somebody called, cancelled or read."""
+    if view is not View.REDACTED or not isinstance(step, Change):
+        return True
+    return tells_that_it_exists(step.event, agency, closed=step.subject.alert.close_time is not None)
 
 
 def _is_news(change: Change[Shown]) -> bool:

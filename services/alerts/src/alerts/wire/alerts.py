@@ -4,7 +4,7 @@
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -12,6 +12,7 @@ import h3
 from google.protobuf.message import Message
 
 from alerts.model.alerts import Alert
+from alerts.model.calls import AHEAD
 from alerts.model.enums import ContactPreference, Escalation, Grouping, Kind, ResponseState, State, Status, View
 from alerts.model.incidents import CELL_RESOLUTION, list_doubts
 from alerts.model.timeline import Entry, Position
@@ -23,8 +24,6 @@ from chassis.tail import Change, EndReason, Heartbeat
 from chassis.watch import Found, SnapshotEnd, Step
 from siaga.alerts.v1 import alert_pb2, alert_service_pb2, events_pb2, unit_pb2
 
-# A clock that is ahead would keep every later position from moving the alert.
-_AHEAD = timedelta(seconds=5)
 _PROGRESS = ("deliver_time", "acknowledge_time", "dispatch_time", "arrive_time", "close_time")
 _TIMES = ("dispatch_time", "accept_time", "en_route_time", "arrive_time", "end_time")
 
@@ -361,7 +360,7 @@ def _add_times(message: Message, entity: object, fields: Iterable[str]) -> None:
 
 def read_fix_time(location: alert_pb2.Alert.Location | unit_pb2.UnitPosition, now: datetime) -> datetime:
     fix_time = to_time(location, "fix_time")
-    return fix_time if fix_time and fix_time <= now + _AHEAD else now
+    return fix_time if fix_time and fix_time <= now + AHEAD else now
 
 
 def _find_place(request: alert_service_pb2.RaiseAlertRequest) -> tuple[float, float]:

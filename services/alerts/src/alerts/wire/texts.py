@@ -1,8 +1,9 @@
 """Text messages as an SOS, and what they and AML messages say of a place."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
+from alerts.model.calls import AHEAD
 from alerts.model.enums import Source
 from alerts.model.texts import Sighting
 from alerts.routing import Route
@@ -12,9 +13,6 @@ from chassis.errors import InvalidRequest
 from siaga.alerts.v1 import alert_pb2
 from siaga.alerts.v1.alert_service_pb2 import RaiseAlertRequest
 from siaga.alerts.v1.text_service_pb2 import ReceiveAmlRequest, ReceiveTextRequest
-
-# A clock that is ahead would keep every later position from moving the alert.
-_AHEAD = timedelta(seconds=5)
 
 
 def to_columns(
@@ -37,9 +35,9 @@ def read_received_time(request: ReceiveTextRequest | ReceiveAmlRequest, now: dat
         told = wire.to_time(request, "received_time")
     except InvalidRequest:
         return now
-    return told if told and told <= now + _AHEAD else now
+    return told if told and told <= now + AHEAD else now
 
 
 def to_sighting(fix: Fix, source: Source, received: datetime, now: datetime) -> Sighting:
-    fix_time = fix.fix_time if fix.fix_time and fix.fix_time <= now + _AHEAD else received
+    fix_time = fix.fix_time if fix.fix_time and fix.fix_time <= now + AHEAD else received
     return Sighting(fix.latitude, fix.longitude, fix.accuracy_meters, fix_time, source)
