@@ -42,6 +42,13 @@ def test_no_hidden_number_can_be_computed(cells: Numbers, restricted: int) -> No
     assert attacker.solve_in_whole_numbers() == []
 
 
+@given(cells=tables())
+@settings(max_examples=150, deadline=None)
+def test_what_a_total_hides_alone_it_hides_in_every_table(cells: Numbers) -> None:
+    alone = hide_cells(cells.sum(axis=0, keepdims=True), [MIN_CASES] * 2)[-1]
+    assert (hide_cells(cells, [MIN_CASES] * (len(cells) + 1))[-1] | ~alone).all()
+
+
 @given(numbers=arrays.arrays(np.int64, st.integers(1, 12), elements=NUMBERS), also=st.lists(st.integers(0, 11), max_size=2))
 @settings(max_examples=150, deadline=None)
 def test_no_hidden_number_of_a_column_can_be_computed(numbers: Numbers, also: list[int]) -> None:
@@ -116,7 +123,7 @@ class TestMutants:
         assert attack(self.CELLS, self.LIMITS, (table > 0) & (table < MIN_CASES)).solve_linearly() == [(0, 1), (3, 0)]
 
     def test_a_second_number_in_each_row_alone_is_computed_from_the_columns(self) -> None:
-        table = suppression._Table(self.CELLS, self.LIMITS)
+        table = suppression._Table(self.CELLS, self.LIMITS, np.zeros(self.CELLS.shape[1] + 1, bool))
         table.hide_seconds()
         assert attack(self.CELLS, self.LIMITS, table.hidden).solve_linearly()
 

@@ -30,8 +30,16 @@ _NO_WAY = np.inf
 def hide_cells(cells: Numbers, limits: Sequence[int]) -> Mask:
     """Of a table of rows and columns the numbers that are not told, with one more column for the rows' totals and one more
     row for the columns'. `limits` is for each row, and for the totals at last, the least number that is told.
+
+    Of the totals those that would be hidden if they were all that is told are hidden here, too: the same totals belong to several
+    tables, by area, by hour, and what one of them hides no other may tell.
     """
-    table = _Table(cells, limits)
+    alone = _hide(cells.sum(axis=0, keepdims=True), [limits[-1]] * 2, np.zeros(cells.shape[1] + 1, bool))
+    return _hide(cells, limits, alone[-1])
+
+
+def _hide(cells: Numbers, limits: Sequence[int], hidden_totals: Mask) -> Mask:
+    table = _Table(cells, limits, hidden_totals)
     table.hide_seconds()
     while exposed := table.find_exposed():
         if not table.hide_cycle(*exposed):
@@ -61,10 +69,11 @@ def hide_numbers(numbers: Numbers, limits: Sequence[int], also: Mask) -> Mask:
 class _Table:
     """With its totals, and what is hidden of it so far."""
 
-    def __init__(self, cells: Numbers, limits: Sequence[int]) -> None:
+    def __init__(self, cells: Numbers, limits: Sequence[int], hidden_totals: Mask) -> None:
         rows = np.column_stack((cells, cells.sum(axis=1)))
         self.values: Numbers = np.vstack((rows, rows.sum(axis=0)))
         self.hidden: Mask = (self.values > 0) & (self.values < np.asarray(limits)[:, None])
+        self.hidden[-1] |= hidden_totals
         # Of a row whose total is hidden nothing is told, not even in which columns it has nothing, as long as others have something.
         silent = self.hidden[:, -1]
         self.hidden[silent] = self.values[-1] > 0
