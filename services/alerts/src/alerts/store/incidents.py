@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, and_, case, func, or_, select, text, update
+from sqlalchemy import ColumnElement, Select, and_, bindparam, case, func, or_, select, text, update
 from sqlalchemy.orm import Session, aliased, selectinload
 
 from alerts.model.alerts import Alert
@@ -79,6 +79,42 @@ class Candidate(NamedTuple):
         return same and first and alert.create_time - self.latest_time <= within
 
 
+def _ask_for_candidates() -> Select[*tuple[Any, ...]]:
+    columns = [getattr(Alert, name) for name in Candidate._fields[:7]]
+    member = aliased(Alert)
+    latest = select(member.create_time).where(member.incident == Alert.incident).order_by(member.name.desc()).limit(1)
+    return (
+        select(
+            *columns,
+            case((Alert.incident == "", Alert.create_time), else_=latest.scalar_subquery()),
+            func.coalesce(Incident.alert_count, 1),
+            _LATITUDE,
+            _LONGITUDE,
+        )
+        .outerjoin(Incident, Incident.name == Alert.incident)
+        .where(
+            Alert.cell.in_(bindparam("cells", expanding=True)),
+            or_(Incident.alert_count < MAX_MEMBERS, and_(Incident.alert_count.is_(None), Alert.name <= bindparam("newest"))),
+            Alert.close_time.is_(None),
+            Alert.cancel_time.is_(None),
+            Alert.merged_into == "",
+            Alert.restricted.is_(False),
+            Alert.grouping != Grouping.APART,
+        )
+    )
+
+
+# Put together once: in a flood they are asked ten times a second.
+_CANDIDATES = _ask_for_candidates()
+_WAITING = (
+    select(*(getattr(Alert, name) for name in Waiting._fields[:-2]), _LATITUDE, _LONGITUDE)
+    .where(Alert.grouping == Grouping.WAITING, Alert.close_time.is_(None))
+    .order_by(Alert.name)
+    .limit(bindparam("most"))
+)
+_FIRST_WAITING = select(Alert.name).where(Alert.grouping == Grouping.WAITING, Alert.close_time.is_(None)).order_by(Alert.name).limit(1)
+
+
 def lock_grouping(session: Session) -> None:
     """One alert after the other finds what it belongs to, or two would make two incidents of one emergency."""
     if session.connection().dialect.name == "postgresql":
@@ -144,15 +180,12 @@ def lock_open_members(session: Session, incident: str) -> list[Alert]:
 
 def find_waiting(session: Session, limit: int) -> Sequence[Waiting]:
     """Alerts that nobody has looked at for what they belong to, the oldest first."""
-    waiting = select(*(getattr(Alert, name) for name in Waiting._fields[:-2]), _LATITUDE, _LONGITUDE)
-    waiting = waiting.where(Alert.grouping == Grouping.WAITING, Alert.close_time.is_(None)).order_by(Alert.name).limit(limit)
-    return [Waiting._make(row) for row in session.execute(waiting)]
+    return [Waiting._make(row) for row in session.execute(_WAITING, {"most": limit})]
 
 
 def find_first_waiting(session: Session) -> str | None:
     """By its name alone, whatever else of it cannot be read."""
-    waiting = select(Alert.name).where(Alert.grouping == Grouping.WAITING, Alert.close_time.is_(None)).order_by(Alert.name).limit(1)
-    return session.scalars(waiting).one_or_none()
+    return session.scalars(_FIRST_WAITING).one_or_none()
 
 
 def mark_done(session: Session, names: Collection[str]) -> None:
@@ -166,29 +199,7 @@ def find_candidates(session: Session, cells: Collection[str], newest: str) -> Se
 
     Nothing here depends on whether the agency still works on one that was called off: its caller may raise the new alert.
     """
-    columns = [getattr(Alert, name) for name in Candidate._fields[:7]]
-    member = aliased(Alert)
-    latest = select(member.create_time).where(member.incident == Alert.incident).order_by(member.name.desc()).limit(1)
-    question = (
-        select(
-            *columns,
-            case((Alert.incident == "", Alert.create_time), else_=latest.scalar_subquery()),
-            func.coalesce(Incident.alert_count, 1),
-            _LATITUDE,
-            _LONGITUDE,
-        )
-        .outerjoin(Incident, Incident.name == Alert.incident)
-        .where(
-            Alert.cell.in_(cells),
-            or_(Incident.alert_count < MAX_MEMBERS, and_(Incident.alert_count.is_(None), Alert.name <= newest)),
-            Alert.close_time.is_(None),
-            Alert.cancel_time.is_(None),
-            Alert.merged_into == "",
-            Alert.restricted.is_(False),
-            Alert.grouping != Grouping.APART,
-        )
-    )
-    return [Candidate._make(row) for row in session.execute(question)]
+    return [Candidate._make(row) for row in session.execute(_CANDIDATES, {"cells": cells, "newest": newest})]
 
 
 def assess_fresh(
