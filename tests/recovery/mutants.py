@@ -124,12 +124,13 @@ def move_the_cursor_alone() -> None:
         waiting.extend(reading.deliveries)
         return moved
 
-    async def take_turn_late(self: Courier, tasks: asyncio.TaskGroup) -> None:
-        await take_turn(self, tasks)
+    async def take_turn_late(self: Courier, tasks: asyncio.TaskGroup) -> bool:
+        idle = await take_turn(self, tasks)
         await asyncio.sleep(LATE_SECONDS)
         late = waiting.copy()
         waiting.clear()
         await self._database.write(lambda session: webhooks.add_deliveries(session, late))
+        return idle
 
     waiting: list[Delivery] = []
     deliveries.queue_events, take_turn, Courier._take_turn = queue_late, Courier._take_turn, take_turn_late

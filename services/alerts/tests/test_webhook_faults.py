@@ -46,11 +46,13 @@ async def sign_in(channel: Any, issuer: Issuer) -> Agencies:
 class _OneAfterTheOther(Courier):
     """A mutant: whoever stalls holds up everybody."""
 
-    async def _take_turn(self, tasks: asyncio.TaskGroup) -> None:
-        if reading := await self._database.read(partial(operations.read_log, now=now())):
+    async def _take_turn(self, tasks: asyncio.TaskGroup) -> bool:
+        reading = await self._database.read(partial(operations.read_log, now=now()))
+        if reading.reached > reading.begun:
             await self._database.write(partial(operations.queue_events, reading=reading))
         for name in await self._database.read(partial(store.find_due_webhooks, sender=self._id, now=now())):
             await self._serve(name)
+        return reading.idle
 
 
 @on_sqlite
@@ -112,8 +114,9 @@ class TestDeadEndpoints:
 class _CursorFirst(Courier):
     """A mutant: the cursor moves, and the deliveries follow in a commit of their own."""
 
-    async def _take_turn(self, tasks: asyncio.TaskGroup) -> None:
-        if reading := await self._database.read(partial(operations.read_log, now=now())):
+    async def _take_turn(self, tasks: asyncio.TaskGroup) -> bool:
+        reading = await self._database.read(partial(operations.read_log, now=now()))
+        if reading.reached > reading.begun:
             alone = reading._replace(deliveries=[])
             await self._database.write(partial(operations.queue_events, reading=alone))
             await asyncio.sleep(0.2)
@@ -122,6 +125,7 @@ class _CursorFirst(Courier):
             if name not in self._serving:
                 self._serving.add(name)
                 tasks.create_task(self._serve(name))
+        return reading.idle
 
 
 class TestRestarts:

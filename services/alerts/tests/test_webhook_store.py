@@ -76,7 +76,9 @@ async def raise_alert(database: Database, **request: Any) -> Alert:
 
 
 async def read(database: Database) -> operations.Reading | None:
-    return await database.read(lambda session: operations.read_log(session, now()))
+    """None where nothing has happened."""
+    reading = await database.read(lambda session: operations.read_log(session, now()))
+    return reading if reading.reached > reading.begun else None
 
 
 async def queue(database: Database, reading: operations.Reading) -> bool:

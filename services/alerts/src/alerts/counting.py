@@ -15,8 +15,7 @@ _PAUSE_SECONDS = 10.0
 # As long as there is nothing to count, and between two steps of a longer count.
 _POLL_SECONDS = 1.0
 _STEP_SECONDS = 0.02
-# More operations than this wait only when there is much to do; then little is counted, but not nothing.
-_BUSY = 4
+# While anybody else is waiting little is counted, but not nothing.
 _BUSY_SECONDS = 0.5
 _log = logging.getLogger(__name__)
 
@@ -28,7 +27,7 @@ async def keep_counted(database: Database, router: Router) -> None:
         try:
             # Without a directory nobody knows when a day begins.
             if router.has_snapshot and await database.read(is_behind):
-                busy = database.pending > _BUSY
+                busy = database.pending > 0
                 more = await database.write(partial(count_some, find_zone=router.find_zone), apart=True)
                 pause = _PAUSE_SECONDS if not more else _BUSY_SECONDS if busy else _STEP_SECONDS
         except ServiceUnavailable:

@@ -23,6 +23,8 @@ from chassis.errors import ServiceUnavailable
 _POLL_SECONDS = 1.0
 # Many commits in a row are read together.
 _PAUSE_SECONDS = 0.1
+# As long as there is nobody to tell.
+_IDLE_SECONDS = 0.5
 _SWEEP_SECONDS = 60.0
 # Of one process: in a flood of alerts those who call for help come before those who are told of it.
 _STARTS_A_SECOND = 150
@@ -53,29 +55,31 @@ class Courier:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._keep_swept())
                 while True:
+                    idle = False
                     try:
-                        await self._take_turn(tasks)
+                        idle = await self._take_turn(tasks)
                     except ServiceUnavailable:
                         pass
                     except Exception as error:  # noqa: BLE001  # as above
                         _log.error("the log cannot be read for webhooks: %s", telemetry.describe(error))
-                    await self._rest()
+                    await self._rest(_IDLE_SECONDS if idle else _PAUSE_SECONDS)
         finally:
             try:
                 await self._database.write(partial(operations.release_webhooks, sender=self._id))
             except ServiceUnavailable:
                 _log.info("the database is away: others wait until this sender's time is over")
 
-    async def _rest(self) -> None:
+    async def _rest(self, seconds: float) -> None:
         timer = asyncio.get_running_loop().call_later(_POLL_SECONDS, self._woken.set)
-        await asyncio.sleep(_PAUSE_SECONDS)
+        await asyncio.sleep(seconds)
         await self._woken.wait()
         self._woken.clear()
         timer.cancel()
 
-    async def _take_turn(self, tasks: asyncio.TaskGroup) -> None:
+    async def _take_turn(self, tasks: asyncio.TaskGroup) -> bool:
+        """Whether there is no webhook at all."""
         reading = await self._database.read(partial(operations.read_log, now=now()))
-        if reading:
+        if reading.reached > reading.begun:
             await self._database.write(partial(operations.queue_events, reading=reading))
             # There may be more of them.
             self.wake()
@@ -83,6 +87,7 @@ class Courier:
             if name not in self._serving:
                 self._serving.add(name)
                 tasks.create_task(self._serve(name))
+        return reading.idle
 
     async def _serve(self, name: str) -> None:
         """Round after round, until nothing is due. What an attempt came to is recorded with the taking of the next round: where that

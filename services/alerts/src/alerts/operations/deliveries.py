@@ -26,11 +26,12 @@ _log = logging.getLogger(__name__)
 
 
 class Reading(NamedTuple):
-    """What a reader found in the log after `begun`, up to `reached`."""
+    """What a reader found in the log after `begun`, up to `reached`; `idle` where there is no webhook to find it for."""
 
     begun: int
     reached: int
     deliveries: Sequence[Delivery]
+    idle: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +43,16 @@ class Round:
     deliveries: Sequence[tuple[Delivery, About | None]]
 
 
-def read_log(session: Session, now: datetime) -> Reading | None:
-    """Changes nothing; None where nothing has happened."""
+def read_log(session: Session, now: datetime) -> Reading:
+    """Changes nothing."""
     begun, webhooks = store.find_position(session, CONSUMER), store.find_enabled_webhooks(session)
     if not webhooks:
         newest = log.position(session)
-        return Reading(begun, newest, []) if newest - begun >= _IDLE_EVENTS else None
+        return Reading(begun, newest if newest - begun >= _IDLE_EVENTS else begun, [], idle=True)
     # Of what was before all of them nobody is told.
     events = log.after(session, max(begun, min(each.position for each in webhooks)), _EVENTS_AT_ONCE)
     if not events:
-        return None
+        return Reading(begun, begun, [])
     names = {event.resource for event in events}
     found = (*alert_store.find_alerts(session, names), *warning_store.find_warnings(session, names))
     subjects = {each.name: each for each in found}
