@@ -274,7 +274,8 @@ class AlertServiceServicer:
 
     def WatchAlerts(self, request, context):
         """Follows an agency's alerts: first those that are open, then `snapshot_end`, then every change. An alert has `left`
-        when it is closed, and when the agency refuses it or gives it away.
+        when it is closed, and when the agency refuses it or gives it away. Whoever is shown no more of a restricted one than
+        that it exists is told of what changes its state, calls somebody or concerns their agency's part, and of nothing else.
 
         Errors: `INVALID_CURSOR`, `CURSOR_EXPIRED`, `OVERLOADED`.
         """

@@ -148,7 +148,8 @@ class IncidentServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ResolveIncident(self, request, context):
-        """Closes the incident: its lead with the outcome, those that follow as DUPLICATE. Members that never rest stay open.
+        """Closes the incident: its lead with the outcome, those that follow as DUPLICATE. Members that never rest stay open, and
+        until somebody joins it the same outcome once more changes nothing, another one is `ALERT_CLOSED`.
 
         Errors: `INCIDENT_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
         """

@@ -71,7 +71,8 @@ class IncidentServiceStub:
     Errors: `INCIDENT_NOT_FOUND`, `NOT_CLAIMANT`, `NOT_ACKNOWLEDGED`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
     """
     ResolveIncident: _grpc.UnaryUnaryMultiCallable[_incident_service_pb2.ResolveIncidentRequest, _incident_pb2.Incident]
-    """Closes the incident: its lead with the outcome, those that follow as DUPLICATE. Members that never rest stay open.
+    """Closes the incident: its lead with the outcome, those that follow as DUPLICATE. Members that never rest stay open, and
+    until somebody joins it the same outcome once more changes nothing, another one is `ALERT_CLOSED`.
 
     Errors: `INCIDENT_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
     """
@@ -130,7 +131,8 @@ class IncidentServiceAsyncStub(IncidentServiceStub):
     Errors: `INCIDENT_NOT_FOUND`, `NOT_CLAIMANT`, `NOT_ACKNOWLEDGED`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
     """
     ResolveIncident: _aio.UnaryUnaryMultiCallable[_incident_service_pb2.ResolveIncidentRequest, _incident_pb2.Incident]  # type: ignore[assignment]
-    """Closes the incident: its lead with the outcome, those that follow as DUPLICATE. Members that never rest stay open.
+    """Closes the incident: its lead with the outcome, those that follow as DUPLICATE. Members that never rest stay open, and
+    until somebody joins it the same outcome once more changes nothing, another one is `ALERT_CLOSED`.
 
     Errors: `INCIDENT_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
     """
@@ -228,7 +230,8 @@ class IncidentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _incident_service_pb2.ResolveIncidentRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_incident_pb2.Incident, _abc.Awaitable[_incident_pb2.Incident]]:
-        """Closes the incident: its lead with the outcome, those that follow as DUPLICATE. Members that never rest stay open.
+        """Closes the incident: its lead with the outcome, those that follow as DUPLICATE. Members that never rest stay open, and
+        until somebody joins it the same outcome once more changes nothing, another one is `ALERT_CLOSED`.
 
         Errors: `INCIDENT_NOT_FOUND`, `NOT_ACKNOWLEDGED`, `NOT_CLAIMANT`, `ALERT_CLOSED`, `OPERATOR_REQUIRED`.
         """
