@@ -111,7 +111,13 @@ async def join_between_writes(url: str, kind: type[Tail[Thing]]) -> list[str]:
         return held[0]
 
     async with watching(url, kind, through=hold) as watched:
-        first, second, third = (asyncio.create_task(read_until(watched.follow(), name)) for name in ("first", "second", "third"))
+        readers = [watched.follow() for _ in range(3)]
+        # From then on all of them have from the tail what is written, and not from the log.
+        await watched.add("before")
+        await asyncio.gather(*(read_until(each, "before") for each in readers))
+        first, second, third = (
+            asyncio.create_task(read_until(each, name)) for each, name in zip(readers, ("first", "second", "third"), strict=True)
+        )
         late = asyncio.create_task(read_until(watched.follow(), "third"))
         late.set_name("held")
         await held[0].is_held()
@@ -129,11 +135,11 @@ async def join_between_writes(url: str, kind: type[Tail[Thing]]) -> list[str]:
 
 
 async def test_a_follower_joins_before_it_reads(database_url: str) -> None:
-    assert await join_between_writes(database_url, Tail) == ["first", "second", "third"]
+    assert await join_between_writes(database_url, Tail) == ["before", "first", "second", "third"]
 
 
 async def test_a_follower_who_reads_first_has_a_gap(database_url: str) -> None:
-    assert await join_between_writes(database_url, ReadsBeforeItJoins) == ["first", "third"]
+    assert await join_between_writes(database_url, ReadsBeforeItJoins) == ["before", "first", "third"]
 
 
 async def test_a_slow_reader_is_ended_and_finds_everything_after_its_cursor(database_url: str) -> None:
