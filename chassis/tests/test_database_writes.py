@@ -212,6 +212,17 @@ async def test_pending_counts_what_has_not_ended_whether_or_not_anybody_waits(da
                 await asyncio.sleep(0.01)
 
 
+async def test_whoever_has_their_answer_is_not_pending(database_url: str) -> None:
+    async with open_things(database_url) as database:
+        await database.write(lambda session: add_thing(session, "first"))
+        assert database.pending == 0
+        assert await database.read(find_names) == ["first"]
+        assert database.pending == 0
+        with pytest.raises(ZeroDivisionError):
+            await database.write(lambda _: 1 / 0)
+        assert database.pending == 0
+
+
 async def test_a_write_is_announced_after_it_can_be_read(database_url: str) -> None:
     rung = asyncio.Event()
     async with open_things(database_url, committed=rung.set) as database:

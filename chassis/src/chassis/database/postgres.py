@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 import asyncpg
 from sqlalchemy import URL, Connection
@@ -89,14 +89,17 @@ class PostgresDatabase:
         future = self._answers.expect(urgent=urgent)
         task = asyncio.create_task(self._work(work, future, wrote=wrote))
         self._running.add(task)
-        task.add_done_callback(self._running.discard)
         return await future
 
     async def _work(self, work: Coroutine[Any, Any, Any], future: "asyncio.Future[Any]", *, wrote: bool) -> None:
+        value, error = None, None
         try:
-            self._answers.settle(future, await work, None, wrote=wrote)
-        except BaseException as error:  # noqa: BLE001  # an operation may raise anything, and its caller gets it
-            self._answers.settle(future, None, error)
+            value = await work
+        except BaseException as raised:  # noqa: BLE001  # an operation may raise anything, and its caller gets it
+            error = raised
+        # Whoever has the answer must not find the operation pending.
+        self._running.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+        self._answers.settle(future, value, error, wrote=wrote)
 
     async def _transact_apart(
         self,
