@@ -32,7 +32,7 @@ def hide_cells(cells: Numbers, limits: Sequence[int]) -> Mask:
     row for the columns'. `limits` is for each row, and for the totals at last, the least number that is told.
 
     Of the totals those that would be hidden if they were all that is told are hidden here, too: the same totals belong to several
-    tables, by area, by hour, and what one of them hides no other may tell.
+    tables, by area, by hour, and none of those may tell what the totals hide for themselves.
     """
     alone = _hide(cells.sum(axis=0, keepdims=True), [limits[-1]] * 2, np.zeros(cells.shape[1] + 1, bool))
     return _hide(cells, limits, alone[-1])
