@@ -81,7 +81,7 @@ async def set_timers(database: Database, names: Sequence[str], due_time: datetim
         for name in names:
             if things:
                 add_thing(session, name)
-            timers.add(session, Timer("ring", name, "", due_time))
+            timers.replace(session, name, [Timer("ring", name, "", due_time)])
 
     await database.write(write)
 

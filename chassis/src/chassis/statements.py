@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from sqlalchemy import AdaptedConnection, ClauseElement, Connection, Dialect
+from sqlalchemy import AdaptedConnection, ClauseElement, Connection, Dialect, Table, bindparam, insert
 from sqlalchemy.sql.compiler import SQLCompiler
 
 # Values of columns differ in type, and only the statement knows which.
@@ -62,6 +62,31 @@ class Prepared:
         compiled = _Compiled(str(made), _pick(names), converts)
         self._compiled[dialect.name] = compiled
         return compiled
+
+
+class InsertTogether:
+    """A row into each of several tables, which may refer to those before: on PostgreSQL in one statement, because a round trip
+    costs as much as what it brings.
+    """
+
+    def __init__(self, *tables: Table) -> None:
+        self._each = [Prepared(insert(table), table.c.keys()) for table in tables]
+        *before, last = (
+            insert(table).values({column: bindparam(_name(place, column)) for column in table.c.keys()})  # noqa: SIM118  # a column collection iterates over columns
+            for place, table in enumerate(tables)
+        )
+        self._all = Prepared(last.add_cte(*(statement.cte(f"row_{place}") for place, statement in enumerate(before))))
+
+    def execute(self, connection: Connection, *rows: Row) -> None:
+        if connection.dialect.name == "postgresql":
+            self._all.execute(connection, {_name(place, column): value for place, row in enumerate(rows) for column, value in row.items()})
+        else:
+            for prepared, row in zip(self._each, rows, strict=True):
+                prepared.execute(connection, row)
+
+
+def _name(place: int, column: str) -> str:
+    return f"{column}_{place}"
 
 
 def _pick(names: Sequence[str]) -> Callable[[Row], tuple[Any, ...]]:

@@ -47,10 +47,10 @@ Fire: TypeAlias = Callable[[Session, Timer], Callable[[], None] | None]
 
 
 class Timers:
-    """`metadata` is the service's; its table `timers` holds what has not fired yet."""
+    """`metadata` is the service's; `table`, named `timers`, holds what has not fired yet."""
 
     def __init__(self, metadata: MetaData) -> None:
-        table = self._table = Table(
+        table = self.table = Table(
             "timers",
             metadata,
             Column("resource", String, primary_key=True),
@@ -66,10 +66,6 @@ class Timers:
         self._clear = Prepared(delete(table).where(table.c.resource == bindparam("resource")))
         self._due = select(*columns).where(table.c.due_time <= bindparam("now")).order_by(table.c.due_time).limit(_AT_ONCE)
 
-    def add(self, session: Session, timer: Timer) -> None:
-        """A first one."""
-        self._add.execute(session.connection(), timer._asdict())
-
     def replace(self, session: Session, resource: str, timers: Sequence[Timer]) -> None:
         """In the place of all that the resource has, which is locked."""
         connection = session.connection()
@@ -79,7 +75,7 @@ class Timers:
 
     def cancel(self, session: Session, resources: Collection[str]) -> None:
         """All that these resources have, which are locked."""
-        session.execute(delete(self._table).where(self._table.c.resource.in_(resources)))
+        session.execute(delete(self.table).where(self.table.c.resource.in_(resources)))
 
     async def run(self, database: Database, lock: Lock, fire: Fire) -> None:
         """Until cancelled. In one transaction each: a timer's resource is locked, the timer goes, and what is due is done.

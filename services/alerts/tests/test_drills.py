@@ -244,7 +244,7 @@ def add_past(session: Session, *, drill: bool = True, age: timedelta = WEEK * 2,
     session.add(
         Assignment(alert=alert.name, number=0, unit="units/X", agency=ROOM, kind=1, crew=[], status=Status.DONE, dispatch_time=then)
     )
-    store.timers.add(session, Timer(ANSWER, alert.name, ROOM, then))
+    store.timers.replace(session, alert.name, [Timer(ANSWER, alert.name, ROOM, then)])
     log.append(session, "AlertRaised", alert.name, 1)
     if incident:
         session.merge(

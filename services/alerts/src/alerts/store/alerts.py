@@ -3,9 +3,9 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Select, bindparam, delete, exists, func, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, Select, Table, bindparam, delete, exists, func, or_, select, text, update
 from sqlalchemy.orm import InstrumentedAttribute, Session, joinedload, selectinload
 
 from alerts.model.alerts import Alert
@@ -17,11 +17,10 @@ from alerts.model.texts import NOWHERE, Number, NumberAlert
 from alerts.model.timeline import Message, Note, Position
 from alerts.model.units import Unit
 from alerts.model.viewers import Viewer
-from chassis.statements import Prepared
+from chassis.statements import InsertTogether
 from chassis.timers import Timer
 
-_INSERT_ALERT = Prepared(insert(Alert), Alert.__table__.c.keys())
-_INSERT_RESPONSE = Prepared(insert(Response), Response.__table__.c.keys())
+_RAISE = InsertTogether(cast("Table", Alert.__table__), cast("Table", Response.__table__), timers.table)
 _WITH_PARTS = (selectinload(Alert.responses), selectinload(Alert.assignments))
 # What every change of an alert asks: put together once, which is half of what it would cost.
 _ONE = Alert.name == bindparam("name")
@@ -56,10 +55,7 @@ class Filters:
 
 def add_alert(session: Session, alert: dict[str, Any], response: dict[str, Any], timer: Timer) -> None:
     """On the driver's cursor: this is the path of every SOS."""
-    connection = session.connection()
-    _INSERT_ALERT.execute(connection, alert)
-    _INSERT_RESPONSE.execute(connection, response)
-    timers.add(session, timer)
+    _RAISE.execute(session.connection(), alert, response, timer._asdict())
 
 
 def lock_alerts(session: Session, names: Collection[str]) -> None:
