@@ -42,12 +42,12 @@ TARGETS: Mapping[Time, Sequence[Target]] = {
 
 
 class Times(NamedTuple):
-    """In seconds; nothing without a case. `shares` are those within the targets."""
+    """In seconds; what is without a case says nothing. `shares` are those within the targets."""
 
     cases: int
-    mean: float | None = None
-    p50: float | None = None
-    p90: float | None = None
+    mean: float = 0.0
+    p50: float = 0.0
+    p90: float = 0.0
     shares: Sequence[float] = ()
 
 

@@ -67,7 +67,7 @@ _STRIDE = 1 + _BUCKETS
 PLACES = len(Count) + len(Time) * _STRIDE
 # A packed entry: the place in the lower 16 bits, its count above. A vector by hours has the places of each hour in turn.
 _PLACE_BITS = 16
-_ENTRY = np.dtype("<u8")
+_ENTRY, _PLACE = np.dtype("<u8"), np.dtype("<u2")
 assert HOURS * PLACES <= 1 << _PLACE_BITS
 
 
@@ -94,7 +94,7 @@ def fold_hours(packed: bytes) -> bytes:
 def unpack(vectors: Sequence[bytes]) -> tuple[Places, Numbers]:
     """The places of all of them, one after the other, and their counts."""
     entries = np.frombuffer(b"".join(vectors), _ENTRY)
-    return (entries & ((1 << _PLACE_BITS) - 1)).astype(np.uint16), (entries >> _PLACE_BITS).astype(np.int64)
+    return entries.view(_PLACE)[:: _ENTRY.itemsize // _PLACE.itemsize], (entries >> _PLACE_BITS).view(np.int64)
 
 
 def count_entries(vectors: Iterable[bytes]) -> list[int]:
@@ -142,7 +142,8 @@ class Sums:
 def sum_groups(vectors: Sequence[bytes], groups: Sequence[int], number: int) -> Numbers:
     """The vectors of each of so many groups, added up; `groups` says for each vector which it belongs to. Hours are folded."""
     places, counts = unpack(vectors)
-    at = np.repeat(np.asarray(groups, np.int64) * PLACES, count_entries(vectors)) + places % PLACES
+    at = np.repeat(np.asarray(groups, np.int64) * PLACES, count_entries(vectors))
+    at += places % PLACES
     return _sum(at, counts, number)
 
 

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, NamedTuple, cast
+from typing import Any, Protocol, cast
 
 from sqlalchemy import ColumnElement, Select, String, Table, and_, bindparam, delete, func, or_, select, union_all
 from sqlalchemy.dialects import postgresql, sqlite
@@ -61,7 +61,7 @@ class Question:
     by_hours: bool
 
 
-class Found(NamedTuple):
+class Found(Protocol):
     """A row of sums; the vector is by hours, or as well folded as it is kept."""
 
     area: str
@@ -157,10 +157,10 @@ def keep_sums(session: Session, counting: int, sums: Mapping[Key, tuple[bytes, b
     _KEEP_SUMS[session.connection().dialect.name].execute_many(session.connection(), rows)
 
 
-def find_sums(session: Session, counting: int, question: Question) -> list[Found]:
+def find_sums(session: Session, counting: int, question: Question) -> Sequence[Found]:
     split = question.period.by_days() if question.by_days else question.period.split()
     values = {"counting": counting, "areas": question.areas, "kinds": question.kinds, "agency": question.agency, **split}
-    return [Found._make(row) for row in session.execute(_BY_HOURS if question.by_hours else _WHOLE, values)]
+    return cast("Sequence[Found]", session.execute(_BY_HOURS if question.by_hours else _WHOLE, values).all())
 
 
 def remove_some(session: Session, counting: int) -> bool:
@@ -199,7 +199,7 @@ def _find(vector: Any) -> Any:  # noqa: ANN401  # a column, or one in place of a
 
     def select_span(span: int, *start: ColumnElement[bool]) -> Select[str, int, int, Any]:
         agency = bindparam("agency", type_=String)
-        return select(Sum.area, Sum.kind, Sum.start, vector).where(
+        return select(Sum.area, Sum.kind, Sum.start, vector.label("vector")).where(
             Sum.counting == bindparam("counting"),
             Sum.span == span,
             Sum.area.in_(bindparam("areas", expanding=True)),

@@ -76,22 +76,31 @@ def _to_period(path: str, period: pb.Period, *, by_days: bool) -> Period:
     return found
 
 
-def to_figures(figures: Figures, row: int) -> pb.AlertFigures:
-    counts = {_COUNTS[count]: number for count, number in figures.count(row).items()}
-    times = {name: _to_times(time, figures.find_times(row, time)) for time, name in _TIMES.items()}
-    return pb.AlertFigures(raised=figures.count_raised(row), **counts, **times)
+def _fill_figures(message: pb.AlertFigures, figures: Figures, row: int) -> None:
+    """In place, which costs less than half of putting messages into messages: a year by day has thousands of them."""
+    if (raised := figures.count_raised(row)) is not None:
+        message.raised = raised
+    for count, number in figures.count(row).items():
+        if number is not None:
+            setattr(message, _COUNTS[count], number)
+    for time, name in _TIMES.items():
+        times: pb.AlertTimes = getattr(message, name)
+        # There also where it tells nothing.
+        times.SetInParent()
+        if found := figures.find_times(row, time):
+            _fill_times(times, time, found)
 
 
-def _to_times(time: Time, times: Times | None) -> pb.AlertTimes:
-    if times is None:
-        return pb.AlertTimes()
+def _fill_times(message: pb.AlertTimes, time: Time, times: Times) -> None:
+    message.cases = times.cases
     if not times.cases:
-        return pb.AlertTimes(cases=0)
-    targets = [
-        pb.AlertTimes.Target(standard=target.standard, seconds=target.seconds, share=share, aim=target.aim)
-        for target, share in zip(TARGETS.get(time, ()), times.shares, strict=True)
-    ]
-    return pb.AlertTimes(cases=times.cases, mean_seconds=times.mean, p50_seconds=times.p50, p90_seconds=times.p90, targets=targets)
+        return
+    message.mean_seconds, message.p50_seconds, message.p90_seconds = times.mean, times.p50, times.p90
+    for target, share in zip(TARGETS.get(time, ()), times.shares, strict=True):
+        told = message.targets.add()
+        told.standard, told.seconds, told.share = target.standard, target.seconds, share
+        if target.aim is not None:
+            told.aim = target.aim
 
 
 def to_change(figures: pb.AlertFigures, compared: pb.AlertFigures) -> pb.AlertChange:
@@ -177,8 +186,9 @@ def to_row(
     subject: dict[str, Any], figures: Figures, row: int, compared: Figures | None, match: int | None
 ) -> pb.GetAlertStatisticsResponse.Row:
     """`subject` says whose the row is; `match` is which row of `compared` belongs to it, where any does."""
-    message = pb.GetAlertStatisticsResponse.Row(figures=to_figures(figures, row), **subject)
+    message = pb.GetAlertStatisticsResponse.Row(**subject)
+    _fill_figures(message.figures, figures, row)
     if compared is not None and match is not None:
-        message.compared.CopyFrom(to_figures(compared, match))
+        _fill_figures(message.compared, compared, match)
         message.change.CopyFrom(to_change(message.figures, message.compared))
     return message
