@@ -16,6 +16,7 @@ from alerts.errors import AlertClosed, AlreadyAcknowledged, NotAcknowledged, Not
 from alerts.model.alerts import Alert
 from alerts.model.clocks import ANSWER, LIMIT, ROLL_CALL
 from alerts.model.enums import Status
+from alerts.model.incidents import rest_with
 from alerts.model.viewers import Viewer
 from alerts.routing import Router
 
@@ -51,6 +52,14 @@ class TestHowLongAnAlertIsInItsState:
         assert clocks.find(LIMIT) == []
         take(clocks.alert, BUDI, 90)
         assert clocks.find(LIMIT) == [(LIMIT, "", 150)]
+
+    def test_those_of_one_that_rests_no_longer_begin_anew(self, clocks: Clocks) -> None:
+        take(clocks.alert, second=5)
+        clocks.run(70)
+        rest_with(clocks.alert, "alerts/lead", after(seconds=80))
+        assert clocks.find(LIMIT) == []
+        rest_with(clocks.alert, "", after(seconds=200))
+        assert clocks.run(5000) == [Happened(260, f"{OVERDUE} 1", ""), Happened(320, f"{OVERDUE} 2", "")]
 
     @pytest.mark.parametrize(("kind", "second"), [("FIRE", 15), ("MEDICAL", 35), ("CRIME", 35)])
     def test_an_agencys_own_for_the_kind_goes_before_its_own_for_all(self, tmp_path: Path, kind: str, second: int) -> None:

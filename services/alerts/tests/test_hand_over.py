@@ -107,6 +107,14 @@ class TestHandingOver:
         assert leads(accept(alert, RINA)) == (ROOM, "rina")
         assert part_of(alert, POLICE).state == ResponseState.RELEASED
 
+    def test_what_was_offered_and_answered_is_not_asked_again_when_another_one_leads(self) -> None:
+        alert = accept(ask(accept(offer(take(make_alert()))), FIRE, OKA), EKA)
+        alert.release(OKA, START)
+        alert.release(EKA, START)
+        take(alert, EKA)
+        assert leads(alert) == (FIRE, "eka")
+        assert (part_of(alert, POLICE).is_asked, alert.parts.find_awaited()) == (False, [])
+
     @pytest.mark.parametrize(("by", "refusal"), [(BUDI, NotClaimant), (OKA, NotClaimant), (EKA, NotClaimant)])
     def test_only_who_holds_the_lead_hands_over(self, by: Viewer, refusal: type[Exception]) -> None:
         alert = accept(ask(take(make_alert())))

@@ -8,7 +8,7 @@ from crews import FIRE, POLICE
 from emergencies import FAR, Incidents, beside, form, incident_of, seen, until
 from people import ROOM, Party, refusal_of
 from responders import Responders, states_of, statuses_of
-from threatened import DURESS, PIN, WRONG, set_pins
+from threatened import PIN, WRONG, set_pins
 
 from siaga.alerts.v1 import alert_pb2
 
@@ -17,7 +17,6 @@ ENDS: dict[str, dict[str, str] | None] = {
     "pin": {"pin": PIN},
     "none": {},
     "wrong": {"pin": WRONG},
-    "duress": {"pin": DURESS},
     "resolved": None,
 }
 
@@ -46,9 +45,7 @@ async def send_to(responders: Responders, incident: str, *statuses: str) -> str:
     return unit
 
 
-@pytest.mark.parametrize(
-    "end", [{"pin": PIN}, {}, {"pin": "0000"}, {"pin": DURESS}, None], ids=["pin", "none", "wrong", "duress", "resolved"]
-)
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
 async def test_what_was_sent_for_all_goes_on_for_the_next_one(responders: Responders, end: dict[str, str] | None) -> None:
     incident, alerts = await form_of_dewi(responders)
     unit = await send_to(responders, incident, "EN_ROUTE")

@@ -7,8 +7,9 @@ import h3
 from sqlalchemy.orm import Session
 
 from alerts.model.alerts import Alert
-from alerts.model.enums import Audience, Escalation, Kind, MessageType, RollCall, State, Status
+from alerts.model.enums import Audience, Escalation, Kind, MessageType, ResponseState, RollCall, State, Status
 from alerts.model.incidents import Incident
+from alerts.model.responses import Response
 from alerts.model.tables import log
 from alerts.model.units import SHOWN_TO_CALLER, Assignment
 from alerts.model.warnings import PublicWarning
@@ -181,6 +182,14 @@ def units_handed_on(session: Session, alert: Alert, successor: Alert, units: Seq
     log.append(session, "AlertDispatched", successor.name, Audience.RESPONDER, units=units)
     for unit in units:
         log.append(session, "AssignmentUpdated", alert.name, Audience.RESPONDER, units=[unit], status=Status.DONE.name)
+
+
+def helper_handed_on(session: Session, successor: Alert, part: Response) -> None:
+    """Its agency goes on for another alert of the same emergency."""
+    if part.state == ResponseState.ACCEPTED:
+        agency_accepted(session, successor, part.operator, part.agency)
+    else:
+        agency_requested(session, successor, "", part.agency)
 
 
 def incident_changed(session: Session, incident: Incident, event: str, former: str = "") -> None:

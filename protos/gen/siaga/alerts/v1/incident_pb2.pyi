@@ -82,8 +82,9 @@ class Incident(_message.Message):
     agency: _builtins.str
     """The agency that leads, `agencies/{agency}`."""
     lead: _builtins.str
-    """The alert that stands for the others, `alerts/{uuid}`: the oldest open one that can. One that was
-    called off leads only where there is no other.
+    """The alert that stands for the others, `alerts/{uuid}`: the oldest open one that can, a doubtful one after all
+    others. One that was called off leads only where there is no other, or led them when its caller was forced to
+    call it off.
     """
     operator: _builtins.str
     """Who of the agency holds the lead; empty when nobody does, or it is restricted."""
@@ -95,7 +96,9 @@ class Incident(_message.Message):
     """Its members are exercises: a drill and an emergency are never of one incident."""
     @_builtins.property
     def point(self) -> _point_pb2.Point:
-        """The middle of where its open members need help, restricted ones excepted. Absent when unknown."""
+        """The middle of where its open members need help, restricted ones excepted, as it was when something else of the
+        incident last changed: it does not follow phones on their way. Absent when unknown.
+        """
 
     @_builtins.property
     def alerts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

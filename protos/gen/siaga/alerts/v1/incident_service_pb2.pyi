@@ -331,7 +331,7 @@ class MessageIncidentResponse(_message.Message):
 
     CALLERS_FIELD_NUMBER: _builtins.int
     callers: _builtins.int
-    """How many callers."""
+    """How many callers; a repetition tells those of the first time."""
     def __init__(
         self,
         *,

@@ -79,7 +79,7 @@ class IncidentServiceStub:
     MergeAlerts: _grpc.UnaryUnaryMultiCallable[_incident_service_pb2.MergeAlertsRequest, _incident_pb2.Incident]
     """Puts alerts together: into the incident that the first of them that has one belongs to, else into a new one. By the
     agency that leads each of them; one with a `conflictAgency` belongs to no incident, because that agency might come
-    to be shown the incident.
+    to be shown the incident. What one person holds comes to another one only by a supervisor, else it is `NOT_CLAIMANT`.
 
     Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `AGENCY_IN_CONFLICT`, `ALERT_CLOSED`, `DRILL_MISMATCH`, `OPERATOR_REQUIRED`.
     """
@@ -139,7 +139,7 @@ class IncidentServiceAsyncStub(IncidentServiceStub):
     MergeAlerts: _aio.UnaryUnaryMultiCallable[_incident_service_pb2.MergeAlertsRequest, _incident_pb2.Incident]  # type: ignore[assignment]
     """Puts alerts together: into the incident that the first of them that has one belongs to, else into a new one. By the
     agency that leads each of them; one with a `conflictAgency` belongs to no incident, because that agency might come
-    to be shown the incident.
+    to be shown the incident. What one person holds comes to another one only by a supervisor, else it is `NOT_CLAIMANT`.
 
     Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `AGENCY_IN_CONFLICT`, `ALERT_CLOSED`, `DRILL_MISMATCH`, `OPERATOR_REQUIRED`.
     """
@@ -244,7 +244,7 @@ class IncidentServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_incident_pb2.Incident, _abc.Awaitable[_incident_pb2.Incident]]:
         """Puts alerts together: into the incident that the first of them that has one belongs to, else into a new one. By the
         agency that leads each of them; one with a `conflictAgency` belongs to no incident, because that agency might come
-        to be shown the incident.
+        to be shown the incident. What one person holds comes to another one only by a supervisor, else it is `NOT_CLAIMANT`.
 
         Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `AGENCY_IN_CONFLICT`, `ALERT_CLOSED`, `DRILL_MISMATCH`, `OPERATOR_REQUIRED`.
         """

@@ -282,7 +282,7 @@ class Alert(Call, Member, Model):
         elif claim is CancelClaim.DURESS and self.state == State.CANCELLED:
             # The caller was made to give away their PIN before.
             self.close_time = None
-            self.parts.release(self.parts.lead, now)
+            self.parts.reopen(now)
         self._changed(now, shown=first)
         return True
 

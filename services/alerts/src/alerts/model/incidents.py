@@ -1,5 +1,6 @@
 """Several alerts of one emergency, and what makes an alert doubtful."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import Any
@@ -9,6 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from alerts.model.alerts import Alert
 from alerts.model.enums import CancelClaim, Grouping, Kind, ResponseState, State
+from alerts.model.responses import Response
 from alerts.model.tables import Model
 
 # How far from each other alerts of one emergency are raised, in metres, and never farther than the cells in which they are
@@ -90,7 +92,8 @@ class Incident(Model):
         self.update_time = max(now, self.update_time + _TICK)
 
     def _describe(self) -> tuple[object, ...]:
-        return (self.state, self.lead, self.kind, self.area, self.agency, self.operator, self.alert_count, self.open_count)
+        who = (self.lead, self.kind, self.area, self.agency, self.operator)
+        return (self.state, *who, self.latitude, self.longitude, self.alert_count, self.open_count)
 
 
 def can_rest(alert: Alert) -> bool:
@@ -101,6 +104,13 @@ def can_rest(alert: Alert) -> bool:
 def can_lead(alert: Alert) -> bool:
     """Whether others may rest with it. By one that was called off, whoever comes later would be shown that it is still open."""
     return can_rest(alert) and not alert.cancel_time
+
+
+def leads_on(alert: Alert, members: Iterable[Alert]) -> bool:
+    """Whether it stands for others though it was called off, because its caller was made to do that: what is under way for all of
+    them goes on as it was. The others' callers are shown what they would be, had their alerts inherited it.
+    """
+    return alert.cancel_claim == CancelClaim.DURESS and any(each.merged_into == alert.name for each in members)
 
 
 def rests_with(alert: Alert, lead: Alert, former: str) -> bool:
@@ -154,7 +164,7 @@ def rest_with(alert: Alert, lead: str, now: datetime) -> None:
     """That one stands for it; or, for an empty one, nobody does, and its own clocks begin."""
     alert.merged_into = lead
     if not lead:
-        alert.followed_state = 0
+        alert.followed_state, alert.state_time, alert.limit_step = 0, now, 0
         alert.parts.resume(now)
     alert.touch(now, shown=False)
 
@@ -183,19 +193,22 @@ def follow(alert: Alert, lead: Alert, now: datetime) -> tuple[State, bool] | Non
     return (State(alert.state), news) if alert.state != before else None
 
 
-def hand_on(alert: Alert, successor: Alert, now: datetime) -> list[str]:
-    """What is under way for it goes on for the other one: its units, which are returned, and whoever helps."""
+def hand_on(alert: Alert, successor: Alert, now: datetime) -> tuple[list[str], list[Response]]:
+    """What is under way for it goes on for the other one: its units, and whoever helps and did not do so there; both are returned."""
     handed: list[str] = []
     for assignment in alert.assignments:
         if assignment.is_active:
             successor.assignments.append(assignment.hand_on(successor.name, len(successor.assignments), now))
             handed.append(assignment.unit)
     leading = {alert.agency, successor.agency}
-    helping = [each for each in alert.responses if each.is_live and each.agency not in leading]
-    for each in helping:
-        successor.parts.bring_in(each.agency, each.requester, each.reason, now).take_over(each)
-        each.end(ResponseState.RELEASED, now)
+    helping: list[Response] = []
+    for each in alert.responses:
+        part = successor.parts.find(each.agency)
+        # What somebody holds there is not taken from them.
+        if each.is_live and each.agency not in leading and not (part and part.state == ResponseState.ACCEPTED):
+            helping.append(successor.parts.bring_in(each.agency, each.requester, each.reason, now))
+            helping[-1].take_over(each)
     if handed or helping:
         alert.touch(now, shown=False)
         successor.touch(now, shown=False)
-    return handed
+    return handed, helping

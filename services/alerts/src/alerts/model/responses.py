@@ -268,6 +268,13 @@ class Parts:
             if each not in awaited:
                 each.start_clocks(now)
 
+    def reopen(self, now: datetime) -> None:
+        """Whoever had a part to the end is called again."""
+        for each in self._responses:
+            if each.state == ResponseState.DONE:
+                each.end_time = None
+                self.release(each, now)
+
     def resume(self, now: datetime) -> None:
         """The clocks of all that stood still begin anew; those of agencies that were asked did not."""
         for each in self.find_awaited():
@@ -275,10 +282,13 @@ class Parts:
                 each.start_clocks(now)
 
     def make_lead(self, response: Response) -> None:
-        """Whoever else was asked to lead is asked to help: the one who asked them has no longer anything to give."""
-        if response is self.lead:
+        """Whoever else was asked to lead is asked to help: the one who asked them has no longer anything to give. What the former
+        lead was asked for, it has answered.
+        """
+        former = self.lead
+        if response is former:
             return
-        self.lead.part = Part.SUPPORT
+        former.part, former.requester = Part.SUPPORT, ""
         response.part = Part.LEAD
         for each in self._responses:
             each.hand_over = False

@@ -125,8 +125,7 @@ def cancel_alert(session: Session, change: Change, given: Given | None) -> Alert
         return alert
     claim = _judge_claim(session, alert, given, change.now)
     first = alert.cancel_time is None
-    if first and not alert.close_time:
-        # Whatever the claim: what becomes of the others must not tell it.
+    if first and not alert.close_time and claim is not CancelClaim.DURESS:
         give_way(session, alert, change.now)
     closed, at_work = alert.close_time, alert.at_work
     if alert.cancel(change.now, claim):

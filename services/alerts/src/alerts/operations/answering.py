@@ -38,16 +38,19 @@ def dispatch_incident(session: Session, change: Change, names: Sequence[str], *,
 
 def message_incident(session: Session, change: Change, text: str) -> int:
     """How many callers it reaches; those who must not be contacted are left out."""
-    incident, replayed = _take(session, change)
-    lead, _ = require_content(change.viewer, alert_store.find_alert(session, incident.lead))
-    lead.require_open()
-    lead.parts.require_holder(change.viewer)
+    incident = _find(session, change.name, change.viewer, for_update=True)
     contacted = [
         each
         for each in _find_resting(session, incident)
         if not each.cancel_time and each.contact_preference != ContactPreference.DO_NOT_CONTACT
     ]
-    for alert in [] if replayed else contacted:
+    # Whoever repeats the request has to learn whom it reached then.
+    if earlier := _claim(session, change, f"{incident.name}/callers/{len(contacted)}"):
+        return int(earlier.rpartition("/")[2])
+    lead, _ = require_content(change.viewer, alert_store.find_alert(session, incident.lead))
+    lead.require_open()
+    lead.parts.require_holder(change.viewer)
+    for alert in contacted:
         message = Message(
             id=new_uuid(), alert=alert.name, sender=Sender.AGENCY, operator=change.operator, text=text, create_time=change.now
         )
@@ -98,9 +101,15 @@ def merge_alerts(session: Session, change: Change, names: Sequence[str]) -> Inci
             # Whichever agency comes to lead the incident, or to help, is shown the names of all of its alerts.
             raise AgencyInConflict(alert=alert.name)
         alert.require_open()
+    held_by = {alert.name: alert.parts.lead.claimant for alert in alerts}
     former = {alert.incident for alert in alerts if alert.incident and alert.incident != kept}
     incident = incident or form_incident(session, change.name, alerts[0], change.now)
     join_incident(session, incident, alerts, change.router, change.now, change.operator)
+    if not change.viewer.supervises and any(
+        held_by[alert.name] not in {"", change.viewer.user, alert.parts.lead.claimant} for alert in alerts
+    ):
+        # What a colleague holds would come to another one.
+        raise NotClaimant
     for name in former:
         if left := store.find_incident(session, name, for_update=True):
             carry_on(session, left, change.router, change.now)
@@ -160,10 +169,10 @@ def _take(session: Session, change: Change) -> tuple[Incident, bool]:
     return _find(session, change.name, change.viewer, for_update=True), replayed
 
 
-def _claim(session: Session, change: Change) -> str | None:
+def _claim(session: Session, change: Change, resource: str = "") -> str | None:
     if not change.request_id:
         return None
-    return keys.claim(session, f"incident\0{change.viewer.user}", change.request_id, change.request, change.name)
+    return keys.claim(session, f"incident\0{change.viewer.user}", change.request_id, change.request, resource or change.name)
 
 
 def _find(session: Session, name: str, viewer: Viewer, *, for_update: bool = False) -> Incident:

@@ -1,6 +1,6 @@
 """What alerts of one emergency have in common, and who stands for whom."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from sqlalchemy.orm import Session
@@ -8,7 +8,20 @@ from sqlalchemy.orm import Session
 from alerts import events
 from alerts.errors import DrillMismatch
 from alerts.model.alerts import Alert
-from alerts.model.incidents import Incident, IncidentState, can_lead, can_rest, follow, hand_on, is_held, join, leave, rest_with, rests_with
+from alerts.model.incidents import (
+    Incident,
+    IncidentState,
+    can_lead,
+    can_rest,
+    follow,
+    hand_on,
+    is_held,
+    join,
+    leads_on,
+    leave,
+    rest_with,
+    rests_with,
+)
 from alerts.operations.changes import keep_clocks
 from alerts.routing import Router
 from alerts.store import incidents as store
@@ -32,15 +45,19 @@ def give_way(session: Session, alert: Alert, time: datetime) -> None:
     session.flush()
     successor = _choose_lead(incident, [each for each in store.lock_open_members(session, incident.name) if each is not alert])
     if successor and successor.merged_into == alert.name:
-        units = hand_on(alert, successor, time)
+        units, helpers = hand_on(alert, successor, time)
         for unit in unit_store.lock_units(session, units).values():
             unit.work_for(successor.name, time)
         if units:
             events.units_handed_on(session, alert, successor, units)
+        for each in helpers:
+            events.helper_handed_on(session, successor, each)
 
 
-def carry_on(session: Session, incident: Incident, router: Router, time: datetime) -> None:
-    """Chooses the lead, lets the others rest with it, and notes what the incident has become. The incident is locked."""
+def carry_on(session: Session, incident: Incident, router: Router, time: datetime, joined: Collection[str] = ()) -> None:
+    """Chooses the lead, lets the others rest with it, and notes what the incident has become. The incident is locked; of those that
+    have just joined it that is told already.
+    """
     session.flush()
     members = store.lock_open_members(session, incident.name)
     lead, former = _choose_lead(incident, members), incident.agency
@@ -50,6 +67,8 @@ def carry_on(session: Session, incident: Incident, router: Router, time: datetim
         if member.merged_into != (lead.name if lead and rests else ""):
             rest_with(member, lead.name if lead and rests else "", time)
             keep_clocks(session, member, router)
+            if member.name not in joined:
+                events.alert_merged(session, member.name, "", incident.name)
         if lead and rests:
             _follow(session, member, lead, time)
         elif lead and member.agency != lead.agency:
@@ -66,25 +85,34 @@ def carry_on(session: Session, incident: Incident, router: Router, time: datetim
 
 
 def _follow(session: Session, member: Alert, lead: Alert, time: datetime) -> None:
-    former, operator = member.agency, lead.parts.lead.operator
+    former, held_by, operator = member.agency, member.parts.lead.operator, lead.parts.lead.operator
     if followed := follow(member, lead, time):
         state, news = followed
         events.alert_followed(session, member, state, operator, news=news)
+    elif member.agency == former and operator != held_by:
+        if operator:
+            events.alert_assigned(session, member, "", operator)
+        else:
+            events.alert_released(session, member, "")
     if member.agency != former:
         events.alert_handed_over(session, member, operator, former)
 
 
 def _choose_lead(incident: Incident, members: Sequence[Alert]) -> Alert | None:
     """The one that there was as long as it is open, unless somebody has taken another one instead; then the oldest that anybody can
-    rest with, else the oldest. One that was called off leads only where there is no other.
+    rest with, a doubtful one after all others; else the oldest. One that was called off leads only where there is no other, or where
+    its caller was made to do it.
     """
+    if forced := [each for each in members if each.name == incident.lead and leads_on(each, members)]:
+        return forced[0]
     able = [each for each in members if can_lead(each)] or [each for each in members if can_rest(each)]
     led = [each for each in able if each.name == incident.lead]
-    alike = [each for each in able if each.kind == incident.kind]
-    held = [each for each in alike if is_held(each)]
     if led and is_held(led[0]):
         return led[0]
-    return next(iter([*held, *led, *alike, *able, *members]), None)
+    genuine = [each for each in able if not each.doubts]
+    alike = [each for each in genuine or able if each.kind == incident.kind]
+    held = [each for each in alike if is_held(each)]
+    return next(iter([*held, *(each for each in led if each in alike), *alike, *genuine, *able, *members]), None)
 
 
 def form_incident(session: Session, name: str, lead: Alert, time: datetime) -> Incident:
@@ -117,8 +145,8 @@ def join_incident(
     if strange := next((alert for alert in alerts if alert.drill != incident.drill), None):
         raise DrillMismatch(alert=strange.name)
     incident.outcome = 0
-    for alert in alerts:
-        if alert.incident != incident.name:
-            join(alert, incident.name, time)
-            events.alert_merged(session, alert.name, operator, incident.name)
-    carry_on(session, incident, router, time)
+    joining = [alert for alert in alerts if alert.incident != incident.name]
+    for alert in joining:
+        join(alert, incident.name, time)
+        events.alert_merged(session, alert.name, operator, incident.name)
+    carry_on(session, incident, router, time, {alert.name for alert in joining})

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Select, and_, bindparam, case, func, or_, 
 from sqlalchemy.orm import Session, aliased, selectinload
 
 from alerts.model.alerts import Alert
-from alerts.model.enums import Grouping, Outcome
+from alerts.model.enums import CancelClaim, Grouping, Outcome
 from alerts.model.incidents import MAX_MEMBERS, Incident, IncidentState, is_news
 
 _WITH_PARTS = (selectinload(Alert.responses), selectinload(Alert.assignments))
@@ -67,6 +67,7 @@ class Candidate(NamedTuple):
     members: int
     latitude: float
     longitude: float
+    called_off: bool
 
     @property
     def place(self) -> tuple[float, float]:
@@ -79,7 +80,7 @@ class Candidate(NamedTuple):
         return same and first and alert.create_time - self.latest_time <= within
 
 
-def _ask_for_candidates() -> Select[*tuple[Any, ...]]:
+def _ask_for_candidates(*conditions: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
     columns = [getattr(Alert, name) for name in Candidate._fields[:7]]
     member = aliased(Alert)
     latest = select(member.create_time).where(member.incident == Alert.incident).order_by(member.name.desc()).limit(1)
@@ -90,22 +91,23 @@ def _ask_for_candidates() -> Select[*tuple[Any, ...]]:
             func.coalesce(Incident.alert_count, 1),
             _LATITUDE,
             _LONGITUDE,
+            Alert.cancel_time.is_not(None),
         )
         .outerjoin(Incident, Incident.name == Alert.incident)
-        .where(
-            Alert.cell.in_(bindparam("cells", expanding=True)),
-            or_(Incident.alert_count < MAX_MEMBERS, and_(Incident.alert_count.is_(None), Alert.name <= bindparam("newest"))),
-            Alert.close_time.is_(None),
-            Alert.cancel_time.is_(None),
-            Alert.merged_into == "",
-            Alert.restricted.is_(False),
-            Alert.grouping != Grouping.APART,
-        )
+        .where(*conditions, Alert.close_time.is_(None), Alert.restricted.is_(False), Alert.grouping != Grouping.APART)
     )
 
 
 # Put together once: in a flood they are asked ten times a second.
-_CANDIDATES = _ask_for_candidates()
+_CANDIDATES = _ask_for_candidates(
+    Alert.cell.in_(bindparam("cells", expanding=True)),
+    or_(Incident.alert_count < MAX_MEMBERS, and_(Incident.alert_count.is_(None), Alert.name <= bindparam("newest"))),
+    or_(Alert.cancel_time.is_(None), Alert.cancel_claim == CancelClaim.DURESS),
+    Alert.merged_into == "",
+)
+_RESTING = _ask_for_candidates(
+    Alert.incident.in_(bindparam("incidents", expanding=True)), Alert.cancel_time.is_(None), Alert.merged_into != ""
+).order_by(Alert.name)
 _WAITING = (
     select(*(getattr(Alert, name) for name in Waiting._fields[:-2]), _LATITUDE, _LONGITUDE)
     .where(Alert.grouping == Grouping.WAITING, Alert.close_time.is_(None))
@@ -197,9 +199,15 @@ def find_candidates(session: Session, cells: Collection[str], newest: str) -> Se
     """Open alerts in these cells that stand for others, if not for too many, or for themselves alone; of the latter none that is
     newer than `newest`.
 
-    Nothing here depends on whether the agency still works on one that was called off: its caller may raise the new alert.
+    Nothing here depends on whether the agency still works on one that was called off: its caller may raise the new alert. Where it
+    leads on, the one counts that would lead if it were closed.
     """
-    return [Candidate._make(row) for row in session.execute(_CANDIDATES, {"cells": cells, "newest": newest})]
+    found = [Candidate._make(row) for row in session.execute(_CANDIDATES, {"cells": cells, "newest": newest})]
+    leading_on = {each.incident for each in found if each.called_off and each.incident}
+    following = [Candidate._make(row) for row in session.execute(_RESTING, {"incidents": leading_on})] if leading_on else []
+    # The first of each incident, a doubtful one after all others, as the lead is chosen.
+    instead = {each.incident: each for each in sorted(following, key=lambda each: (not each.doubts, each.name), reverse=True)}
+    return [*(each for each in found if not each.called_off), *instead.values()]
 
 
 def assess_fresh(

@@ -1,0 +1,153 @@
+"""What becomes of an incident when its lead ends or is called off: of those whom it stood for, of the help, and of who was told."""
+
+from crews import POLICE
+from emergencies import FAR, NEAR, Incidents, beside, incident_of, seen, until
+from people import ROOM, Party, People, refusal_of
+from responders import Responders, states_of, statuses_of
+from test_incident_leads import form_of_dewi, holder_of, send_to
+from threatened import DURESS, PIN, WRONG, fresh, look
+
+from siaga.alerts.v1 import alert_pb2
+
+STATE = alert_pb2.Alert.State
+
+
+async def types_of(party: Party, name: str) -> list[str]:
+    return [each.type for each in (await party("ListAlertEvents", name=name)).events]
+
+
+async def make_prankster(people: People) -> None:
+    for _ in range(2):
+        name, _ = await people.raise_alert(people.adi)
+        await people.rina("AcknowledgeAlert", name=name)
+        await people.rina("ResolveAlert", name=name, outcome="PRANK")
+
+
+async def rests(people: People, name: str) -> str:
+    return (await seen(people, name)).merged_into
+
+
+async def test_what_is_under_way_goes_on_where_the_caller_was_made_to_call_it_off(responders: Responders) -> None:
+    incident, alerts = await form_of_dewi(responders)
+    unit = await send_to(responders, incident, "EN_ROUTE")
+    lead = alerts[0][0]
+    await responders.ask_police(lead)
+    await responders.dewi("CancelAlert", name=lead, pin=DURESS)
+    after = await seen(responders, lead)
+    assert (STATE.Name(after.state), statuses_of(after)) == ("DISPATCHED", {unit: "EN_ROUTE"})
+    assert states_of(after) == {ROOM: "ACCEPTED leads", POLICE: "ACCEPTED"}
+    assert (await responders.sari("GetUnit", name=unit)).alert == lead
+    assert (await Incidents(responders.rina)("GetIncident", name=incident)).lead == lead
+    # Whoever it stands for sees the help come.
+    await responders.move_on(lead, unit, "ON_SCENE", by=responders.tono)
+    for name, caller in alerts[1:]:
+        assert STATE.Name((await caller("GetAlert", name=name)).state) == "ON_SCENE"
+    await Incidents(responders.rina)("ResolveIncident", name=incident, outcome="HELPED")
+    assert (await Incidents(responders.rina)("GetIncident", name=incident)).open_count == 0
+
+
+async def test_neither_the_others_nor_whoever_calls_later_can_tell_how_it_was_called_off(responders: Responders) -> None:
+    shown: dict[str, list[str]] = {}
+    for place, pin in enumerate((PIN, "", WRONG, DURESS)):
+        # Of one account so many would be doubtful.
+        mine = fresh(responders, f"caller-{place}")
+        await mine("SetPins", pin=PIN, duressPin=DURESS)
+        unit = await responders.make_unit(f"amb-{place}")
+        lead, _ = await responders.raise_alert(mine, **beside())
+        other, caller = await responders.raise_alert(responders.nobody, **beside(NEAR * 2))
+        incident = await until(lambda other=other: incident_of(responders, other))
+        await Incidents(responders.rina)("AcknowledgeIncident", name=incident)
+        await Incidents(responders.rina)("DispatchIncident", name=incident, units=[unit])
+        await mine("CancelAlert", name=lead, pin=pin)
+        later, again = await responders.raise_alert(mine, **beside())
+        assert await until(lambda later=later: incident_of(responders, later)) == incident
+        doors = [(caller, other), (again, later)]
+        answers = [await party(rpc, name=name) for party, name in doors for rpc in ("GetAlert", "ListAlertEvents")]
+        shown[pin] = [look(each).casefold().replace(f"caller-{place}", "") for each in answers]
+        await Incidents(responders.rina)("ResolveIncident", name=incident, outcome="HELPED")
+        for name in (lead, other, later):
+            if not (await seen(responders, name)).HasField("close_time"):
+                await responders.rina("ResolveAlert", name=name, outcome="HELPED")
+    assert shown[DURESS] == shown[PIN] == shown[WRONG] == shown[""]
+
+
+async def test_no_doubtful_one_comes_to_stand_for_a_genuine_one(people: People) -> None:
+    await make_prankster(people)
+    lead, _ = await people.raise_alert(people.dewi, **beside())
+    doubtful, _ = await people.raise_alert(people.adi, **beside())
+    await until(lambda: rests(people, doubtful))
+    genuine, _ = await people.raise_alert(people.nobody, **beside())
+    await until(lambda: rests(people, genuine))
+    await people.rina("AcknowledgeAlert", name=lead)
+    await people.rina("ResolveAlert", name=lead, outcome="HELPED")
+    assert (await rests(people, doubtful), await rests(people, genuine)) == (genuine, "")
+
+
+async def test_who_helped_is_told_of_the_end_and_of_the_next_one(responders: Responders) -> None:
+    incident, alerts = await form_of_dewi(responders, 2)
+    await send_to(responders, incident)
+    lead, heir = (name for name, _ in alerts)
+    await responders.ask_police(lead)
+    watching = responders.oka.watch("WatchAlerts")
+    assert [each.name for each in await watching.read_snapshot()] == [lead]
+    await responders.rina("ResolveAlert", name=lead, outcome="HELPED")
+    awaited = {("AgencyAccepted", heir), ("AlertResolved", lead), ("left", lead)}
+    while awaited:
+        message = await watching.read()
+        awaited.discard(("left", message.left.name) if message.HasField("left") else (message.event.type, message.event.alert.name))
+
+
+async def test_what_an_agency_has_accepted_of_the_next_one_is_not_taken_back(responders: Responders) -> None:
+    incident, alerts = await form_of_dewi(responders, 2)
+    lead, heir = (name for name, _ in alerts)
+    await Incidents(responders.rina)("AcknowledgeIncident", name=incident)
+    await responders.ask_police(heir)
+    await responders.rina("RequestAgency", name=lead, agency=POLICE, reason="here, too")
+    await responders.rina("ResolveAlert", name=lead, outcome="HELPED")
+    part = next(each for each in (await seen(responders, heir)).responses if each.agency == POLICE)
+    assert (part.state, part.operator) == (alert_pb2.Alert.Response.ACCEPTED, "oka")
+
+
+async def test_those_that_rest_are_told_who_holds_them_and_when_they_rest_no_longer(responders: Responders) -> None:
+    incident, alerts = await form_of_dewi(responders, 2)
+    lead, other = (name for name, _ in alerts)
+    await Incidents(responders.rina)("AcknowledgeIncident", name=incident)
+    before = await types_of(responders.sari, other)
+    await responders.sari("AssignAlert", name=lead, assignee="budi")
+    assert holder_of(await seen(responders, other)) == "budi"
+    assert (await types_of(responders.sari, other))[len(before) :] == ["AlertAssigned"]
+    await responders.budi("ResolveAlert", name=lead, outcome="HELPED")
+    assert await rests(responders, other) == ""
+    assert (await types_of(responders.sari, other))[len(before) :] == ["AlertAssigned", "AlertMerged"]
+
+
+async def test_what_a_colleague_holds_is_merged_into_nobody_elses_but_by_a_supervisor(responders: Responders) -> None:
+    mine, _ = await responders.take(responders.rina, location=beside(FAR)["location"], kind="FIRE")
+    theirs, _ = await responders.take(responders.budi, location=beside(-FAR)["location"], kind="FIRE")
+    assert (await refusal_of(Incidents(responders.rina)("MergeAlerts", alerts=[mine, theirs]))).reason == "NOT_CLAIMANT"
+    assert holder_of(await seen(responders, theirs)) == "budi"
+    await Incidents(responders.sari)("MergeAlerts", alerts=[mine, theirs])
+    assert len({holder_of(await seen(responders, name)) for name in (mine, theirs)}) == 1
+
+
+async def test_a_text_to_all_that_is_repeated_says_whom_it_reached(responders: Responders) -> None:
+    incident, _ = await form_of_dewi(responders)
+    await Incidents(responders.rina)("AcknowledgeIncident", name=incident)
+    text = {"name": incident, "text": "help is on its way", "request_id": "0b1a6f3e-7b7e-4c52-9e8f-2f3f7d3a9c11"}
+    assert (await Incidents(responders.rina)("MessageIncident", **text)).callers == 3
+    await Incidents(responders.rina)("ResolveIncident", name=incident, outcome="HELPED")
+    assert (await Incidents(responders.rina)("MessageIncident", **text)).callers == 3
+
+
+async def test_who_helped_is_called_again_with_the_others(responders: Responders) -> None:
+    await fresh(responders)("SetPins", pin=PIN, duressPin=DURESS)
+    mine, _ = await responders.raise_alert(responders.dewi, kind="CRIME")
+    await responders.rina("AcknowledgeAlert", name=mine)
+    await responders.ask_police(mine)
+    await responders.dewi("CancelAlert", name=mine, pin=PIN)
+    assert states_of(await seen(responders, mine)) == {ROOM: "DONE leads", POLICE: "DONE"}
+    await responders.dewi("CancelAlert", name=mine, pin=DURESS)
+    again = await seen(responders, mine)
+    assert states_of(again) == {ROOM: "REQUESTED leads", POLICE: "REQUESTED"}
+    assert not any(each.HasField("end_time") for each in again.responses)
+    await responders.oka("RespondToRequest", name=mine, answer="ACCEPT")
