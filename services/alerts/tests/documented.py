@@ -299,8 +299,9 @@ class Documented:
         part.asked_by, part.offered_the_lead = by, to_lead
 
     def _lead_by(self, agency: str) -> None:
-        """No offer of the former lead stands any more."""
+        """No offer of the former lead stands any more, nor what it was asked for itself."""
         if agency != self.lead:
+            self.parts[self.lead].asked_by = ""
             self.lead = agency
             for part in self.parts.values():
                 part.offered_the_lead = False

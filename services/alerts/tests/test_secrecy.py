@@ -109,8 +109,8 @@ class TestNobodyCanTell:
             assert (await people.sari("GetAlert", name=other)).merged_into == name
             await people.rina("AcknowledgeAlert", name=name)
             await cancel(account, name, pin)
-            # The one that nobody has called off leads.
-            assert (await people.sari("GetAlert", name=other)).merged_into == ""
+            # The one that nobody has called off leads, unless the help for both goes on.
+            assert (await people.sari("GetAlert", name=other)).merged_into == (name if pin == DURESS else "")
             near, far = await people.raise_alert(account, **beside(0)), await people.raise_alert(account, **beside(-NEAR * 2.5))
             shown[pin] = [each for later in (near, far) for each in await self.follow(people, account, *later)]
             shown[pin] = [each.replace(user, "user") for each in shown[pin]]
