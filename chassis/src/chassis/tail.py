@@ -199,6 +199,11 @@ class Tail(Generic[S]):
             if not follower.ended:
                 follower.position = reached if reached > began else joined
 
+    async def find(self, position: int) -> Change[S] | None:
+        """The change at just this place."""
+        changes, reached = await self._read(position - 1, 1)
+        return changes[0] if changes and reached == position else None
+
     def stop(self) -> None:
         """Ends every watch, and whichever begins from now on."""
         self._stopping = EndReason.SERVICE_STOPPING
@@ -241,11 +246,11 @@ class Tail(Generic[S]):
             if all(each.queue.qsize() >= size for each, size in crowded.items()):
                 return
 
-    async def _read(self, position: int) -> tuple[Sequence[Change[S]], int]:
+    async def _read(self, position: int, limit: int = _BATCH) -> tuple[Sequence[Change[S]], int]:
         """The changes after `position`, and how far they reach; a resource that was erased has none."""
 
         def read(session: Session) -> tuple[list[Change[S]], int]:
-            events = self._log.after(session, position, _BATCH)
+            events = self._log.after(session, position, limit)
             if not events:
                 return [], position
             subjects = self._load(session, {event.resource for event in events})

@@ -226,6 +226,16 @@ class TestResuming:
             assert [summary(await resumed.read()) for _ in told[position:]] == told[position:]
             resumed.call.cancel()
 
+    async def test_who_resumes_between_the_end_and_what_it_means_is_told_that_it_left(self, people: People) -> None:
+        name, _ = await people.raise_alert()
+        watching = await begin(people.rina, "WatchAlerts")
+        await people.rina("AcknowledgeAlert", name=name)
+        await people.rina("ResolveAlert", name=name, outcome="HELPED")
+        while (message := await watching.read()).event.type != "AlertResolved":
+            pass
+        resumed = people.rina.watch("WatchAlerts", cursor=message.cursor)
+        assert (await resumed.read()).left.name == name
+
     async def test_a_watch_goes_on_across_a_restart_of_the_service(self, settings: Settings, issuer: Issuer) -> None:
         async with run_service(settings) as channel:
             people = People(channel, issuer)

@@ -569,7 +569,7 @@ class WatchAlertsResponse(_message.Message):
 
     @_builtins.property
     def left(self) -> Global___WatchAlertsResponse.Left:
-        """An alert has left the view."""
+        """An alert has left the view. Whoever resumes may be told so once more."""
 
     @_builtins.property
     def end(self) -> Global___WatchAlertsResponse.End:

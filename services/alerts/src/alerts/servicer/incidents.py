@@ -51,19 +51,20 @@ class IncidentServicer(incident_service_pb2_grpc.IncidentServiceServicer):
         self, request: pb.WatchIncidentsRequest, context: grpc.aio.ServicerContext
     ) -> AsyncIterator[pb.WatchIncidentsResponse]:
         agency, drills = find_viewer(context).agency, request.include_drills
-        steps = self._watches.follow(
-            f"WatchIncidents {agency} {drills}",
-            request.cursor,
-            lambda session: _find_open(session, agency, drills=drills),
-            lambda change: _concerns(agency, change) and (drills or not change.subject.incident.drill),
-            caller.get().expire_time,
-        )
+        question = f"WatchIncidents {agency} {drills}"
+
+        def wants(change: LogChange[ShownIncident]) -> bool:
+            return _concerns(agency, change) and (drills or not change.subject.incident.drill)
+
+        find_open = partial(_find_open, agency=agency, drills=drills)
+        steps = self._watches.follow(question, request.cursor, find_open, wants, caller.get().expire_time)
+        if (last := await self._watches.find_last(question, request.cursor, wants)) and _has_left(last.incident, agency):
+            yield wire.to_left(request.cursor, last.incident.name)
         async for cursor, step in steps:
             incident = step.subject.incident if isinstance(step, LogChange) else None
-            own = incident is None or incident.agency == agency
-            if own:
+            if incident is None or incident.agency == agency:
                 yield wire.to_step(cursor, step)
-            if incident and (not own or incident.state == IncidentState.CLOSED):
+            if incident and _has_left(incident, agency):
                 yield wire.to_left(cursor, incident.name)
 
     async def AcknowledgeIncident(self, request: pb.AcknowledgeIncidentRequest, context: grpc.aio.ServicerContext) -> incident_pb2.Incident:
@@ -100,6 +101,10 @@ class IncidentServicer(incident_service_pb2_grpc.IncidentServiceServicer):
     def _ask(self, request: Any, context: grpc.aio.ServicerContext, name: str) -> Change:  # noqa: ANN401
         operator = find_operator(request.operator)
         return Change(name, request.request_id, request, find_viewer(context), operator, now(), self._router)
+
+
+def _has_left(incident: Incident, agency: str) -> bool:
+    return incident.agency != agency or incident.state == IncidentState.CLOSED
 
 
 def _concerns(agency: str, change: LogChange[ShownIncident]) -> bool:

@@ -64,14 +64,21 @@ class Watching:
 
     async def watch_alerts(self, cursor: str, viewer: Viewer, expire_time: float, *, drills: bool) -> AsyncIterator[bytes]:
         agency = viewer.agency
+        question = f"WatchAlerts {agency} {drills}"
+
+        def wants(change: Change[Shown]) -> bool:
+            return (drills or not change.subject.alert.drill) and _concerns(change, agency) and _is_news(change)
+
         steps = self._watches.follow(
-            f"WatchAlerts {agency} {drills}",
+            question,
             cursor,
             lambda session: [Shown(each) for each in store.find_open_alerts(session, agency, drills=drills)],
-            lambda change: (drills or not change.subject.alert.drill) and _concerns(change, agency) and _is_news(change),
+            wants,
             expire_time,
         )
         reading = _Reading(self._database, viewer)
+        if (last := await self._watches.find_last(question, cursor, wants)) and not last.alert.is_open_to(agency):
+            yield wire.to_left(cursor, last.alert.name)
         async for place, step in steps:
             if not isinstance(step, Found | Change):
                 for message in _tell(place, step, View.AGENCY):
