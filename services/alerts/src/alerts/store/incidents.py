@@ -102,7 +102,7 @@ def _ask_for_candidates(*conditions: ColumnElement[bool]) -> Select[*tuple[Any, 
 _CANDIDATES = _ask_for_candidates(
     Alert.cell.in_(bindparam("cells", expanding=True)),
     or_(Incident.alert_count < MAX_MEMBERS, and_(Incident.alert_count.is_(None), Alert.name <= bindparam("newest"))),
-    or_(Alert.cancel_time.is_(None), Alert.cancel_claim == CancelClaim.DURESS),
+    or_(Alert.cancel_time.is_(None), and_(Alert.cancel_claim == CancelClaim.DURESS, Incident.lead == Alert.name)),
     Alert.merged_into == "",
 )
 _RESTING = _ask_for_candidates(
@@ -203,10 +203,10 @@ def find_candidates(session: Session, cells: Collection[str], newest: str) -> Se
     leads on, the one counts that would lead if it were closed.
     """
     found = [Candidate._make(row) for row in session.execute(_CANDIDATES, {"cells": cells, "newest": newest})]
-    leading_on = {each.incident for each in found if each.called_off and each.incident}
+    leading_on = {each.incident for each in found if each.called_off}
     following = [Candidate._make(row) for row in session.execute(_RESTING, {"incidents": leading_on})] if leading_on else []
     # The first of each incident, a doubtful one after all others, as the lead is chosen.
-    instead = {each.incident: each for each in sorted(following, key=lambda each: (not each.doubts, each.name), reverse=True)}
+    instead = {each.incident: each for each in sorted(following, key=lambda each: (bool(each.doubts), each.name), reverse=True)}
     return [*(each for each in found if not each.called_off), *instead.values()]
 
 
