@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -212,6 +213,27 @@ async def test_a_paused_postgres_is_told_of_within_a_second_to_who_calls_for_hel
             own_postgres.resume()
         await write_until_accepted(database, "after")
         assert "after" in await database.read(find_names)
+
+
+async def test_of_two_writes_that_wait_for_each_other_one_gives_way_and_the_database_is_not_said_to_be_away(
+    postgres_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    lock = text("SELECT pg_advisory_xact_lock(7, :number)")
+    held = text("SELECT count(*) FROM pg_locks JOIN pg_database ON oid = database WHERE datname = current_database() AND classid = 7")
+
+    def take_both(session: Session, first: int, second: int) -> int:
+        session.execute(lock, {"number": first})
+        while session.execute(held).scalar_one() < 2:
+            pass
+        session.execute(lock, {"number": second})
+        return first
+
+    async with open_things(postgres_url) as database:
+        writes = [database.write(partial(take_both, first=first, second=3 - first)) for first in (1, 2)]
+        ends = await asyncio.gather(*writes, return_exceptions=True)
+    assert [type(end) for end in ends if not isinstance(end, int)] == [ServiceUnavailable]
+    assert "does not answer" not in caplog.text
+    assert caplog.text.count("an operation gave way to another one (DeadlockDetectedError)") == 1
 
 
 async def test_an_urgent_write_waits_for_its_turn_while_others_are_answered(own_postgres: Postgres) -> None:

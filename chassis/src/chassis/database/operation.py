@@ -19,6 +19,8 @@ PATIENCE_SECONDS = 0.75
 # A process that was held up itself finds the answers that came meanwhile.
 SECOND_LOOK_SECONDS = 0.05
 RETRY_SECONDS = 1.0
+# SQLSTATE of a transaction that was ended for another one's sake: a database that does so answers.
+_GAVE_WAY = {"40001", "40P01"}
 _log = logging.getLogger(__name__)
 
 
@@ -82,10 +84,14 @@ class Answers:
             future.set_exception(error)
 
     def report(self, error: BaseException | None) -> None:
-        """How an operation ended; logged where the database has gone or come back with it."""
-        away = isinstance(error, ServiceUnavailable)
+        """How an operation ended; logged where the database has gone or come back with it, and where it gave way to another one."""
+        cause = error.__cause__ if isinstance(error, ServiceUnavailable) else None
+        gave_way = find_sqlstate(cause) in _GAVE_WAY
+        away = isinstance(error, ServiceUnavailable) and not gave_way
+        if gave_way:
+            _log.warning("an operation gave way to another one (%s): its caller may try again", _name(cause))
         if away and not self._away:
-            _log.warning("the database does not answer (%s): calls are refused until it does", _name(error.__cause__))
+            _log.warning("the database does not answer (%s): calls are refused until it does", _name(cause))
         if self._away and not away:
             _log.warning("the database answers again")
         self._away = away
@@ -106,7 +112,16 @@ class Answers:
             future.set_exception(unavailable)
 
 
+def find_sqlstate(error: BaseException | None) -> str:
+    """PostgreSQL's; empty where there is none."""
+    origin = error.orig if isinstance(error, DBAPIError) else error
+    return getattr(origin, "sqlstate", None) or ""
+
+
 def _name(cause: BaseException | None) -> str:
     """SQLite's or PostgreSQL's own name for it; no text, which may quote a row."""
-    origin = cause.orig if isinstance(cause, DBAPIError) and cause.orig else cause
+    origin = cause
+    if isinstance(cause, DBAPIError) and cause.orig:
+        # Around asyncpg's error SQLAlchemy has one more, which is called nothing but Error.
+        origin = cause.orig.__cause__ or cause.orig
     return getattr(origin, "sqlite_errorname", None) or (type(origin).__name__ if origin else "it is slow")

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
-from chassis.database.operation import RETRY_SECONDS, Answers, OperationSession, run_operation
+from chassis.database.operation import RETRY_SECONDS, Answers, OperationSession, find_sqlstate, run_operation
 from chassis.errors import ServiceUnavailable
 
 T = TypeVar("T")
@@ -191,6 +191,5 @@ class _Line(NamedTuple):
 
 
 def _is_unavailable(error: BaseException) -> bool:
-    origin = error.orig if isinstance(error, DBAPIError) else error
-    state: str = getattr(origin, "sqlstate", None) or ""
+    state = find_sqlstate(error)
     return state[:2] in _UNAVAILABLE or state in _UNAVAILABLE
