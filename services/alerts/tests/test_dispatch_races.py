@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 import grpc
 import pytest
-from emergencies import form, wait_until_assessed
+from emergencies import beside, form, incident_of, until, wait_until_assessed
 from people import MONAS, ROOM, Party, People, new_id, read_refusal
 from responders import Responders, report
 from sqlalchemy import select
@@ -231,6 +231,27 @@ async def test_what_joins_an_incident_while_it_is_waited_for_is_not_in_anybodys_
     finally:
         for each in (joining, answering, looking):
             await each.close()
+
+
+@on_postgres
+async def test_who_has_all_of_theirs_erased_waits_for_the_incidents_before_the_alerts(people: People, database_url: str) -> None:
+    alerts = [(await people.raise_alert(people.dewi, **beside(0)))[0] for _ in range(2)]
+    incident = await until(lambda: incident_of(people, alerts[1]))
+    changing, looking = [await asyncpg.connect(database_url.replace("+asyncpg", "")) for _ in range(2)]
+    try:
+        async with changing.transaction():
+            # As whoever changes the second, and then all that is in its incident.
+            await changing.execute("SELECT FROM incidents WHERE name = $1 FOR UPDATE", incident)
+            await changing.execute("SELECT FROM alerts WHERE name = $1 FOR UPDATE", alerts[1])
+            erased = asyncio.create_task(people.dewi("EraseMyAlerts"))
+            await wait_for_locks(looking, 1)
+            await changing.execute("SELECT FROM alerts WHERE name = $1 FOR UPDATE", alerts[0])
+        await erased
+    finally:
+        for each in (changing, looking):
+            await each.close()
+    assert await people.dewi.list_names() == []
+    assert await count_deadlocks(database_url) == 0
 
 
 def lock_units_as_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,19 +73,20 @@ def erase_alert(session: Session, change: Change) -> Alert:
 def erase_all(session: Session, user: str, request_id: str, request: Message, now: datetime) -> None:
     if request_id and keys.claim(session, f"caller\0{user}", request_id, request, user):
         return
-    for alert in caller_store.lock_alerts_of_caller(session, user):
-        if alert.erase(now):
-            events.alert_erased(session, alert)
-            erase_content(session, alert)
+    erased = [alert for alert in caller_store.lock_alerts_of_caller(session, user) if alert.erase(now)]
+    for alert in erased:
+        events.alert_erased(session, alert)
+    erase_content(session, *erased)
 
 
-def erase_content(session: Session, alert: Alert) -> None:
-    """What its caller has asked for, once nobody needs it any more."""
-    if alert.wipe():
-        store.remove_content(session, alert.name)
-        log.redact(session, alert.name, _PERSONAL)
-        for delivery in webhook_store.find_deliveries_about(session, alert.name):
-            delivery.redact(_PERSONAL)
+def erase_content(session: Session, *alerts: Alert) -> None:
+    """What their caller has asked for, once nobody needs it any more."""
+    wiped = [alert.name for alert in alerts if alert.wipe()]
+    for name in wiped:
+        store.remove_content(session, name)
+        log.redact(session, name, _PERSONAL)
+    for delivery in webhook_store.lock_deliveries_about(session, wiped):
+        delivery.redact(_PERSONAL)
 
 
 def _settle(session: Session, caller: Caller) -> None:

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session, selectinload
 
 from alerts.model.alerts import Alert
 from alerts.model.callers import Caller
+from alerts.store.alerts import find_alerts
 
 _WITH_PARTS = (selectinload(Alert.responses), selectinload(Alert.assignments))
 
@@ -31,7 +32,6 @@ def list_alerts_of_caller(session: Session, user: str, after: str, limit: int) -
 
 
 def lock_alerts_of_caller(session: Session, user: str) -> Sequence[Alert]:
-    """In one order, so that nobody waits for somebody who waits."""
-    mine = (Alert.user == user, Alert.silent.is_(False))
-    session.execute(select(Alert.name).where(*mine).order_by(Alert.name).with_for_update())
-    return session.scalars(select(Alert).where(*mine).options(*_WITH_PARTS)).all()
+    """Without silent ones, and without one that is raised meanwhile."""
+    mine = select(Alert.name).where(Alert.user == user, Alert.silent.is_(False))
+    return find_alerts(session, session.scalars(mine).all(), for_update=True)

@@ -119,12 +119,14 @@ def find_due_deliveries(session: Session, webhook: str, now: datetime, limit: in
 
 
 def find_deliveries(session: Session, ids: Collection[str]) -> Mapping[str, Delivery]:
-    """Those that there are, by id."""
-    return {each.id: each for each in session.scalars(select(Delivery).where(Delivery.id.in_(ids)).with_for_update())}
+    """Those that there are, by id; locked in one order, so that nobody waits for somebody who waits."""
+    question = select(Delivery).where(Delivery.id.in_(ids)).order_by(Delivery.id)
+    return {each.id: each for each in session.scalars(question.with_for_update())}
 
 
-def find_deliveries_about(session: Session, subject: str) -> Sequence[Delivery]:
-    return session.scalars(select(Delivery).where(Delivery.subject == subject).with_for_update()).all()
+def lock_deliveries_about(session: Session, subjects: Collection[str]) -> Sequence[Delivery]:
+    """In the same order."""
+    return session.scalars(select(Delivery).where(Delivery.subject.in_(subjects)).order_by(Delivery.id).with_for_update()).all()
 
 
 def hurry_deliveries(session: Session, webhook: str, now: datetime) -> None:
