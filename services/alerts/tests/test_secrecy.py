@@ -274,6 +274,22 @@ class TestErasure:
         assert await people.dewi.list_names() == []
         assert len(await people.adi.list_names()) == 1
 
+    async def test_silent_ones_are_erased_too_and_the_account_cannot_tell_whether_there_are_any(self, people: People) -> None:
+        (name, caller), still_open = [await people.raise_alert(people.dewi, silent=True, note="my secret") for _ in range(2)]
+        await people.sari("AcknowledgeAlert", name=name)
+        await people.sari("ResolveAlert", name=name, outcome="HELPED")
+        replies, took = list[str](), list[float]()
+        for party in (people.dewi, people.adi):
+            began = time.perf_counter()
+            replies.append(look(await party("EraseMyAlerts")))
+            took.append(time.perf_counter() - began)
+        assert replies == ["{}"] * 2
+        assert min(took) >= 0.25
+        assert (await people.sari("GetAlert", name=name, reason="the court asks")).note == ""
+        for each, party in ((name, caller), still_open):
+            assert (await party("GetAlert", name=each)).note == ""
+        assert (await people.sari("GetAlert", name=still_open[0])).note == "my secret"
+
     @pytest.mark.parametrize(("pin", "expected"), [(PIN, ("CANCELLED", "VERIFIED")), (DURESS, ("RAISED", "DURESS"))])
     async def test_the_pins_outlast_it(self, people: People, pin: str, expected: tuple[str, str]) -> None:
         await set_pins(people)

@@ -35,8 +35,8 @@ class Given(NamedTuple):
 
 @asynccontextmanager
 async def hide_time() -> AsyncGenerator[None]:
-    """Ends after whole steps: to close an alert takes longer than to keep it open, the longer the more ends with it, and whoever
-    has the phone must not be able to tell.
+    """Ends after whole steps: to close an alert takes longer than to keep it open, the longer the more ends with it, as it does to
+    erase one that is closed, and whoever has the phone must not be able to tell.
     """
     began = monotonic()
     yield

@@ -535,8 +535,8 @@ class AlertServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def EraseMyAlerts(self, request, context):
-        """Erases all alerts of the signed-in caller, as EraseAlert does. Their PINs stay, or whoever took the phone could take
-        the duress PIN away by it.
+        """Erases all alerts of the signed-in caller, as EraseAlert does, silent ones included: neither the reply nor its time
+        tells whether there are any. Their PINs stay, or whoever took the phone could take the duress PIN away by it.
 
         Errors: none of its own.
         """

@@ -243,8 +243,8 @@ class AlertServiceStub:
     Errors: `INVALID_PAGE_TOKEN`.
     """
     EraseMyAlerts: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.EraseMyAlertsRequest, _alert_service_pb2.EraseMyAlertsResponse]
-    """Erases all alerts of the signed-in caller, as EraseAlert does. Their PINs stay, or whoever took the phone could take
-    the duress PIN away by it.
+    """Erases all alerts of the signed-in caller, as EraseAlert does, silent ones included: neither the reply nor its time
+    tells whether there are any. Their PINs stay, or whoever took the phone could take the duress PIN away by it.
 
     Errors: none of its own.
     """
@@ -481,8 +481,8 @@ class AlertServiceAsyncStub(AlertServiceStub):
     Errors: `INVALID_PAGE_TOKEN`.
     """
     EraseMyAlerts: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.EraseMyAlertsRequest, _alert_service_pb2.EraseMyAlertsResponse]  # type: ignore[assignment]
-    """Erases all alerts of the signed-in caller, as EraseAlert does. Their PINs stay, or whoever took the phone could take
-    the duress PIN away by it.
+    """Erases all alerts of the signed-in caller, as EraseAlert does, silent ones included: neither the reply nor its time
+    tells whether there are any. Their PINs stay, or whoever took the phone could take the duress PIN away by it.
 
     Errors: none of its own.
     """
@@ -896,8 +896,8 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _alert_service_pb2.EraseMyAlertsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_alert_service_pb2.EraseMyAlertsResponse, _abc.Awaitable[_alert_service_pb2.EraseMyAlertsResponse]]:
-        """Erases all alerts of the signed-in caller, as EraseAlert does. Their PINs stay, or whoever took the phone could take
-        the duress PIN away by it.
+        """Erases all alerts of the signed-in caller, as EraseAlert does, silent ones included: neither the reply nor its time
+        tells whether there are any. Their PINs stay, or whoever took the phone could take the duress PIN away by it.
 
         Errors: none of its own.
         """

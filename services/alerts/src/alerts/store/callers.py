@@ -32,6 +32,5 @@ def list_alerts_of_caller(session: Session, user: str, after: str, limit: int) -
 
 
 def lock_alerts_of_caller(session: Session, user: str) -> Sequence[Alert]:
-    """Without silent ones, and without one that is raised meanwhile."""
-    mine = select(Alert.name).where(Alert.user == user, Alert.silent.is_(False))
-    return find_alerts(session, session.scalars(mine).all(), for_update=True)
+    """Silent ones, too, which nobody is shown by it. One that is raised meanwhile is none of them."""
+    return find_alerts(session, session.scalars(select(Alert.name).where(Alert.user == user)).all(), for_update=True)
