@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
-import asyncpg
 import grpc
 import pytest
 from emergencies import beside, form, incident_of, until, wait_until_assessed
+from locking import connect, count_deadlocks, on_postgres, wait_for_locks
 from people import MONAS, ROOM, Party, People, new_id, read_refusal
 from responders import Responders, report
 from sqlalchemy import select
@@ -76,10 +76,6 @@ async def test_of_fifty_dispatchers_one_takes_each_of_two_hundred_alerts(respond
         assert [each.operator for each in seen.responses] == users
         taken = [each.actor for each in (await responders.sari("ListAlertEvents", name=name)).events if each.type == "AlertAcknowledged"]
         assert taken == users
-
-
-# On SQLite one writes after the other, whatever is locked.
-on_postgres = pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
 
 
 @on_postgres
@@ -162,14 +158,6 @@ class Hunt:
         await self._responders.rina("ResolveAlert", name=name, outcome="HELPED")
 
 
-async def count_deadlocks(url: str) -> int:
-    connection = await asyncpg.connect(url.replace("+asyncpg", ""))
-    try:
-        return await connection.fetchval("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
-    finally:
-        await connection.close()
-
-
 async def find_faults(responders: Responders, raised: Collection[str]) -> list[str]:
     """Units that are not at work for the one alert which has them at work, and the other way round."""
     at_work = dict.fromkeys((*FLEET, *CARS), "")
@@ -197,20 +185,12 @@ async def test_whatever_many_do_with_the_same_alerts_and_units_nobody_waits_for_
         assert await count_deadlocks(database_url) == 0
 
 
-async def wait_for_locks(connection: asyncpg.Connection, number: int) -> None:
-    """Until so many wait for one."""
-    question = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    async with asyncio.timeout(10):
-        while await connection.fetchval(question) < number:
-            await asyncio.sleep(0.005)
-
-
 @on_postgres
 async def test_what_joins_an_incident_while_it_is_waited_for_is_not_in_anybodys_way(people: People, database_url: str) -> None:
     incident, _ = await form(people, 2)
     name, _ = await people.raise_alert(people.nobody)
     await wait_until_assessed(people)
-    joining, answering, looking = [await asyncpg.connect(database_url.replace("+asyncpg", "")) for _ in range(3)]
+    joining, answering, looking = [await connect(database_url) for _ in range(3)]
     lock_incident = "SELECT FROM incidents WHERE name = $1 FOR UPDATE"
     try:
         async with joining.transaction():
@@ -237,7 +217,7 @@ async def test_what_joins_an_incident_while_it_is_waited_for_is_not_in_anybodys_
 async def test_who_has_all_of_theirs_erased_waits_for_the_incidents_before_the_alerts(people: People, database_url: str) -> None:
     alerts = [(await people.raise_alert(people.dewi, **beside(0)))[0] for _ in range(2)]
     incident = await until(lambda: incident_of(people, alerts[1]))
-    changing, looking = [await asyncpg.connect(database_url.replace("+asyncpg", "")) for _ in range(2)]
+    changing, looking = [await connect(database_url) for _ in range(2)]
     try:
         async with changing.transaction():
             # As whoever changes the second, and then all that is in its incident.

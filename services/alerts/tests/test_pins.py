@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from crews import POLICE
 from emergencies import NEAR, Incidents, beside, wait_until_assessed
+from locking import let_go_together, on_postgres
 from people import MONAS, ROOM, People, new_id, refusal_of
 from responders import Responders
 from threatened import DURESS, PIN, WRONG, attempt, cancel, fresh, look, seen, set_pins
@@ -152,6 +153,30 @@ class TestSettingPins:
         for old, reason in ((PIN, ""), (WRONG, "WRONG_PIN")):
             request = {"pin": "7531", "duressPin": "8642", "oldPin": old, "requestId": new_id()}
             assert [await attempt(people.dewi, **request) for _ in range(2)] == [reason] * 2
+
+    async def test_a_repetition_is_told_so_after_the_sign_in_has_grown_old(self, people: People) -> None:
+        request = {"pin": PIN, "duressPin": DURESS, "requestId": new_id()}
+        said = [await attempt(party, **request) for party in (people.dewi, fresh(people), people.dewi)]
+        assert said == ["SIGN_IN_REQUIRED", "", ""]
+        assert await attempt(people.dewi, **request | {"requestId": new_id()}) == "SIGN_IN_REQUIRED"
+
+    @on_postgres
+    async def test_of_several_first_ones_at_once_each_sets_them(self, people: People, database_url: str) -> None:
+        party = fresh(people)
+        async with let_go_together(database_url, "callers", 6):
+            setting = [asyncio.create_task(attempt(party, pin=f"{each}580", duressPin=DURESS)) for each in range(6)]
+        assert await asyncio.gather(*setting) == [""] * 6
+
+    async def test_an_old_pin_is_one_once_even_at_once_and_whichever_it_is(self, people: People) -> None:
+        for user, old in (("dewi", PIN), ("adi", DURESS)):
+            await set_pins(people, user)
+            party = people.sign_in(user, "citizen")
+            pairs = [(f"{each}531", f"{each}642") for each in range(6)]
+            said = await asyncio.gather(*(attempt(party, pin=pin, duressPin=duress, oldPin=old) for pin, duress in pairs))
+            assert sorted(said) == ["", *["WRONG_PIN"] * 5]
+            # They were guesses, and no more are allowed.
+            [new] = [pin for (pin, _), reason in zip(pairs, said, strict=True) if not reason]
+            assert await attempt(party, pin="7531", duressPin="8642", oldPin=new) == "WRONG_PIN"
 
     @pytest.mark.parametrize("duress", [PIN, "2581", "3580"])
     async def test_one_that_could_be_typed_for_the_other_is_refused(self, people: People, duress: str) -> None:

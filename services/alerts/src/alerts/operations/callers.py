@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 from datetime import datetime
+from typing import NamedTuple
 
 from google.protobuf.message import Message
 from sqlalchemy.orm import Session
 
 from alerts import events
-from alerts.errors import AlertNotFound
+from alerts.errors import AlertNotFound, SignInRequired
 from alerts.model.alerts import Alert
 from alerts.model.callers import Caller
 from alerts.model.tables import keys, log
@@ -23,22 +24,41 @@ _REFUSED = "refused"
 _PERSONAL = ("user", "cell")
 
 
+class OldPin(NamedTuple):
+    """What it is among those that were `told` when it was looked at."""
+
+    match: Match
+    told: tuple[str, str]
+
+
 def set_pins(
-    session: Session, user: str, request_id: str, request: Message, old: Match | None, hashes: tuple[str, str], now: datetime
+    session: Session,
+    user: str,
+    request_id: str,
+    request: Message,
+    given: OldPin | None,
+    hashes: tuple[str, str],
+    now: datetime,
+    *,
+    fresh: bool,
 ) -> bool:
-    """`old` is what the old PIN is among those that were set last, None where whoever asks need not know it, `hashes` are of the
-    new ones. Who gave the duress PIN is to believe that they have set them. False where it is refused, which counts as a guess.
+    """`given` is None where no old PIN came along: then their sign-in must be `fresh`, unless this request has set them before.
+    `hashes` are of the new ones. Who gave the duress PIN is to believe that they have set them. False where it is refused, which
+    counts as a guess. Raises SignInRequired.
     """
     caller = caller_store.find_caller(session, user, for_update=True)
-    right = old is None or (caller is not None and old is not Match.NONE and not caller.is_limited(now))
+    if caller is None and given is None and fresh:
+        caller = caller_store.make_caller(session, user)
+    # Where others were set meanwhile, it is the old PIN no more, whichever it was.
+    old = given.match if given and caller and caller.told == given.told else Match.NONE
+    right = fresh if given is None else caller is not None and old is not Match.NONE and not caller.is_limited(now)
     if request_id and (earlier := keys.claim(session, f"caller\0{user}", request_id, request, user if right else _REFUSED)):
         return earlier != _REFUSED
-    if caller is None and right:
-        caller = Caller(user=user, pin_hash="", duress_hash="", decoy_pin_hash="", decoy_duress_hash="", wrong_count=0)
-        caller_store.add_caller(session, caller)
+    if given is None and not fresh:
+        raise SignInRequired
     if caller is None:
         return False
-    if old is Match.NONE:
+    if given and old is Match.NONE:
         caller.guessed(now)
     elif right and (old is Match.DURESS or (old is Match.PIN and caller.decoy_pin_hash)):
         caller.seem_to_set_pins(*hashes)

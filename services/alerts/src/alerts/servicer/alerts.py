@@ -12,7 +12,7 @@ from google.api import httpbody_pb2
 from sqlalchemy.orm import Session
 
 from alerts import sos
-from alerts.errors import AlertNotFound, PinsTooAlike, ReasonRequired, SignInRequired, WrongPin
+from alerts.errors import AlertNotFound, PinsTooAlike, ReasonRequired, WrongPin
 from alerts.model.alerts import Alert
 from alerts.model.callers import are_too_alike
 from alerts.model.enums import Audience, Status, View
@@ -22,6 +22,7 @@ from alerts.model.units import Unit
 from alerts.model.viewers import Viewer
 from alerts.operations import alerts as operations
 from alerts.operations import callers, contacts, dispatch, texts
+from alerts.operations.callers import OldPin
 from alerts.operations.changes import Change, require_answering, require_content, require_view
 from alerts.operations.reading import find_notes, is_recorded, read_timeline, record_reading, show_changed
 from alerts.pins import Given, hash_pins, hide_time, match_pin
@@ -170,18 +171,19 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
 
     async def SetPins(self, request: pb.SetPinsRequest, context: grpc.aio.ServicerContext) -> pb.SetPinsResponse:
         by, time = caller.get(), now()
+        fresh = time.timestamp() - by.sign_in_time <= _FRESH_SECONDS
         if are_too_alike(request.pin, request.duress_pin):
             raise PinsTooAlike(fields=[("duressPin", "differs from the PIN in fewer than two places")])
         # The duress PIN as the old one takes as long as the right one.
         async with hide_time():
-            old = None
+            given = None
             if request.old_pin:
                 kept = await self._database.read(lambda session: find_caller(session, by.user))
-                [old] = await match_pin(request.old_pin, kept.told if kept else _NOBODYS)
-            elif time.timestamp() - by.sign_in_time > _FRESH_SECONDS:
-                raise SignInRequired
+                told = kept.told if kept else _NOBODYS
+                [match] = await match_pin(request.old_pin, told)
+                given = OldPin(match, told)
             pin_hash, duress_hash = await hash_pins(request.pin, request.duress_pin)
-            set_pins = partial(callers.set_pins, old=old, hashes=(pin_hash, duress_hash), now=time)
+            set_pins = partial(callers.set_pins, given=given, hashes=(pin_hash, duress_hash), now=time, fresh=fresh)
             if not await self._database.write(partial(set_pins, user=by.user, request_id=request.request_id, request=request)):
                 raise WrongPin
         return pb.SetPinsResponse()

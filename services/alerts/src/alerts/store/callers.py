@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from sqlalchemy import select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, selectinload
 
 from alerts.model.alerts import Alert
@@ -16,8 +17,14 @@ def find_caller(session: Session, user: str, *, for_update: bool = False) -> Cal
     return session.get(Caller, user, with_for_update=for_update, populate_existing=for_update)
 
 
-def add_caller(session: Session, caller: Caller) -> None:
-    session.add(caller)
+def make_caller(session: Session, user: str) -> Caller:
+    """One without PINs, locked, or the one that somebody else makes at this moment."""
+    insert = postgresql.insert if session.connection().dialect.name == "postgresql" else sqlite.insert
+    empty = {"user": user, "pin_hash": "", "duress_hash": "", "decoy_pin_hash": "", "decoy_duress_hash": "", "wrong_count": 0}
+    session.execute(insert(Caller).values(empty).on_conflict_do_nothing())
+    caller = find_caller(session, user, for_update=True)
+    assert caller is not None
+    return caller
 
 
 def has_open_alert(session: Session, user: str) -> bool:
