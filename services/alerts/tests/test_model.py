@@ -11,6 +11,7 @@ from moments import BUDI, CITRA, DEWI, HOLDER, NOBODY, RINA, ROOM, SARI, START, 
 
 from alerts.errors import AlertClosed, AlreadyAcknowledged, NotAcknowledged, NotClaimant
 from alerts.model.alerts import Alert
+from alerts.model.callers import are_too_alike
 from alerts.model.enums import Audience, CancelClaim, ResponseState, State, View
 from alerts.model.viewers import Viewer
 from alerts.wire import alerts as wire
@@ -334,3 +335,21 @@ def test_what_was_erased_says_neither_where_it_was_nor_why_anybody_was_asked() -
     assert alert.wipe()
     assert alert.cell == ""
     assert {each.reason for each in alert.responses} == {""}
+
+
+SHORT = st.text("012", max_size=5)
+
+
+def slip(pin: str) -> set[str]:
+    """All that may come of it where one key is not the right one."""
+    places = range(len(pin) + 1)
+    changed = {pin[:each] + key + pin[each + 1 :] for each in places[:-1] for key in ("", *"012")}
+    added = {pin[:each] + key + pin[each:] for each in places for key in "012"}
+    swapped = {pin[:each] + pin[each + 1] + pin[each] + pin[each + 2 :] for each in places[:-2]}
+    return {pin} | changed | added | swapped
+
+
+@given(SHORT, SHORT)
+@examples(max_examples=1000)
+def test_pins_are_too_alike_where_one_slip_makes_one_of_the_other(pin: str, other: str) -> None:
+    assert are_too_alike(pin, other) == (other in slip(pin))

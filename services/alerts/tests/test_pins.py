@@ -178,7 +178,7 @@ class TestSettingPins:
             [new] = [pin for (pin, _), reason in zip(pairs, said, strict=True) if not reason]
             assert await attempt(party, pin="7531", duressPin="8642", oldPin=new) == "WRONG_PIN"
 
-    @pytest.mark.parametrize("duress", [PIN, "2581", "3580"])
+    @pytest.mark.parametrize("duress", [PIN, "2581", "3580", "25800", "12580", "25580", "2850", "5280"])
     async def test_one_that_could_be_typed_for_the_other_is_refused(self, people: People, duress: str) -> None:
         refused = await refusal_of(fresh(people)("SetPins", pin=PIN, duressPin=duress))
         assert (*refused[:2], refused.fields) == ("INVALID_ARGUMENT", "PINS_TOO_ALIKE", ["duressPin"])

@@ -133,7 +133,7 @@ class SignInRequired(Problem):
 
 class PinsTooAlike(Problem):
     reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.PINS_TOO_ALIKE)
-    text = "The PIN and the duress PIN must differ in at least two places."
+    text = "One slip of the finger must not make the duress PIN of the PIN."
 
 
 class ReasonRequired(Problem):

@@ -1672,8 +1672,9 @@ class SetPinsRequest(_message.Message):
     pin: _builtins.str
     """Calls an alert off. 4 to 64 characters."""
     duress_pin: _builtins.str
-    """Seems to call an alert off, and tells the agency that the caller is under threat. 4 to 64 characters, other than the
-    PIN in at least two places, so that nobody types it by mistake.
+    """Seems to call an alert off, and tells the agency that the caller is under threat. 4 to 64 characters, and more than
+    one slip away from the PIN, so that nobody types it by mistake: neither with one character changed, too many or too
+    few, nor with two neighbours the wrong way round.
     """
     old_pin: _builtins.str
     """The PIN that was set last. Absent: the caller has signed in within the last five minutes."""

@@ -65,7 +65,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     SIGN_IN_REQUIRED: _ErrorReason.ValueType  # 20
     """Without the old PIN, whoever sets PINs signs in anew first."""
     PINS_TOO_ALIKE: _ErrorReason.ValueType  # 21
-    """The PIN and the duress PIN differ in one place or none: one would be typed for the other."""
+    """The PIN and the duress PIN differ by one slip of the finger or not at all: one would be typed for the other."""
     REASON_REQUIRED: _ErrorReason.ValueType  # 22
     """A restricted alert that is closed is read for a reason: say it in `reason`."""
     AGENCY_IN_CONFLICT: _ErrorReason.ValueType  # 23
@@ -161,7 +161,7 @@ WRONG_PIN: ErrorReason.ValueType  # 19
 SIGN_IN_REQUIRED: ErrorReason.ValueType  # 20
 """Without the old PIN, whoever sets PINs signs in anew first."""
 PINS_TOO_ALIKE: ErrorReason.ValueType  # 21
-"""The PIN and the duress PIN differ in one place or none: one would be typed for the other."""
+"""The PIN and the duress PIN differ by one slip of the finger or not at all: one would be typed for the other."""
 REASON_REQUIRED: ErrorReason.ValueType  # 22
 """A restricted alert that is closed is read for a reason: say it in `reason`."""
 AGENCY_IN_CONFLICT: ErrorReason.ValueType  # 23

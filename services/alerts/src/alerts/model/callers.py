@@ -9,7 +9,7 @@ from alerts.model.tables import Model
 
 _MAX_WRONG = 5
 _WRONG_WITHIN = timedelta(hours=1)
-_LEAST_DIFFERENCE = 2
+_NEIGHBOURS = 2
 
 
 class Caller(Model):
@@ -66,5 +66,16 @@ class Caller(Model):
 
 
 def are_too_alike(pin: str, other: str) -> bool:
-    """Whether one of them may be typed for the other."""
-    return len(pin) == len(other) and sum(one != another for one, another in zip(pin, other, strict=True)) < _LEAST_DIFFERENCE
+    """Whether one of them may be typed for the other by one slip: a key that is another one, too many or too few, or two neighbours
+    the wrong way round.
+    """
+    begin = _count_alike(pin, other)
+    rest, others = pin[begin:], other[begin:]
+    end = _count_alike(rest[::-1], others[::-1])
+    rest, others = rest[: len(rest) - end], others[: len(others) - end]
+    return max(len(rest), len(others)) <= 1 or (len(rest) == _NEIGHBOURS and rest == others[::-1])
+
+
+def _count_alike(one: str, other: str) -> int:
+    """How many characters they begin alike with."""
+    return next((place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))

@@ -173,7 +173,7 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
         by, time = caller.get(), now()
         fresh = time.timestamp() - by.sign_in_time <= _FRESH_SECONDS
         if are_too_alike(request.pin, request.duress_pin):
-            raise PinsTooAlike(fields=[("duressPin", "differs from the PIN in fewer than two places")])
+            raise PinsTooAlike(fields=[("duressPin", "is one slip away from the PIN")])
         # The duress PIN as the old one takes as long as the right one.
         async with hide_time():
             given = None
