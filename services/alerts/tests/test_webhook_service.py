@@ -5,8 +5,10 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import grpc
 import pytest
-from people import People, new_id, refusal_of, run_service
+from locking import let_go_together, on_postgres
+from people import People, new_id, read_refusal, refusal_of, run_service
 from receiving import ROOM, Agencies, Agency, Receiver, allow_private, answer, run_receiver
 
 from alerts.settings import Settings
@@ -115,6 +117,16 @@ class TestKeeping:
         await create(agencies.bandung)
         await agencies.sari("DeleteWebhook", name=made[0].name)
         await create(agencies.machine)
+
+    @on_postgres
+    async def test_nor_more_where_several_are_made_at_once(self, agencies: Agencies, database_url: str) -> None:
+        for _ in range(19):
+            await create(agencies.sari)
+        async with let_go_together(database_url, "webhooks", 6):
+            making = [asyncio.create_task(create(agencies.sari)) for _ in range(6)]
+        refused = [each for each in await asyncio.gather(*making, return_exceptions=True) if isinstance(each, grpc.aio.AioRpcError)]
+        assert [read_refusal(each).reason for each in refused] == ["TOO_MANY_WEBHOOKS"] * 5
+        assert len((await agencies.sari("ListWebhooks")).webhooks) == 20
 
     async def test_the_list_has_the_oldest_first_and_pages(self, agencies: Agencies) -> None:
         made = [(await create(agencies.sari)).name for _ in range(5)]

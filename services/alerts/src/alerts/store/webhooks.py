@@ -3,12 +3,15 @@
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import CursorResult, delete, exists, func, insert, or_, select, update
+from sqlalchemy import CursorResult, delete, exists, func, insert, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from alerts.model.alerts import Alert
 from alerts.model.deliveries import About, Cursor, Delivery, DeliveryState
 from alerts.model.webhooks import Webhook, WebhookSecret, WebhookState
+
+# The number has no meaning but to be the same in every replica.
+_LOCK = text("SELECT pg_advisory_xact_lock(358444844867)")
 
 
 def add_webhook(session: Session, webhook: Webhook, secret: WebhookSecret) -> None:
@@ -26,6 +29,9 @@ def find_webhook(session: Session, name: str, *, for_update: bool = False) -> We
 
 
 def count_webhooks(session: Session, agency: str) -> int:
+    """Before another one is made: whoever makes one counts after the other, or two would take the last place."""
+    if session.connection().dialect.name == "postgresql":
+        session.execute(_LOCK)
     return session.scalars(select(func.count()).where(Webhook.agency == agency, Webhook.delete_time.is_(None))).one()
 
 
