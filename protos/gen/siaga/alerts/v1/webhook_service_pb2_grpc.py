@@ -90,7 +90,8 @@ class WebhookServiceServicer:
 
     def CreateWebhook(self, request, context):
         """Makes a webhook, enabled. It is told of what happens from then on. The reply shows its `secret`, as do repetitions
-        with the same `request_id` for as long as it is in force. An agency has at most 20.
+        with the same `request_id` until a rotation replaces it: whoever kept an old one as if it were new would have one
+        that ends. An agency has at most 20.
 
         Errors: `WEBHOOK_TARGET_REFUSED`, `TOO_MANY_WEBHOOKS`, `REQUEST_ID_REUSED`, `WEBHOOK_NOT_FOUND` for a repetition after
         its removal.
@@ -136,9 +137,9 @@ class WebhookServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RotateWebhookSecret(self, request, context):
-        """Gives a webhook a new secret, which the reply shows, as do repetitions with the same `request_id` for as long as it is
-        in force. For 24 h every event is signed with the old one as well, so that the receiver may change over at any time
-        within them. Of many rotations in a row the latest five secrets sign.
+        """Gives a webhook a new secret, which the reply shows, as do repetitions with the same `request_id` until the next
+        rotation replaces it. For 24 h every event is signed with the old one as well, so that the receiver may change over
+        at any time within them. Of many rotations in a row the latest five secrets sign.
 
         Errors: `WEBHOOK_NOT_FOUND`, `REQUEST_ID_REUSED`.
         """

@@ -37,7 +37,8 @@ class WebhookServiceStub:
     def __new__(cls, channel: _aio.Channel) -> WebhookServiceAsyncStub: ...
     CreateWebhook: _grpc.UnaryUnaryMultiCallable[_webhook_service_pb2.CreateWebhookRequest, _webhook_pb2.Webhook]
     """Makes a webhook, enabled. It is told of what happens from then on. The reply shows its `secret`, as do repetitions
-    with the same `request_id` for as long as it is in force. An agency has at most 20.
+    with the same `request_id` until a rotation replaces it: whoever kept an old one as if it were new would have one
+    that ends. An agency has at most 20.
 
     Errors: `WEBHOOK_TARGET_REFUSED`, `TOO_MANY_WEBHOOKS`, `REQUEST_ID_REUSED`, `WEBHOOK_NOT_FOUND` for a repetition after
     its removal.
@@ -63,9 +64,9 @@ class WebhookServiceStub:
     Errors: `WEBHOOK_NOT_FOUND`, `WEBHOOK_CHANGED`, `REQUEST_ID_REUSED`.
     """
     RotateWebhookSecret: _grpc.UnaryUnaryMultiCallable[_webhook_service_pb2.RotateWebhookSecretRequest, _webhook_pb2.Webhook]
-    """Gives a webhook a new secret, which the reply shows, as do repetitions with the same `request_id` for as long as it is
-    in force. For 24 h every event is signed with the old one as well, so that the receiver may change over at any time
-    within them. Of many rotations in a row the latest five secrets sign.
+    """Gives a webhook a new secret, which the reply shows, as do repetitions with the same `request_id` until the next
+    rotation replaces it. For 24 h every event is signed with the old one as well, so that the receiver may change over
+    at any time within them. Of many rotations in a row the latest five secrets sign.
 
     Errors: `WEBHOOK_NOT_FOUND`, `REQUEST_ID_REUSED`.
     """
@@ -93,7 +94,8 @@ class WebhookServiceAsyncStub(WebhookServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateWebhook: _aio.UnaryUnaryMultiCallable[_webhook_service_pb2.CreateWebhookRequest, _webhook_pb2.Webhook]  # type: ignore[assignment]
     """Makes a webhook, enabled. It is told of what happens from then on. The reply shows its `secret`, as do repetitions
-    with the same `request_id` for as long as it is in force. An agency has at most 20.
+    with the same `request_id` until a rotation replaces it: whoever kept an old one as if it were new would have one
+    that ends. An agency has at most 20.
 
     Errors: `WEBHOOK_TARGET_REFUSED`, `TOO_MANY_WEBHOOKS`, `REQUEST_ID_REUSED`, `WEBHOOK_NOT_FOUND` for a repetition after
     its removal.
@@ -119,9 +121,9 @@ class WebhookServiceAsyncStub(WebhookServiceStub):
     Errors: `WEBHOOK_NOT_FOUND`, `WEBHOOK_CHANGED`, `REQUEST_ID_REUSED`.
     """
     RotateWebhookSecret: _aio.UnaryUnaryMultiCallable[_webhook_service_pb2.RotateWebhookSecretRequest, _webhook_pb2.Webhook]  # type: ignore[assignment]
-    """Gives a webhook a new secret, which the reply shows, as do repetitions with the same `request_id` for as long as it is
-    in force. For 24 h every event is signed with the old one as well, so that the receiver may change over at any time
-    within them. Of many rotations in a row the latest five secrets sign.
+    """Gives a webhook a new secret, which the reply shows, as do repetitions with the same `request_id` until the next
+    rotation replaces it. For 24 h every event is signed with the old one as well, so that the receiver may change over
+    at any time within them. Of many rotations in a row the latest five secrets sign.
 
     Errors: `WEBHOOK_NOT_FOUND`, `REQUEST_ID_REUSED`.
     """
@@ -152,7 +154,8 @@ class WebhookServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_webhook_pb2.Webhook, _abc.Awaitable[_webhook_pb2.Webhook]]:
         """Makes a webhook, enabled. It is told of what happens from then on. The reply shows its `secret`, as do repetitions
-        with the same `request_id` for as long as it is in force. An agency has at most 20.
+        with the same `request_id` until a rotation replaces it: whoever kept an old one as if it were new would have one
+        that ends. An agency has at most 20.
 
         Errors: `WEBHOOK_TARGET_REFUSED`, `TOO_MANY_WEBHOOKS`, `REQUEST_ID_REUSED`, `WEBHOOK_NOT_FOUND` for a repetition after
         its removal.
@@ -208,9 +211,9 @@ class WebhookServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _webhook_service_pb2.RotateWebhookSecretRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_webhook_pb2.Webhook, _abc.Awaitable[_webhook_pb2.Webhook]]:
-        """Gives a webhook a new secret, which the reply shows, as do repetitions with the same `request_id` for as long as it is
-        in force. For 24 h every event is signed with the old one as well, so that the receiver may change over at any time
-        within them. Of many rotations in a row the latest five secrets sign.
+        """Gives a webhook a new secret, which the reply shows, as do repetitions with the same `request_id` until the next
+        rotation replaces it. For 24 h every event is signed with the old one as well, so that the receiver may change over
+        at any time within them. Of many rotations in a row the latest five secrets sign.
 
         Errors: `WEBHOOK_NOT_FOUND`, `REQUEST_ID_REUSED`.
         """

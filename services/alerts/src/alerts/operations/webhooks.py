@@ -49,7 +49,7 @@ class Redelivered(NamedTuple):
 
 
 def create_webhook(session: Session, change: WebhookChange, columns: Mapping[str, Any]) -> tuple[Webhook, str]:
-    """A new one, or the one that this request made, with its secret while that is in force. Raises TooManyWebhooks."""
+    """A new one, or the one that this request made, with its secret until that is replaced. Raises TooManyWebhooks."""
     secret_id = new_uuid()
     if earlier := _claim(session, change, f"{change.name}/{secret_id}"):
         return _show(session, earlier, change.viewer)
