@@ -155,8 +155,9 @@ class TestAsking:
             assert (await refusal_of(responders.rina("RespondToRequest", name=name, **answer)))[:2] == NOT_REQUESTED
             assert (await refusal_of(responders.oka("RespondToRequest", name=name, **answer)))[:2] == NOT_FOUND
         await responders.rina("RequestAgency", name=name, agency=POLICE)
-        refused = await refusal_of(responders.oka("RespondToRequest", name=name, answer="REJECT"))
-        assert (*refused[:2], refused.fields) == ("INVALID_ARGUMENT", "INVALID_REQUEST", ["reason"])
+        for reason in ("", " "):
+            refused = await refusal_of(responders.oka("RespondToRequest", name=name, answer="REJECT", reason=reason))
+            assert (*refused[:2], refused.fields) == ("INVALID_ARGUMENT", "INVALID_REQUEST", ["reason"])
         refused = await refusal_of(responders.oka("RespondToRequest", name=name))
         assert (*refused[:2], refused.fields) == ("INVALID_ARGUMENT", "INVALID_REQUEST", ["answer"])
         refused = await refusal_of(responders.police_system("RespondToRequest", name=name, answer="ACCEPT"))

@@ -275,7 +275,9 @@ class TestRestrictedAlerts:
         await people.rina("AcknowledgeAlert", name=name)
         await people.rina("ResolveAlert", name=name, outcome="HELPED")
         for rpc in ("GetAlert", "ListAlertEvents", "ListMessages"):
-            assert (await refusal_of(people.sari(rpc, name=name)))[:2] == ("FAILED_PRECONDITION", "REASON_REQUIRED")
+            for reason in ("", " ", "\t\u3000"):
+                refused = await refusal_of(people.sari(rpc, name=name, reason=reason))
+                assert refused[:2] == ("FAILED_PRECONDITION", "REASON_REQUIRED")
         assert (await people.sari("GetAlert", name=name, reason="the court asks")).kind == alert_pb2.Alert.VIOLENCE
         assert [each.kind for each in (await people.sari("ListAlerts")).alerts] == [0]
         assert await readings(people, name) == [("sari", "the court asks")]

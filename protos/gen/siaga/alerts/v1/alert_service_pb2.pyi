@@ -201,7 +201,9 @@ class GetAlertRequest(_message.Message):
     name: _builtins.str
     """`alerts/{uuid}`."""
     reason: _builtins.str
-    """Why a restricted alert that is closed is read, 1 to 500 characters; it stands in the timeline. For all others absent."""
+    """Why a restricted alert that is closed is read, 1 to 500 characters, not white space alone; it stands in the timeline.
+    For all others absent.
+    """
     def __init__(
         self,
         *,
@@ -1205,7 +1207,7 @@ class RespondToRequestRequest(_message.Message):
     answer: Global___RespondToRequestRequest.Answer.ValueType
     """The answer."""
     reason: _builtins.str
-    """Why not. Required of a refusal; at most 500 characters."""
+    """Why not. Required of a refusal, and then not white space alone; at most 500 characters."""
     operator: _builtins.str
     """Who answers. Required of an agency's system; for a person it is the token's."""
     def __init__(

@@ -96,7 +96,9 @@ class Warning(_message.Message):
 
     @_typing.final
     class Texts(_message.Message):
-        """What is said in one language. The parts that CAP calls `event` and `headline`, `areaDesc` and `contact` are single lines."""
+        """What is said in one language. The parts that CAP calls `event` and `headline`, `areaDesc` and `contact` are single lines.
+        None is white space alone.
+        """
 
         DESCRIPTOR: _descriptor.Descriptor
 

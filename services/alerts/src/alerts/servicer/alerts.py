@@ -270,7 +270,7 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
     async def RespondToRequest(self, request: pb.RespondToRequestRequest, context: grpc.aio.ServicerContext) -> alert_pb2.Alert:
         if request.answer == pb.RespondToRequestRequest.ACCEPT:
             return await self._change(dispatch.accept_request, self._answer(request, context))
-        if not request.reason:
+        if not request.reason.strip():
             raise InvalidRequest(fields=[("reason", "is required of a refusal")])
         return await self._change(partial(dispatch.reject_request, reason=request.reason), self._answer(request, context))
 
@@ -351,7 +351,7 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
     async def _record_reading(self, viewer: Viewer, alert: Alert, view: View, reason: str) -> None:
         """Before it is shown. Raises ReasonRequired."""
         if is_recorded(alert, view):
-            if alert.close_time and not reason:
+            if alert.close_time and not reason.strip():
                 raise ReasonRequired
             await self._database.write(partial(record_reading, read=[alert.name], reader=viewer.user, reason=reason))
 

@@ -177,6 +177,8 @@ def _find_text_faults(texts: dict[str, str]) -> Iterator[Fault]:
             yield name, "must hold no control characters"
         elif name not in _LONG_TEXTS and _BREAKS.search(text):
             yield name, "must be one line"
+        elif text and not text.strip():
+            yield name, "must be more than white space"
 
 
 def _to_info(said: Info) -> warning_pb2.Warning.Info:
