@@ -156,6 +156,16 @@ class TestWhatChangesAUnit:
         await responders.tono("StartDuty", name=name)
         assert (await responders.tono("EndDuty", name=name, requestId=request_id)).duty == unit_pb2.Unit.ON_DUTY
 
+    async def test_a_repeated_creation_shows_what_the_unit_is_at_work_for(self, responders: Responders) -> None:
+        said = {"unitId": "amb-1", "unit": {"kind": "AMBULANCE", "displayName": "A"}, "requestId": new_id()}
+        unit = (await responders.sari("CreateUnit", **said)).name
+        await responders.sari("StartDuty", name=unit)
+        name, _ = await responders.take()
+        await responders.send(name, unit)
+        again = await responders.sari("CreateUnit", **said)
+        assert again == await responders.sari("GetUnit", name=unit)
+        assert again.alert == name
+
     async def test_a_removal_is_repeated_and_what_was_removed_is_not_made_again(self, responders: Responders) -> None:
         made, removed = new_id(), new_id()
         said = {"unitId": "amb-1", "unit": {"kind": "AMBULANCE", "displayName": "A"}, "requestId": made}

@@ -57,6 +57,11 @@ class TestKeeping:
         refused = await refusal_of(responders.sari("CreateUnit", unit=unit))
         assert (*refused[:2], refused.fields) == ("INVALID_ARGUMENT", "INVALID_REQUEST", fields)
 
+    @pytest.mark.parametrize("unit_id", [".", "..", "-", ".amb", "a/b"])
+    async def test_a_name_by_which_nobody_could_ask_for_it_is_refused(self, responders: Responders, unit_id: str) -> None:
+        refused = await refusal_of(responders.sari("CreateUnit", unitId=unit_id, unit=AMBULANCE))
+        assert (*refused[:2], refused.fields) == ("INVALID_ARGUMENT", "INVALID_REQUEST", ["unitId"])
+
     async def test_a_name_is_given_once_however_many_ask_at_a_time(self, responders: Responders) -> None:
         async def make(party: Party) -> str:
             try:

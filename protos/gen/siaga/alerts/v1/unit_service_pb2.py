@@ -30,7 +30,7 @@ from siaga.access.v1 import access_pb2 as siaga_dot_access_dot_v1_dot_access__pb
 from siaga.alerts.v1 import unit_pb2 as siaga_dot_alerts_dot_v1_dot_unit__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"siaga/alerts/v1/unit_service.proto\x12\x0fsiaga.alerts.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1csiaga/access/v1/access.proto\x1a\x1asiaga/alerts/v1/unit.proto\"\x93\x01\n\x11\x43reateUnitRequest\x12\x1f\n\nrequest_id\x18\x01 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x12\x30\n\x07unit_id\x18\x02 \x01(\tB\x1f\xbaH\x1cr\x17\x32\x15^[A-Za-z0-9.-]{1,60}$\xd8\x01\x01\x12+\n\x04unit\x18\x03 \x01(\x0b\x32\x15.siaga.alerts.v1.UnitB\x06\xbaH\x03\xc8\x01\x01\"B\n\x0eGetUnitRequest\x12\x30\n\x04name\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^units/[A-Za-z0-9.-]{1,60}$\"\xd4\x01\n\x10ListUnitsRequest\x12\x1d\n\tpage_size\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\x12\x37\n\x04kind\x18\x03 \x03(\x0e\x32\x1a.siaga.alerts.v1.Unit.KindB\r\xbaH\n\x92\x01\x07\"\x05\x82\x01\x02\x10\x01\x12\x32\n\x04\x64uty\x18\x04 \x01(\x0e\x32\x1a.siaga.alerts.v1.Unit.DutyB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x16\n\x0einclude_drills\x18\x05 \x01(\x08\"R\n\x11ListUnitsResponse\x12$\n\x05units\x18\x01 \x03(\x0b\x32\x15.siaga.alerts.v1.Unit\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x92\x01\n\x11UpdateUnitRequest\x12\x1f\n\nrequest_id\x18\x01 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x12+\n\x04unit\x18\x02 \x01(\x0b\x32\x15.siaga.alerts.v1.UnitB\x06\xbaH\x03\xc8\x01\x01\x12/\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"}\n\x11\x44\x65leteUnitRequest\x12\x30\n\x04name\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^units/[A-Za-z0-9.-]{1,60}$\x12\x1f\n\nrequest_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x12\x15\n\x04\x65tag\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\"e\n\x10StartDutyRequest\x12\x30\n\x04name\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^units/[A-Za-z0-9.-]{1,60}$\x12\x1f\n\nrequest_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\"c\n\x0e\x45ndDutyRequest\x12\x30\n\x04name\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^units/[A-Za-z0-9.-]{1,60}$\x12\x1f\n\nrequest_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\"\x84\x02\n\x1aReportUnitPositionsRequest\x12P\n\x07reports\x18\x01 \x03(\x0b\x32\x32.siaga.alerts.v1.ReportUnitPositionsRequest.ReportB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xf4\x03\x12\x1f\n\nrequest_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x1as\n\x06Report\x12\x30\n\x04unit\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^units/[A-Za-z0-9.-]{1,60}$\x12\x37\n\x08position\x18\x02 \x01(\x0b\x32\x1d.siaga.alerts.v1.UnitPositionB\x06\xbaH\x03\xc8\x01\x01\"n\n\x1aStreamUnitPositionsRequest\x12P\n\x07reports\x18\x01 \x03(\x0b\x32\x32.siaga.alerts.v1.ReportUnitPositionsRequest.ReportB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xf4\x03\",\n\x1bReportUnitPositionsResponse\x12\r\n\x05moved\x18\x01 \x01(\x03\x32\xda\x08\n\x0bUnitService\x12g\n\nCreateUnit\x12\".siaga.alerts.v1.CreateUnitRequest\x1a\x15.siaga.alerts.v1.Unit\"\x1e\x8a\xb5\x18\x06\n\x02\x04\x05\x10\x01\x82\xd3\xe4\x93\x02\x0e\"\t/v1/units:\x01*\x12i\n\x07GetUnit\x12\x1f.siaga.alerts.v1.GetUnitRequest\x1a\x15.siaga.alerts.v1.Unit\"&\x8a\xb5\x18\x08\n\x04\x02\x03\x04\x05\x10\x01\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/{name=units/*}\x12q\n\tListUnits\x12!.siaga.alerts.v1.ListUnitsRequest\x1a\".siaga.alerts.v1.ListUnitsResponse\"\x1d\x8a\xb5\x18\x08\n\x04\x02\x03\x04\x05\x10\x01\x82\xd3\xe4\x93\x02\x0b\x12\t/v1/units\x12x\n\nUpdateUnit\x12\".siaga.alerts.v1.UpdateUnitRequest\x1a\x15.siaga.alerts.v1.Unit\"/\x8a\xb5\x18\x06\n\x02\x04\x05\x10\x01\x82\xd3\xe4\x93\x02\x1f\x32\x17/v1/{unit.name=units/*}:\x04unit\x12n\n\nDeleteUnit\x12\".siaga.alerts.v1.DeleteUnitRequest\x1a\x16.google.protobuf.Empty\"$\x8a\xb5\x18\x06\n\x02\x04\x05\x10\x01\x82\xd3\xe4\x93\x02\x14*\x12/v1/{name=units/*}\x12z\n\tStartDuty\x12!.siaga.alerts.v1.StartDutyRequest\x1a\x15.siaga.alerts.v1.Unit\"3\x8a\xb5\x18\x08\n\x04\x02\x03\x04\x05\x10\x01\x82\xd3\xe4\x93\x02!\"\x1c/v1/{name=units/*}:startDuty:\x01*\x12t\n\x07\x45ndDuty\x12\x1f.siaga.alerts.v1.EndDutyRequest\x1a\x15.siaga.alerts.v1.Unit\"1\x8a\xb5\x18\x08\n\x04\x02\x03\x04\x05\x10\x01\x82\xd3\xe4\x93\x02\x1f\"\x1a/v1/{name=units/*}:endDuty:\x01*\x12\xa2\x01\n\x13ReportUnitPositions\x12+.siaga.alerts.v1.ReportUnitPositionsRequest\x1a,.siaga.alerts.v1.ReportUnitPositionsResponse\"0\x8a\xb5\x18\x08\n\x04\x02\x03\x04\x05\x10\x01\x82\xd3\xe4\x93\x02\x1e\"\x19/v1/units:reportPositions:\x01*\x12\x82\x01\n\x13StreamUnitPositions\x12+.siaga.alerts.v1.StreamUnitPositionsRequest\x1a,.siaga.alerts.v1.ReportUnitPositionsResponse\"\x0e\x8a\xb5\x18\n\n\x04\x02\x03\x04\x05\x10\x01(\x01(\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"siaga/alerts/v1/unit_service.proto\x12\x0fsiaga.alerts.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1csiaga/access/v1/access.proto\x1a\x1asiaga/alerts/v1/unit.proto\"\x9e\x01\n\x11\x43reateUnitRequest\x12\x1f\n\nrequest_id\x18\x01 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x12;\n\x07unit_id\x18\x02 \x01(\tB*\xbaH\'r\"2 ^[A-Za-z0-9][A-Za-z0-9.-]{0,59}$\xd8\x01\x01\x12+\n\x04unit\x18\x03 \x01(\x0b\x32\x15.siaga.alerts.v1.UnitB\x06\xbaH\x03\xc8\x01\x01\"B\n\x0eGetUnitRequest\x12\x30\n\x04name\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^units/[A-Za-z0-9.-]{1,60}$\"\xd4\x01\n\x10ListUnitsRequest\x12\x1d\n\tpage_size\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\x12\x37\n\x04kind\x18\x03 \x03(\x0e\x32\x1a.siaga.alerts.v1.Unit.KindB\r\xbaH\n\x92\x01\x07\"\x05\x82\x01\x02\x10\x01\x12\x32\n\x04\x64uty\x18\x04 \x01(\x0e\x32\x1a.siaga.alerts.v1.Unit.DutyB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x16\n\x0einclude_drills\x18\x05 \x01(\x08\"R\n\x11ListUnitsResponse\x12$\n\x05units\x18\x01 \x03(\x0b\x32\x15.siaga.alerts.v1.Unit\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x92\x01\n\x11UpdateUnitRequest\x12\x1f\n\nrequest_id\x18\x01 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x12+\n\x04unit\x18\x02 \x01(\x0b\x32\x15.siaga.alerts.v1.UnitB\x06\xbaH\x03\xc8\x01\x01\x12/\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"}\n\x11\x44\x65leteUnitRequest\x12\x30\n\x04name\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^units/[A-Za-z0-9.-]{1,60}$\x12\x1f\n\nrequest_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x12\x15\n\x04\x65tag\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\"e\n\x10StartDutyRequest\x12\x30\n\x04name\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^units/[A-Za-z0-9.-]{1,60}$\x12\x1f\n\nrequest_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\"c\n\x0e\x45ndDutyRequest\x12\x30\n\x04name\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^units/[A-Za-z0-9.-]{1,60}$\x12\x1f\n\nrequest_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\"\x84\x02\n\x1aReportUnitPositionsRequest\x12P\n\x07reports\x18\x01 \x03(\x0b\x32\x32.siaga.alerts.v1.ReportUnitPositionsRequest.ReportB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xf4\x03\x12\x1f\n\nrequest_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x1as\n\x06Report\x12\x30\n\x04unit\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^units/[A-Za-z0-9.-]{1,60}$\x12\x37\n\x08position\x18\x02 \x01(\x0b\x32\x1d.siaga.alerts.v1.UnitPositionB\x06\xbaH\x03\xc8\x01\x01\"n\n\x1aStreamUnitPositionsRequest\x12P\n\x07reports\x18\x01 \x03(\x0b\x32\x32.siaga.alerts.v1.ReportUnitPositionsRequest.ReportB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xf4\x03\",\n\x1bReportUnitPositionsResponse\x12\r\n\x05moved\x18\x01 \x01(\x03\x32\xda\x08\n\x0bUnitService\x12g\n\nCreateUnit\x12\".siaga.alerts.v1.CreateUnitRequest\x1a\x15.siaga.alerts.v1.Unit\"\x1e\x8a\xb5\x18\x06\n\x02\x04\x05\x10\x01\x82\xd3\xe4\x93\x02\x0e\"\t/v1/units:\x01*\x12i\n\x07GetUnit\x12\x1f.siaga.alerts.v1.GetUnitRequest\x1a\x15.siaga.alerts.v1.Unit\"&\x8a\xb5\x18\x08\n\x04\x02\x03\x04\x05\x10\x01\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/{name=units/*}\x12q\n\tListUnits\x12!.siaga.alerts.v1.ListUnitsRequest\x1a\".siaga.alerts.v1.ListUnitsResponse\"\x1d\x8a\xb5\x18\x08\n\x04\x02\x03\x04\x05\x10\x01\x82\xd3\xe4\x93\x02\x0b\x12\t/v1/units\x12x\n\nUpdateUnit\x12\".siaga.alerts.v1.UpdateUnitRequest\x1a\x15.siaga.alerts.v1.Unit\"/\x8a\xb5\x18\x06\n\x02\x04\x05\x10\x01\x82\xd3\xe4\x93\x02\x1f\x32\x17/v1/{unit.name=units/*}:\x04unit\x12n\n\nDeleteUnit\x12\".siaga.alerts.v1.DeleteUnitRequest\x1a\x16.google.protobuf.Empty\"$\x8a\xb5\x18\x06\n\x02\x04\x05\x10\x01\x82\xd3\xe4\x93\x02\x14*\x12/v1/{name=units/*}\x12z\n\tStartDuty\x12!.siaga.alerts.v1.StartDutyRequest\x1a\x15.siaga.alerts.v1.Unit\"3\x8a\xb5\x18\x08\n\x04\x02\x03\x04\x05\x10\x01\x82\xd3\xe4\x93\x02!\"\x1c/v1/{name=units/*}:startDuty:\x01*\x12t\n\x07\x45ndDuty\x12\x1f.siaga.alerts.v1.EndDutyRequest\x1a\x15.siaga.alerts.v1.Unit\"1\x8a\xb5\x18\x08\n\x04\x02\x03\x04\x05\x10\x01\x82\xd3\xe4\x93\x02\x1f\"\x1a/v1/{name=units/*}:endDuty:\x01*\x12\xa2\x01\n\x13ReportUnitPositions\x12+.siaga.alerts.v1.ReportUnitPositionsRequest\x1a,.siaga.alerts.v1.ReportUnitPositionsResponse\"0\x8a\xb5\x18\x08\n\x04\x02\x03\x04\x05\x10\x01\x82\xd3\xe4\x93\x02\x1e\"\x19/v1/units:reportPositions:\x01*\x12\x82\x01\n\x13StreamUnitPositions\x12+.siaga.alerts.v1.StreamUnitPositionsRequest\x1a,.siaga.alerts.v1.ReportUnitPositionsResponse\"\x0e\x8a\xb5\x18\n\n\x04\x02\x03\x04\x05\x10\x01(\x01(\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,7 +40,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATEUNITREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_CREATEUNITREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\010r\003\260\001\001\330\001\001'
   _globals['_CREATEUNITREQUEST'].fields_by_name['unit_id']._loaded_options = None
-  _globals['_CREATEUNITREQUEST'].fields_by_name['unit_id']._serialized_options = b'\272H\034r\0272\025^[A-Za-z0-9.-]{1,60}$\330\001\001'
+  _globals['_CREATEUNITREQUEST'].fields_by_name['unit_id']._serialized_options = b'\272H\'r\"2 ^[A-Za-z0-9][A-Za-z0-9.-]{0,59}$\330\001\001'
   _globals['_CREATEUNITREQUEST'].fields_by_name['unit']._loaded_options = None
   _globals['_CREATEUNITREQUEST'].fields_by_name['unit']._serialized_options = b'\272H\003\310\001\001'
   _globals['_GETUNITREQUEST'].fields_by_name['name']._loaded_options = None
@@ -100,29 +100,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UNITSERVICE'].methods_by_name['StreamUnitPositions']._loaded_options = None
   _globals['_UNITSERVICE'].methods_by_name['StreamUnitPositions']._serialized_options = b'\212\265\030\n\n\004\002\003\004\005\020\001(\001'
   _globals['_CREATEUNITREQUEST']._serialized_start=236
-  _globals['_CREATEUNITREQUEST']._serialized_end=383
-  _globals['_GETUNITREQUEST']._serialized_start=385
-  _globals['_GETUNITREQUEST']._serialized_end=451
-  _globals['_LISTUNITSREQUEST']._serialized_start=454
-  _globals['_LISTUNITSREQUEST']._serialized_end=666
-  _globals['_LISTUNITSRESPONSE']._serialized_start=668
-  _globals['_LISTUNITSRESPONSE']._serialized_end=750
-  _globals['_UPDATEUNITREQUEST']._serialized_start=753
-  _globals['_UPDATEUNITREQUEST']._serialized_end=899
-  _globals['_DELETEUNITREQUEST']._serialized_start=901
-  _globals['_DELETEUNITREQUEST']._serialized_end=1026
-  _globals['_STARTDUTYREQUEST']._serialized_start=1028
-  _globals['_STARTDUTYREQUEST']._serialized_end=1129
-  _globals['_ENDDUTYREQUEST']._serialized_start=1131
-  _globals['_ENDDUTYREQUEST']._serialized_end=1230
-  _globals['_REPORTUNITPOSITIONSREQUEST']._serialized_start=1233
-  _globals['_REPORTUNITPOSITIONSREQUEST']._serialized_end=1493
-  _globals['_REPORTUNITPOSITIONSREQUEST_REPORT']._serialized_start=1378
-  _globals['_REPORTUNITPOSITIONSREQUEST_REPORT']._serialized_end=1493
-  _globals['_STREAMUNITPOSITIONSREQUEST']._serialized_start=1495
-  _globals['_STREAMUNITPOSITIONSREQUEST']._serialized_end=1605
-  _globals['_REPORTUNITPOSITIONSRESPONSE']._serialized_start=1607
-  _globals['_REPORTUNITPOSITIONSRESPONSE']._serialized_end=1651
-  _globals['_UNITSERVICE']._serialized_start=1654
-  _globals['_UNITSERVICE']._serialized_end=2768
+  _globals['_CREATEUNITREQUEST']._serialized_end=394
+  _globals['_GETUNITREQUEST']._serialized_start=396
+  _globals['_GETUNITREQUEST']._serialized_end=462
+  _globals['_LISTUNITSREQUEST']._serialized_start=465
+  _globals['_LISTUNITSREQUEST']._serialized_end=677
+  _globals['_LISTUNITSRESPONSE']._serialized_start=679
+  _globals['_LISTUNITSRESPONSE']._serialized_end=761
+  _globals['_UPDATEUNITREQUEST']._serialized_start=764
+  _globals['_UPDATEUNITREQUEST']._serialized_end=910
+  _globals['_DELETEUNITREQUEST']._serialized_start=912
+  _globals['_DELETEUNITREQUEST']._serialized_end=1037
+  _globals['_STARTDUTYREQUEST']._serialized_start=1039
+  _globals['_STARTDUTYREQUEST']._serialized_end=1140
+  _globals['_ENDDUTYREQUEST']._serialized_start=1142
+  _globals['_ENDDUTYREQUEST']._serialized_end=1241
+  _globals['_REPORTUNITPOSITIONSREQUEST']._serialized_start=1244
+  _globals['_REPORTUNITPOSITIONSREQUEST']._serialized_end=1504
+  _globals['_REPORTUNITPOSITIONSREQUEST_REPORT']._serialized_start=1389
+  _globals['_REPORTUNITPOSITIONSREQUEST_REPORT']._serialized_end=1504
+  _globals['_STREAMUNITPOSITIONSREQUEST']._serialized_start=1506
+  _globals['_STREAMUNITPOSITIONSREQUEST']._serialized_end=1616
+  _globals['_REPORTUNITPOSITIONSRESPONSE']._serialized_start=1618
+  _globals['_REPORTUNITPOSITIONSRESPONSE']._serialized_end=1662
+  _globals['_UNITSERVICE']._serialized_start=1665
+  _globals['_UNITSERVICE']._serialized_end=2779
 # @@protoc_insertion_point(module_scope)

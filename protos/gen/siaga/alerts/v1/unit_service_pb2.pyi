@@ -32,7 +32,9 @@ class CreateUnitRequest(_message.Message):
     request_id: _builtins.str
     """A UUID made by the client, the same for every repetition. Absent: a repetition is a new request."""
     unit_id: _builtins.str
-    """The last part of the name, 1 to 60 letters, digits, points and hyphens. Absent: a UUID."""
+    """The last part of the name, 1 to 60 letters, digits, points and hyphens, of which a letter or digit comes first.
+    Absent: a UUID.
+    """
     @_builtins.property
     def unit(self) -> _unit_pb2.Unit:
         """The unit."""

@@ -34,7 +34,12 @@ class UnitServicer(unit_service_pb2_grpc.UnitServiceServicer):
     async def CreateUnit(self, request: pb.CreateUnitRequest, context: grpc.aio.ServicerContext) -> unit_pb2.Unit:
         columns = wire.to_columns(request.unit, (*wire.CHANGEABLE, "drill"))
         change = self._ask(request, context, f"units/{request.unit_id or new_uuid()}")
-        return wire.to_message(await self._database.write(partial(operations.create_unit, change=change, columns=columns)))
+
+        def create(session: Session) -> unit_pb2.Unit:
+            # A repetition may find it at work.
+            return _show(session, change.viewer, operations.create_unit(session, change, columns))
+
+        return await self._database.write(create)
 
     async def GetUnit(self, request: pb.GetUnitRequest, context: grpc.aio.ServicerContext) -> unit_pb2.Unit:
         viewer = find_viewer(context)
