@@ -54,6 +54,7 @@ async def test_an_area_takes_from_its_parent_what_holds_for_the_whole(stub: Any,
     ("code", "changes", "reason", "field"),
     [
         ("", {}, "INVALID_REQUEST", "areaId"),
+        ("..", {}, "INVALID_REQUEST", "areaId"),
         ("33", {"point": None}, "INVALID_REQUEST", "area.point"),
         ("33", {"level": 0}, "INVALID_ENTRY", "area.level"),
         ("33", {"time_zone": "Asia/Nowhere"}, "INVALID_ENTRY", "area.timeZone"),

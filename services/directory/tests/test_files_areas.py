@@ -71,6 +71,7 @@ BAD_FEATURES = {
     "a number as its code": (make_feature(code=31), "its `code` is not a code"),
     "a code with a slash": (make_feature(code="31/71"), "its `code` is not a code"),
     "a code with a line end": (make_feature(code="31.71\n"), "its `code` is not a code"),
+    "a code that is a step of a path": (make_feature(code=".."), "its `code` is not a code"),
     "no parent": (make_feature(parent=None), "its `parent` is not a code"),
     "no name": (make_feature(name=""), "its `name` is not text"),
     "a blank name": (make_feature(name="  "), "its `name` is not text"),

@@ -64,7 +64,9 @@ class CreateAreaRequest(_message.Message):
     request_id: _builtins.str
     """A UUID that the caller makes; the same request again is made once. Absent: it cannot be repeated safely."""
     area_id: _builtins.str
-    """Its identifier, the official code: letters, digits, points and hyphens, at most 60."""
+    """Its identifier, the official code: letters, digits, points and hyphens, at most 60, of which a letter or digit comes
+    first.
+    """
     @_builtins.property
     def area(self) -> _area_pb2.Area:
         """Its content; `name` and what is output alone is not read."""
@@ -160,7 +162,9 @@ class CreateAgencyRequest(_message.Message):
     request_id: _builtins.str
     """A UUID that the caller makes; the same request again is made once. Absent: it cannot be repeated safely."""
     agency_id: _builtins.str
-    """Its identifier, what follows the slash in its name: letters, digits, points and hyphens, at most 60. Absent: one is made."""
+    """Its identifier, what follows the slash in its name: letters, digits, points and hyphens, at most 60, of which a letter
+    or digit comes first. Absent: one is made.
+    """
     @_builtins.property
     def agency(self) -> _agency_pb2.Agency:
         """Its content; `name` and what is output alone is not read."""
@@ -256,7 +260,9 @@ class CreateHotlineRequest(_message.Message):
     request_id: _builtins.str
     """A UUID that the caller makes; the same request again is made once. Absent: it cannot be repeated safely."""
     hotline_id: _builtins.str
-    """Its identifier, what follows the slash in its name: letters, digits, points and hyphens, at most 60. Absent: one is made."""
+    """Its identifier, what follows the slash in its name: letters, digits, points and hyphens, at most 60, of which a letter
+    or digit comes first. Absent: one is made.
+    """
     @_builtins.property
     def hotline(self) -> _agency_pb2.Hotline:
         """Its content; `name` and what is output alone is not read."""
@@ -352,7 +358,9 @@ class CreateFacilityRequest(_message.Message):
     request_id: _builtins.str
     """A UUID that the caller makes; the same request again is made once. Absent: it cannot be repeated safely."""
     facility_id: _builtins.str
-    """Its identifier, what follows the slash in its name: letters, digits, points and hyphens, at most 60. Absent: one is made."""
+    """Its identifier, what follows the slash in its name: letters, digits, points and hyphens, at most 60, of which a letter
+    or digit comes first. Absent: one is made.
+    """
     @_builtins.property
     def facility(self) -> _facility_pb2.Facility:
         """Its content; `name` and what is output alone is not read."""

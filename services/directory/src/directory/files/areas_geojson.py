@@ -17,7 +17,7 @@ from directory.model import Area, Shape
 # As many as GetAreaBoundary can answer with below gRPC's default limit of 4 MB for a received message.
 _MAX_VERTICES = 100_000
 _MAX_NAME = 200
-_CODE = re.compile(r"[A-Za-z0-9.-]{1,60}")
+_CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,59}")
 
 
 def read_areas(file: bytes | bytearray, report: Callable[[int], None]) -> Reading[AreaRecord]:
