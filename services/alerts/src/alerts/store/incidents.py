@@ -13,7 +13,7 @@ from alerts.model.incidents import MAX_MEMBERS, Incident, IncidentState, is_news
 
 _WITH_PARTS = (selectinload(Alert.responses), selectinload(Alert.assignments))
 # The number has no meaning but to be the same in every replica.
-_LOCK = text("SELECT pg_advisory_xact_lock(358444844866)")
+_LOCK = text("SELECT pg_advisory_xact_lock(358444844868)")
 _LATITUDE = func.coalesce(Alert.target_latitude, Alert.latitude)
 _LONGITUDE = func.coalesce(Alert.target_longitude, Alert.longitude)
 _MAX_MEMBERS = 1000
