@@ -50,7 +50,7 @@ def make_name(now: datetime) -> str:
 def make_alert(*, user: str = "dewi", agency: str = ROOM, area: str = "", now: datetime = START, **request: Any) -> Alert:
     """As RaiseAlert makes it; `request` as JSON spells it."""
     route = Route(area, agency, Routing.AREA if area else Routing.DEFAULT)
-    message = ParseDict(request, RaiseAlertRequest())
+    message = ParseDict({"channel": "APP", **request}, RaiseAlertRequest())
     columns, response = wire.to_columns(message, make_name(now), user, "", TOKEN_HASH, route, now)
     return Alert(**columns, responses=[Response(**response)])
 

@@ -92,7 +92,7 @@ class Party:
     """Somebody with a bearer token or none, and with an alert's token or none."""
 
     def __init__(self, channel: grpc.aio.Channel, bearer: str = "", alert_token: str = "") -> None:
-        self._channel, self._bearer, self._alert_token = channel, bearer, alert_token
+        self._channel, self._bearer, self.alert_token = channel, bearer, alert_token
         self._alerts: Any = alert_service_pb2_grpc.AlertServiceStub(channel)
         self._units: Any = unit_service_pb2_grpc.UnitServiceStub(channel)
 
@@ -117,7 +117,7 @@ class Party:
 
     def metadata(self) -> list[tuple[str, str]]:
         bearer = [("authorization", f"Bearer {self._bearer}")] if self._bearer else []
-        return bearer + ([("siaga-alert-token", self._alert_token)] if self._alert_token else [])
+        return bearer + ([("siaga-alert-token", self.alert_token)] if self.alert_token else [])
 
 
 class People:

@@ -275,8 +275,9 @@ class TestViews:
             (Viewer("adi", "", supervises=False, token_hash=TOKEN_HASH), View.CALLER, View.CALLER, View.CALLER),
             (Viewer("dewi", "", supervises=False, token_hash=b"another alert's"), View.CALLER, None, View.CALLER),
             (Viewer("", "", supervises=False, token_hash=b"another alert's"), None, None, None),
-            # Who answers for the alert sees it as the agency does, the alert's token notwithstanding.
-            (Viewer("rina", ROOM, supervises=False, token_hash=TOKEN_HASH), View.AGENCY, View.REDACTED, View.REDACTED),
+            # Who answers for the agency and has the alert's token, is in danger: behind them somebody may stand.
+            (Viewer("rina", ROOM, supervises=False, token_hash=TOKEN_HASH), View.CALLER, View.CALLER, View.CALLER),
+            (Viewer("dewi", ROOM, supervises=True, token_hash=b""), View.CALLER, None, View.CALLER),
             # A supervisor of another agency is a citizen like everybody else.
             (Viewer("dewi", "agencies/bandung-112", supervises=True, token_hash=b""), View.CALLER, None, View.CALLER),
         ],

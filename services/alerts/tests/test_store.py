@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 
 import pytest
 from crews import OKA, POLICE, accept, ask, offer, send, take
-from moments import BUDI, CITRA, DEWI, RINA, ROOM, SARI, START, after, change, keep, make_alert, make_position
+from moments import BUDI, CITRA, DEWI, RINA, ROOM, SARI, START, TOKEN_HASH, after, change, keep, make_alert, make_position
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from alerts.model.alerts import Alert
-from alerts.model.enums import CancelClaim, State
+from alerts.model.enums import CancelClaim, Channel, State
 from alerts.model.responses import Response
 from alerts.model.tables import log
 from alerts.model.timeline import Note
@@ -314,10 +314,16 @@ async def test_positions_are_kept_as_they_came(database: Database) -> None:
     assert await database.read(read) == [(alert.name, each, -6.2) for each in fixes]
 
 
-async def test_a_user_who_answers_for_an_agency_is_listed_as_it(database: Database) -> None:
-    alert = make_alert(user=DEWI.user)
-    await keep(database, alert)
-    assert await ask_agency(database, viewer=replace(DEWI, agency=ROOM)) == [alert.name]
+async def test_a_user_who_answers_for_an_agency_is_listed_what_is_its_and_not_their_own(database: Database) -> None:
+    own, others, written_down, drill = (make_alert(user=user) for user in (DEWI.user, "adi", "", DEWI.user))
+    written_down.channel, drill.drill = Channel.VOICE, True
+    await keep(database, own, others, written_down, drill)
+    dewi, drills = replace(DEWI, agency=ROOM), replace(ALL, drills=True)
+    assert await ask_agency(database, drills, dewi) == newest_first(others, written_down, drill)
+    # Nobody stands behind a system.
+    assert await ask_agency(database, drills, replace(dewi, is_system=True)) == newest_first(own, others, written_down, drill)
+    # All of them have the same one here.
+    assert await ask_agency(database, drills, replace(RINA, token_hash=TOKEN_HASH)) == newest_first(written_down, drill)
 
 
 async def test_what_a_new_alert_may_join_is_the_same_whether_or_not_one_that_was_called_off_is_closed(database: Database) -> None:

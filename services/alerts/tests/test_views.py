@@ -83,10 +83,10 @@ class TestACrew:
         move_on(restricted, "amb-1", Status.DONE)
         assert budi.view(restricted) is REDACTED
 
-    def test_who_has_called_for_help_themselves_is_its_caller_again_afterwards(self) -> None:
+    def test_who_has_called_for_help_themselves_is_its_caller_all_the_time(self) -> None:
         dewi = replace(DEWI, crew_of=ROOM)
         alert = send(take(make_alert()), make_unit("amb-1", ROOM, "dewi"))
-        assert dewi.view(alert) is CREW
+        assert dewi.view(alert) is CALLER
         move_on(alert, "amb-1", Status.DONE)
         assert dewi.view(alert) is CALLER
 
@@ -145,8 +145,8 @@ class TestSeveralAgencies:
         # Hidden from this reader, and restricted for nobody else.
         assert not message.restricted
 
-    def test_whoever_calls_for_help_from_their_own_room_is_its_agency(self) -> None:
+    def test_whoever_calls_for_help_from_their_own_room_is_its_caller_alone(self) -> None:
         alert = make_alert(user="rina")
-        assert (RINA.view(alert), RINA.is_caller(alert)) == (AGENCY, True)
+        assert (RINA.view(alert), RINA.is_caller(alert), RINA.answers(alert)) == (CALLER, True, False)
         assert replace(OKA, user="rina").view(alert) is CALLER
         assert not replace(OKA, user="rina").answers(alert)

@@ -30,7 +30,8 @@ class Alert(_message.Message):
     after a cancel nothing that the agency still does; it is shown neither responses nor assignments. The agency sees
     everything, except that a restricted alert is open only to its claimant, the agency's supervisors and the crews that
     are at work for it; the others see `name`, `state`, `restricted`, `area`, `agency`, `drill` and the times of it. So
-    does an agency that has refused the alert or given it away.
+    does an agency that has refused the alert or given it away. Whoever of an agency has raised an alert in the app
+    themselves is its caller's side alone, whatever they are beside that.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

@@ -82,7 +82,8 @@ class RaiseAlertRequest(_message.Message):
     channel: _alert_pb2.Alert.Channel.ValueType
     """How the SOS came in: of an agency's system PARTNER, of an adapter SMS, of a dispatcher or supervisor for somebody
     else (`subject` OTHER) VOICE, unless they say so otherwise; of everybody else always APP. By any channel but APP
-    whoever is signed in speaks for the caller: the alert's `caller.user` is empty.
+    whoever is signed in speaks for the caller: the alert's `caller.user` is empty. By APP it is their own SOS, which they
+    cannot answer themselves.
     """
     contact_preference: _alert_pb2.Alert.ContactPreference.ValueType
     """How the caller wants to be reached. For a silent alert it is DO_NOT_CONTACT whatever stands here."""

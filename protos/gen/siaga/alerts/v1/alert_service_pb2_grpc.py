@@ -33,7 +33,9 @@ class AlertServiceStub:
 
     The caller's side proves itself by the account that raised the alert or by the alert token, sent as the header or
     metadata `siaga-alert-token`. The agency's side is every dispatcher, supervisor and system whose `agency` claim
-    names an agency in `Alert.responses`. To everybody else an alert does not exist.
+    names an agency in `Alert.responses`. To everybody else an alert does not exist. Who is of the caller's side of an SOS
+    that was raised in the app (`APP`) is of no agency's side of it, because somebody may stand behind them: to work on it is
+    `ALERT_NOT_FOUND` for them. A drill, and what a system's own account has raised, is nobody's own.
     """
 
     def __init__(self, channel):
@@ -214,7 +216,9 @@ class AlertServiceServicer:
 
     The caller's side proves itself by the account that raised the alert or by the alert token, sent as the header or
     metadata `siaga-alert-token`. The agency's side is every dispatcher, supervisor and system whose `agency` claim
-    names an agency in `Alert.responses`. To everybody else an alert does not exist.
+    names an agency in `Alert.responses`. To everybody else an alert does not exist. Who is of the caller's side of an SOS
+    that was raised in the app (`APP`) is of no agency's side of it, because somebody may stand behind them: to work on it is
+    `ALERT_NOT_FOUND` for them. A drill, and what a system's own account has raised, is nobody's own.
     """
 
     def RaiseAlert(self, request, context):
@@ -243,8 +247,8 @@ class AlertServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListAlerts(self, request, context):
-        """Lists alerts, the newest first: an agency's own to its people and systems, to everybody else those that they
-        raised with their account. Silent alerts are not listed to the account that raised them.
+        """Lists alerts, the newest first: an agency's own to its people and systems, without the reader's own SOS, to everybody
+        else those that they raised with their account. Silent alerts are not listed to the account that raised them.
 
         Errors: `INVALID_PAGE_TOKEN`.
         """
@@ -276,6 +280,7 @@ class AlertServiceServicer:
         """Follows an agency's alerts: first those that are open, then `snapshot_end`, then every change. An alert has `left`
         when it is closed, and when the agency refuses it or gives it away. Whoever is shown no more of a restricted one than
         that it exists is told of what changes its state, calls somebody or concerns their agency's part, and of nothing else.
+        Of their own SOS nobody is told here.
 
         Errors: `INVALID_CURSOR`, `CURSOR_EXPIRED`, `OVERLOADED`.
         """
@@ -757,7 +762,9 @@ class AlertService:
 
     The caller's side proves itself by the account that raised the alert or by the alert token, sent as the header or
     metadata `siaga-alert-token`. The agency's side is every dispatcher, supervisor and system whose `agency` claim
-    names an agency in `Alert.responses`. To everybody else an alert does not exist.
+    names an agency in `Alert.responses`. To everybody else an alert does not exist. Who is of the caller's side of an SOS
+    that was raised in the app (`APP`) is of no agency's side of it, because somebody may stand behind them: to work on it is
+    `ALERT_NOT_FOUND` for them. A drill, and what a system's own account has raised, is nobody's own.
     """
 
     @staticmethod

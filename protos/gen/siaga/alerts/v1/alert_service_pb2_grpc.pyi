@@ -34,7 +34,9 @@ class AlertServiceStub:
 
     The caller's side proves itself by the account that raised the alert or by the alert token, sent as the header or
     metadata `siaga-alert-token`. The agency's side is every dispatcher, supervisor and system whose `agency` claim
-    names an agency in `Alert.responses`. To everybody else an alert does not exist.
+    names an agency in `Alert.responses`. To everybody else an alert does not exist. Who is of the caller's side of an SOS
+    that was raised in the app (`APP`) is of no agency's side of it, because somebody may stand behind them: to work on it is
+    `ALERT_NOT_FOUND` for them. A drill, and what a system's own account has raised, is nobody's own.
     """
 
     @_typing.overload
@@ -59,8 +61,8 @@ class AlertServiceStub:
     Errors: `ALERT_NOT_FOUND`, `REASON_REQUIRED`.
     """
     ListAlerts: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.ListAlertsRequest, _alert_service_pb2.ListAlertsResponse]
-    """Lists alerts, the newest first: an agency's own to its people and systems, to everybody else those that they
-    raised with their account. Silent alerts are not listed to the account that raised them.
+    """Lists alerts, the newest first: an agency's own to its people and systems, without the reader's own SOS, to everybody
+    else those that they raised with their account. Silent alerts are not listed to the account that raised them.
 
     Errors: `INVALID_PAGE_TOKEN`.
     """
@@ -80,6 +82,7 @@ class AlertServiceStub:
     """Follows an agency's alerts: first those that are open, then `snapshot_end`, then every change. An alert has `left`
     when it is closed, and when the agency refuses it or gives it away. Whoever is shown no more of a restricted one than
     that it exists is told of what changes its state, calls somebody or concerns their agency's part, and of nothing else.
+    Of their own SOS nobody is told here.
 
     Errors: `INVALID_CURSOR`, `CURSOR_EXPIRED`, `OVERLOADED`.
     """
@@ -275,7 +278,9 @@ class AlertServiceAsyncStub(AlertServiceStub):
 
     The caller's side proves itself by the account that raised the alert or by the alert token, sent as the header or
     metadata `siaga-alert-token`. The agency's side is every dispatcher, supervisor and system whose `agency` claim
-    names an agency in `Alert.responses`. To everybody else an alert does not exist.
+    names an agency in `Alert.responses`. To everybody else an alert does not exist. Who is of the caller's side of an SOS
+    that was raised in the app (`APP`) is of no agency's side of it, because somebody may stand behind them: to work on it is
+    `ALERT_NOT_FOUND` for them. A drill, and what a system's own account has raised, is nobody's own.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -297,8 +302,8 @@ class AlertServiceAsyncStub(AlertServiceStub):
     Errors: `ALERT_NOT_FOUND`, `REASON_REQUIRED`.
     """
     ListAlerts: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.ListAlertsRequest, _alert_service_pb2.ListAlertsResponse]  # type: ignore[assignment]
-    """Lists alerts, the newest first: an agency's own to its people and systems, to everybody else those that they
-    raised with their account. Silent alerts are not listed to the account that raised them.
+    """Lists alerts, the newest first: an agency's own to its people and systems, without the reader's own SOS, to everybody
+    else those that they raised with their account. Silent alerts are not listed to the account that raised them.
 
     Errors: `INVALID_PAGE_TOKEN`.
     """
@@ -318,6 +323,7 @@ class AlertServiceAsyncStub(AlertServiceStub):
     """Follows an agency's alerts: first those that are open, then `snapshot_end`, then every change. An alert has `left`
     when it is closed, and when the agency refuses it or gives it away. Whoever is shown no more of a restricted one than
     that it exists is told of what changes its state, calls somebody or concerns their agency's part, and of nothing else.
+    Of their own SOS nobody is told here.
 
     Errors: `INVALID_CURSOR`, `CURSOR_EXPIRED`, `OVERLOADED`.
     """
@@ -512,7 +518,9 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
 
     The caller's side proves itself by the account that raised the alert or by the alert token, sent as the header or
     metadata `siaga-alert-token`. The agency's side is every dispatcher, supervisor and system whose `agency` claim
-    names an agency in `Alert.responses`. To everybody else an alert does not exist.
+    names an agency in `Alert.responses`. To everybody else an alert does not exist. Who is of the caller's side of an SOS
+    that was raised in the app (`APP`) is of no agency's side of it, because somebody may stand behind them: to work on it is
+    `ALERT_NOT_FOUND` for them. A drill, and what a system's own account has raised, is nobody's own.
     """
 
     @_abc_1.abstractmethod
@@ -550,8 +558,8 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _alert_service_pb2.ListAlertsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_alert_service_pb2.ListAlertsResponse, _abc.Awaitable[_alert_service_pb2.ListAlertsResponse]]:
-        """Lists alerts, the newest first: an agency's own to its people and systems, to everybody else those that they
-        raised with their account. Silent alerts are not listed to the account that raised them.
+        """Lists alerts, the newest first: an agency's own to its people and systems, without the reader's own SOS, to everybody
+        else those that they raised with their account. Silent alerts are not listed to the account that raised them.
 
         Errors: `INVALID_PAGE_TOKEN`.
         """
@@ -589,6 +597,7 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         """Follows an agency's alerts: first those that are open, then `snapshot_end`, then every change. An alert has `left`
         when it is closed, and when the agency refuses it or gives it away. Whoever is shown no more of a restricted one than
         that it exists is told of what changes its state, calls somebody or concerns their agency's part, and of nothing else.
+        Of their own SOS nobody is told here.
 
         Errors: `INVALID_CURSOR`, `CURSOR_EXPIRED`, `OVERLOADED`.
         """

@@ -25,6 +25,7 @@ class State(IntEnum):
 
 
 class Channel(IntEnum):
+    APP = 1
     SMS = 2
     VOICE = 3
 

@@ -47,7 +47,7 @@ def message_incident(session: Session, change: Change, text: str) -> int:
     # Whoever repeats the request has to learn whom it reached then.
     if earlier := _claim(session, change, f"{incident.name}/callers/{len(contacted)}"):
         return int(earlier.rpartition("/")[2])
-    lead, _ = require_content(change.viewer, alert_store.find_alert(session, incident.lead))
+    lead, _ = require_content(change.viewer, require_answering(change.viewer, alert_store.find_alert(session, incident.lead)))
     lead.require_open()
     lead.parts.require_holder(change.viewer)
     for alert in contacted:

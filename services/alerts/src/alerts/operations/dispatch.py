@@ -117,7 +117,7 @@ def update_assignment(session: Session, change: Change, unit: str, status: Statu
     """
     replayed, alert = claim(session, change), store.find_alert(session, change.name, for_update=True)
     assignment = alert.find_assignment(unit) if alert else None
-    if alert is None or assignment is None or not change.viewer.commands(assignment):
+    if alert is None or assignment is None or change.viewer.has_raised(alert) or not change.viewer.commands(assignment):
         require_view(change.viewer, alert)
         raise UnitNotFound(unit=unit)
     again = assignment.status == status

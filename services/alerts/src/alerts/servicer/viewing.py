@@ -24,6 +24,7 @@ def find_viewer(context: grpc.aio.ServicerContext) -> Viewer:
         supervises=access_pb2.SUPERVISOR in by.roles,
         token_hash=hash_token(token) if token else b"",
         crew_of=by.agency if access_pb2.RESPONDER in by.roles else "",
+        is_system=access_pb2.AGENCY in by.roles and _PERSONS.isdisjoint(by.roles),
     )
 
 

@@ -47,8 +47,8 @@ class Watching:
             if isinstance(step, Found | Change):
                 alert = step.subject.alert
                 seen = viewer.view_unasked(alert)
-                if seen is None or seen.audience < audience:
-                    # A crew's work has ended.
+                if seen is None or seen.audience < audience or (view is View.CALLER and seen is not view):
+                    # A crew's work has ended; or whose it was is erased, and they are not to see by it what the agency sees.
                     yield wire.to_end(place, _CLOSED)
                     return
                 shown = seen
@@ -85,6 +85,9 @@ class Watching:
                     yield message
                 continue
             alert = step.subject.alert
+            if viewer.has_raised(alert):
+                # The room's screen would show whoever stands behind them that it is still worked on.
+                continue
             view = viewer.view_unasked(alert) or View.REDACTED
             # What the agency has refused or given away is none of its business any more.
             if alert.concerns(agency):
@@ -117,7 +120,7 @@ class Watching:
                 continue
             alert = step.subject.alert
             assignment = alert.find_assignment(unit)
-            if assignment is None:
+            if assignment is None or viewer.has_raised(alert):
                 continue
             commands, view = viewer.commands(assignment), viewer.view(alert)
             if assignment.is_active and commands and view:

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Select, Table, bindparam, delete, exists, func, or_, select, text, update
+from sqlalchemy import ColumnElement, Select, Table, and_, bindparam, delete, exists, func, not_, or_, select, text, update
 from sqlalchemy.orm import InstrumentedAttribute, Session, joinedload, selectinload
 
 from alerts.model.alerts import Alert
-from alerts.model.enums import ResponseState, State
+from alerts.model.enums import Channel, ResponseState, State
 from alerts.model.incidents import Incident, list_doubts
 from alerts.model.responses import Response
 from alerts.model.tables import timers
@@ -117,13 +117,13 @@ def find_alerts_of_unit(session: Session, unit: str) -> Sequence[Alert]:
 
 
 def list_alerts_of_agency(session: Session, viewer: Viewer, filters: Filters, before: str, limit: int) -> Sequence[Alert]:
-    """The newest first. A restricted alert's kind is no secret to whoever may see it, and only to them."""
+    """The newest first, without the viewer's own SOS. A restricted alert's kind is no secret to whoever may see it, and only to them."""
     own: list[ColumnElement[bool]] = [Response.alert == Alert.name, Response.agency == viewer.agency]
     if filters.kinds:
         own += [Alert.kind.in_(filters.kinds), Response.state.not_in(_PAST)]
         if not viewer.supervises:
             own.append(or_(Alert.restricted.is_(False), Response.claimant == viewer.user))
-    conditions = _find_conditions(filters)
+    conditions = [*_find_conditions(filters), not_(_is_raised_by(viewer))]
     still_open = bool(filters.states) and _OPEN_STATES.issuperset(filters.states)
     newest: ColumnElement[str] | InstrumentedAttribute[str] = Alert.name
     if still_open or filters.incident or filters.updated_after:
@@ -139,6 +139,12 @@ def list_alerts_of_agency(session: Session, viewer: Viewer, filters: Filters, be
         question = select(Alert).join(Response).where(*own, *conditions)
         newest = Response.alert
     return _page(session, question, newest, filters, before, limit)
+
+
+def _is_raised_by(viewer: Viewer) -> ColumnElement[bool]:
+    """As `Viewer.has_raised`: a list that had them would tell by its filters what they are to the agency."""
+    known = [Alert.token_hash == viewer.token_hash, *([] if viewer.is_system else [Alert.user == viewer.user])]
+    return and_(Alert.drill.is_(False), Alert.channel == Channel.APP, or_(*known))
 
 
 def _find_conditions(filters: Filters) -> list[ColumnElement[bool]]:
