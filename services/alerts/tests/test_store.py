@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from alerts.model.alerts import Alert
 from alerts.model.enums import CancelClaim, Channel, State
+from alerts.model.incidents import Doubt, assess
 from alerts.model.responses import Response
 from alerts.model.tables import log
 from alerts.model.timeline import Note
@@ -205,6 +206,28 @@ async def test_the_kind_of_a_restricted_alert_is_found_by_those_who_may_see_it(d
         assert await ask_agency(database, replace(ALL, kinds=[FIRE]), viewer) == newest_first(*burning), viewer
         # Without the filter everybody of the agency is told that it exists.
         assert await ask_agency(database, viewer=viewer) == newest_first(violence, silent_fire, fire)
+
+
+async def test_the_kind_of_a_restricted_alert_that_is_closed_is_found_by_nobody(database: Database) -> None:
+    """Or it would be read without a reason, and without a trace."""
+    violence, fire = make_alert(kind="VIOLENCE"), make_alert(kind="FIRE")
+    await keep(database, violence, fire)
+    for each in (violence, fire):
+        await change(database, each, resolve)
+    for viewer in (RINA, SARI):
+        for states in ([], [State.RESOLVED]):
+            asked = replace(ALL, kinds=[VIOLENCE, FIRE], states=states)
+            assert await ask_agency(database, asked, viewer) == [fire.name]
+        assert await ask_agency(database, replace(ALL, states=[State.RESOLVED]), viewer) == newest_first(violence, fire)
+
+
+async def test_doubtful_open_alerts_come_last_but_for_restricted_ones_of_which_that_would_tell(database: Database) -> None:
+    doubtful, restricted, fire, unknown = (make_alert(**each) for each in ({}, {"kind": "VIOLENCE"}, {}, {"silent": True, "user": ""}))
+    await keep(database, doubtful, restricted, fire, unknown)
+    for each in (doubtful, restricted):
+        await change(database, each, lambda alert: assess(alert, [Doubt.PRANKS_BEFORE], None, START))
+    found = await database.read(lambda session: names(store.find_open_alerts(session, ROOM, drills=False)))
+    assert found == [restricted.name, fire.name, unknown.name, doubtful.name]
 
 
 async def test_open_alerts_are_those_that_the_agency_has_not_closed_the_oldest_first(database: Database) -> None:

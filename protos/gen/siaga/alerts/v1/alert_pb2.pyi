@@ -910,8 +910,9 @@ class Alert(_message.Message):
 
     @_builtins.property
     def doubts(self) -> _containers.RepeatedScalarFieldContainer[Global___Alert.Doubt.ValueType]:
-        """What makes it doubtful, for whoever has to choose what to answer first. It is ranked down for that and never hidden.
-        Shown to the agency's side alone.
+        """What makes it doubtful, for whoever has to choose what to answer first. It is ranked down for that and never hidden;
+        a restricted one is not, because its place in the list is shown to more than its doubts. Shown to the agency's side
+        alone.
         """
 
     @_builtins.property

@@ -99,15 +99,15 @@ def find_alerts(session: Session, names: Collection[str], *, for_update: bool = 
 
 
 def find_open_alerts(session: Session, agency: str, *, drills: bool) -> Sequence[Alert]:
-    """All in which the agency has something to do: the oldest first, doubtful ones last."""
+    """All in which the agency has something to do: the oldest first, doubtful ones last, and restricted ones as if nothing were known."""
     # From the open ones, which are few, to their parts: an agency has parts in all that it ever had.
     has_part = exists().where(Response.alert == Alert.name, Response.agency == agency, Response.state.in_(_OPEN))
     question = select(Alert).where(Alert.close_time.is_(None), has_part)
     if not drills:
         question = question.where(Alert.drill.is_(False))
     found = session.scalars(question.order_by(Alert.name).options(*_WITH_PARTS)).all()
-    # Doubtful ones after all others, and none is left out.
-    return sorted(found, key=lambda alert: bool(list_doubts(alert)))
+    # Doubtful ones after all others, and none is left out. Where a restricted one stands, those see who are not shown its doubts.
+    return sorted(found, key=lambda alert: not alert.restricted and bool(list_doubts(alert)))
 
 
 def find_alerts_of_unit(session: Session, unit: str) -> Sequence[Alert]:
@@ -121,8 +121,9 @@ def list_alerts_of_agency(session: Session, viewer: Viewer, filters: Filters, be
     own: list[ColumnElement[bool]] = [Response.alert == Alert.name, Response.agency == viewer.agency]
     if filters.kinds:
         own += [Alert.kind.in_(filters.kinds), Response.state.not_in(_PAST)]
-        if not viewer.supervises:
-            own.append(or_(Alert.restricted.is_(False), Response.claimant == viewer.user))
+        # Of a closed one a list shows no more than that it exists, whose ever it was.
+        open_to_them = [Alert.close_time.is_(None), *([] if viewer.supervises else [Response.claimant == viewer.user])]
+        own.append(or_(Alert.restricted.is_(False), and_(*open_to_them)))
     conditions = [*_find_conditions(filters), not_(_is_raised_by(viewer))]
     still_open = bool(filters.states) and _OPEN_STATES.issuperset(filters.states)
     newest: ColumnElement[str] | InstrumentedAttribute[str] = Alert.name
