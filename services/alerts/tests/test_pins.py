@@ -93,6 +93,28 @@ class TestWhatACancelMeans:
         assert await people.rina.list_names(state=["RAISED"]) == [name]
 
 
+class TestWhatContactsAreShown:
+    """Those whom the caller chose, by the service that told them."""
+
+    @pytest.mark.parametrize("how", [{}, {"silent": True}, {"kind": "VIOLENCE"}])
+    async def test_the_close_ends_it_whatever_the_caller_is_shown(self, people: People, how: dict[str, Any]) -> None:
+        told = people.sign_in("circles", "service")
+        name, _ = await people.raise_alert(people.dewi, location={"point": MONAS}, **how)
+        await people.rina("AcknowledgeAlert", name=name)
+        assert (await told("GetAlertView", name=name)).location.point.latitude == MONAS["latitude"]
+        await people.rina("ResolveAlert", name=name, outcome="HELPED")
+        assert (await refusal_of(told("GetAlertView", name=name))).reason == "ALERT_NOT_FOUND"
+
+    @pytest.mark.parametrize("pin", [PIN, DURESS, ""])
+    @pytest.mark.parametrize("how", [{}, {"silent": True}])
+    async def test_the_cancel_ends_it_whichever_pin_came_along(self, people: People, how: dict[str, Any], pin: str) -> None:
+        await set_pins(people)
+        told = people.sign_in("circles", "service")
+        name, caller = await people.raise_alert(people.dewi, location={"point": MONAS}, **how)
+        await cancel(caller, name, pin)
+        assert (await refusal_of(told("GetAlertView", name=name))).reason == "ALERT_NOT_FOUND"
+
+
 class TestGuessing:
     async def test_after_five_wrong_ones_the_right_one_is_wrong_and_nobody_is_told(self, people: People) -> None:
         await set_pins(people)

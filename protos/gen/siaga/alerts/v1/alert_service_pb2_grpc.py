@@ -497,7 +497,7 @@ class AlertServiceServicer:
     def GetAlertView(self, request, context):
         """Returns what may be shown of an alert to those whom its caller chose to be told, through the service that told them:
         who is in danger, where, and that help is on its way; no note, no telephone number, nothing of the agency's work.
-        It ends when the alert is closed or called off for the caller's side.
+        It ends when the alert is closed, a silent one's close included, or called off for the caller's side.
 
         Errors: `ALERT_NOT_FOUND`.
         """

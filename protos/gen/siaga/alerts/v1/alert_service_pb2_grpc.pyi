@@ -219,7 +219,7 @@ class AlertServiceStub:
     GetAlertView: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.GetAlertViewRequest, _alert_service_pb2.AlertView]
     """Returns what may be shown of an alert to those whom its caller chose to be told, through the service that told them:
     who is in danger, where, and that help is on its way; no note, no telephone number, nothing of the agency's work.
-    It ends when the alert is closed or called off for the caller's side.
+    It ends when the alert is closed, a silent one's close included, or called off for the caller's side.
 
     Errors: `ALERT_NOT_FOUND`.
     """
@@ -460,7 +460,7 @@ class AlertServiceAsyncStub(AlertServiceStub):
     GetAlertView: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.GetAlertViewRequest, _alert_service_pb2.AlertView]  # type: ignore[assignment]
     """Returns what may be shown of an alert to those whom its caller chose to be told, through the service that told them:
     who is in danger, where, and that help is on its way; no note, no telephone number, nothing of the agency's work.
-    It ends when the alert is closed or called off for the caller's side.
+    It ends when the alert is closed, a silent one's close included, or called off for the caller's side.
 
     Errors: `ALERT_NOT_FOUND`.
     """
@@ -854,7 +854,7 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_alert_service_pb2.AlertView, _abc.Awaitable[_alert_service_pb2.AlertView]]:
         """Returns what may be shown of an alert to those whom its caller chose to be told, through the service that told them:
         who is in danger, where, and that help is on its way; no note, no telephone number, nothing of the agency's work.
-        It ends when the alert is closed or called off for the caller's side.
+        It ends when the alert is closed, a silent one's close included, or called off for the caller's side.
 
         Errors: `ALERT_NOT_FOUND`.
         """

@@ -104,7 +104,8 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
 
     async def GetAlertView(self, request: pb.GetAlertViewRequest, context: grpc.aio.ServicerContext) -> pb.AlertView:
         alert = await self._database.read(lambda session: store.find_alert(session, request.name))
-        if alert is None or alert.erase_time or has_ended(alert, View.CALLER):
+        # A silent alert's close, which its caller is not shown, ends it, too.
+        if alert is None or alert.erase_time or alert.close_time or has_ended(alert, View.CALLER):
             raise AlertNotFound
         return wire.to_view(alert)
 
