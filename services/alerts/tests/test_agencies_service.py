@@ -7,6 +7,7 @@ from cities import BANDUNG, IN_BANDUNG, JAKARTA
 from crews import FIRE, POLICE
 from people import MONAS, OTHER_ROOM, ROOM, Party, new_id, refusal_of
 from responders import Responders, is_redacted, states_of, statuses_of
+from threatened import PIN, set_pins
 
 from siaga.alerts.v1 import alert_pb2, events_pb2
 from siaga.alerts.v1.alert_service_pb2 import UpdateAlertRequest
@@ -147,6 +148,20 @@ class TestAsking:
         accepted = await responders.oka("RespondToRequest", name=name, answer="ACCEPT")
         assert (accepted.note, states_of(accepted)[POLICE]) == ("he is here", "ACCEPTED")
         assert is_redacted(await responders.putu("GetAlert", name=name))
+
+    async def test_who_has_refused_is_told_of_a_cancel_that_closed_it_and_of_no_other(self, responders: Responders) -> None:
+        await set_pins(responders)
+        for pin, told in ((PIN, "AlertCancelled"), ("", "AlertResolved")):
+            name, caller = await responders.take()
+            await responders.rina("RequestAgency", name=name, agency=POLICE)
+            await responders.oka("RespondToRequest", name=name, answer="REJECT", reason="no car")
+            watching = responders.oka.watch("WatchAlert", name=name)
+            await watching.read_snapshot()
+            await caller("CancelAlert", name=name, pin=pin)
+            if not pin:
+                await responders.rina("ResolveAlert", name=name, outcome="HELPED")
+            assert (await watching.read_event())[0] == told
+            assert await watching.read_end() == "ALERT_CLOSED"
 
     async def test_an_answer_is_refused_to_whom_nobody_asked(self, responders: Responders) -> None:
         name, _ = await responders.take()

@@ -171,6 +171,22 @@ class TestLists:
         await people.rina("ResolveAlert", name=name, outcome="HELPED")
         assert [(await each.read_event())[0] for each in watches] == ["AlertResolved"] * 3
 
+    async def test_nor_when_they_come_back_after_its_close(self, people: People) -> None:
+        """An alert is shown as it is then, and not as it was when its caller called it off."""
+        cursor = (await people.budi.watch("WatchAlerts", cursor="now").begin()).cursor
+        name, caller = await people.raise_alert(people.dewi, kind="VIOLENCE")
+        await people.rina("AcknowledgeAlert", name=name)
+        await caller("CancelAlert", name=name)
+        await people.rina("ResolveAlert", name=name, outcome="HELPED")
+        await caller("EraseAlert", name=name)
+        last, _ = await people.raise_alert(people.adi)
+        # Of a closed one even a supervisor is shown no more, unless they say why they read it.
+        for party in (people.budi, people.sari):
+            told, resumed = list[str](), party.watch("WatchAlerts", cursor=cursor)
+            while (message := await resumed.read()).event.alert.name != last:
+                told += [message.event.type] if message.HasField("event") else []
+            assert told == ["AlertRaised", "AlertRouted", "AlertAcknowledged", "AlertResolved"]
+
     async def test_what_was_called_off_before_anybody_took_it_is_closed_and_cannot_be_resolved(self, people: People) -> None:
         await set_pins(people)
         name, caller = await people.raise_alert(people.dewi)

@@ -184,6 +184,15 @@ class TestBeingTold:
         assert is_told(make_webhook(), make_event(), alert)
         assert not is_told(make_webhook(agency=POLICE), make_event(), alert)
 
+    def test_of_a_restricted_one_nobody_is_told_what_its_caller_did(self) -> None:
+        alert = make_alert(kind="VIOLENCE")
+        alert.acknowledge("rina", RINA, START)
+        alert.cancel(START)
+        alert.resolve(alert_pb2.Alert.HELPED, RINA, START)
+        alert.erase(START)
+        told = {kind: is_told(make_webhook(), make_event(kind), alert) for kind in ("AlertResolved", "AlertCancelled", "AlertErased")}
+        assert told == {"AlertResolved": True, "AlertCancelled": False, "AlertErased": False}
+
     def test_one_that_was_asked_is_from_then_on(self) -> None:
         alert = make_alert()
         alert.acknowledge("rina", RINA, START)

@@ -180,7 +180,7 @@ def is_told(webhook: "Webhook", event: Event, subject: Alert | PublicWarning) ->
     alert, part = subject, subject.parts.find(webhook.agency)
     if part is None or webhook.agency == alert.conflict_agency:
         return False
-    if alert.restricted and not tells_that_it_exists(event, webhook.agency, closed=alert.close_time is not None):
+    if alert.restricted and not tells_that_it_exists(event, webhook.agency, alert.state):
         return False
     return part.is_live or ends_part(event, webhook.agency) or (part.end_time is not None and event.create_time <= part.end_time)
 

@@ -7,7 +7,7 @@ from sqlalchemy import ForeignKey, Index, SmallInteger
 from sqlalchemy.orm import Mapped, mapped_column
 
 from alerts.errors import AlreadyAcknowledged, NotAcknowledged, NotClaimant, NotRequested
-from alerts.model.enums import Escalation, Part, ResponseState, Status
+from alerts.model.enums import Escalation, Part, ResponseState, State, Status
 from alerts.model.policies import Policy
 from alerts.model.tables import Model
 from chassis.events import Event
@@ -23,7 +23,7 @@ _UNACKNOWLEDGED = 1
 _SEEN_BY_ALL = frozenset(
     {
         *("AlertRaised", "AlertRouted", "AlertDelivered", "AlertAcknowledged", "AlertAssigned", "AlertReleased", "AlertDispatched"),
-        *("AlertHandedOver", "AlertEscalated", "AlertOverdue", "AlertResolved", "AlertReopened", "AlertErased", "MaydayRaised"),
+        *("AlertHandedOver", "AlertEscalated", "AlertOverdue", "AlertResolved", "AlertReopened", "MaydayRaised"),
     }
 )
 
@@ -123,13 +123,14 @@ def ends_part(event: Event, agency: str) -> bool:
     return named is not None and event.attributes.get(named) == agency
 
 
-def tells_that_it_exists(event: Event, agency: str, *, closed: bool) -> bool:
+def tells_that_it_exists(event: Event, agency: str, state: int) -> bool:
     """Whether whoever is shown no more of an alert than that it exists is told of an event: of what changes its state, calls somebody,
-    or concerns their own agency's part.
+    or concerns their own agency's part. `state` is the alert's, as they are shown it.
     """
     match event.type:
         case "AlertCancelled":
-            return closed
+            # That closes none that is restricted; where another end has come since, it is that one.
+            return state == State.CANCELLED
         case "AssignmentUpdated":
             return event.attributes.get("status") == Status.ON_SCENE.name
         case _:

@@ -177,7 +177,7 @@ def _is_shown(step: Step[Shown], view: View, agency: str) -> bool:
     """Whoever is not shown what an alert says is not told either when somebody called, cancelled or read."""
     if view is not View.REDACTED or not isinstance(step, Change):
         return True
-    return tells_that_it_exists(step.event, agency, closed=step.subject.alert.close_time is not None)
+    return tells_that_it_exists(step.event, agency, step.subject.alert.state)
 
 
 def _is_news(change: Change[Shown]) -> bool:
