@@ -25,11 +25,11 @@ PRANKSTERS = 10
 SCREEN_SECONDS = 2.0
 CALL_SECONDS = 10.0
 WORDS = "Tolong, ada kebakaran besar di sini!"
-# The first five of one account, or of the same words, are as anybody's.
+# The first five of one account are as anybody's, and the first six of the same words, with one that has another beside it.
 UNDOUBTED = {
     alert_pb2.Alert.PRANKS_BEFORE: 0,
     alert_pb2.Alert.MANY_OF_ONE_CALLER: 5,
-    alert_pb2.Alert.SAME_WORDS: 5,
+    alert_pb2.Alert.SAME_WORDS: 7,
     alert_pb2.Alert.NOTHING_KNOWN: 0,
 }
 GENUINE = alert_pb2.Alert.DOUBT_UNSPECIFIED

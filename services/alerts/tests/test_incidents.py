@@ -273,12 +273,23 @@ class TestDoubts:
         await caller("TrackAlert", name=name, locations=[{"point": MONAS}])
         assert await self.doubts(people, name) == []
 
-    async def test_the_same_words_from_many_are_doubtful(self, people: People) -> None:
+    async def say_the_same(self, people: People, *places: dict[str, Any]) -> list[list[str]]:
+        """The doubts of alerts that many raise with the same words, in their order."""
+        users = [people.sign_in(f"user-{number}", "citizen") for number in range(len(places))]
         words = "everything is on fire here, come quickly"
-        names = [(await people.raise_alert(people.nobody, note=words, **beside(FAR * each, kind="OTHER")))[0] for each in range(7)]
-        await until(lambda: self.doubts(people, names[-1]))
-        assert await self.doubts(people, names[-1]) == ["SAME_WORDS"]
-        assert await self.doubts(people, names[0]) == []
+        names = [(await people.raise_alert(user, note=words, **place))[0] for user, place in zip(users, places, strict=True)]
+        await wait_until_assessed(people)
+        return [await self.doubts(people, name) for name in names]
+
+    async def test_the_same_words_with_more_than_five_others_are_doubtful(self, people: People) -> None:
+        places = [beside(FAR * 3 * number, kind="OTHER") for number in range(8)]
+        assert await self.say_the_same(people, *places) == [[]] * 6 + [["SAME_WORDS"]] * 2
+
+    async def test_those_who_stand_where_it_burns_are_not_doubtful_by_what_they_say_alike(self, people: People) -> None:
+        assert await self.say_the_same(people, *[beside(NEAR * number) for number in range(9)]) == [[]] * 9
+
+    async def test_what_comes_from_nowhere_comes_from_elsewhere(self, people: People) -> None:
+        assert await self.say_the_same(people, *[{"kind": "FIRE"}] * 6, beside(), {"kind": "FIRE"}) == [[]] * 6 + [["SAME_WORDS"]] * 2
 
 
 class TestWhoMayMerge:

@@ -6,6 +6,9 @@ import logging
 import time
 from collections import defaultdict, deque
 from functools import partial
+from typing import NamedTuple
+
+import h3
 
 from alerts.operations.grouping import assess_alerts, pass_over
 from alerts.routing import Router
@@ -18,6 +21,8 @@ _POLL_SECONDS = 0.5
 _AT_ONCE = 100
 _PAUSE = 9.0
 _MAX_HEARD = 10_000
+# Of the same words: the next one is compared with all of them.
+_MAX_ALIKE = 500
 _LATELY_SECONDS = 600.0
 _MANY = 5
 # Below it the same words are an accident: `help`, `tolong`.
@@ -25,12 +30,18 @@ _LEAST_CHARACTERS = 12
 _log = logging.getLogger(__name__)
 
 
+class _Heard(NamedTuple):
+    time: float
+    alert: str
+    cell: str
+
+
 class Grouper:
     """Which words came often of late, it knows of this process alone: that is a hint and no more."""
 
     def __init__(self, database: Database, router: Router) -> None:
         self._database, self._router = database, router
-        self._heard: defaultdict[bytes, deque[float]] = defaultdict(deque)
+        self._heard: defaultdict[bytes, deque[_Heard]] = defaultdict(partial(deque, maxlen=_MAX_ALIKE))
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -60,14 +71,21 @@ class Grouper:
             return 1
 
     def _hear(self, alert: Waiting) -> bool:
-        """Whether its words came often of late; what is said in drills says nothing of emergencies."""
+        """Whether its words came often of late from elsewhere: neighbours, whose app may write for them, see one fire. What is said in
+        drills says nothing of emergencies.
+        """
         if len(alert.note) < _LEAST_CHARACTERS:
             return False
         now = time.monotonic()
         heard = self._heard[hashlib.blake2b(f"{alert.drill} {alert.note.casefold()}".encode(), digest_size=16).digest()]
-        heard.append(now)
         if len(self._heard) > _MAX_HEARD:
             self._heard.clear()
-        while heard and heard[0] < now - _LATELY_SECONDS:
+        while heard and heard[0].time < now - _LATELY_SECONDS:
             heard.popleft()
-        return len(heard) > _MANY
+        others = [each.cell for each in heard if each.alert != alert.name]
+        if len(others) == len(heard):
+            # Not the one that is looked at again, because it could not be grouped with others.
+            heard.append(_Heard(now, alert.name, alert.cell))
+        # No kind reaches farther than these. An alert without a place is near nobody.
+        near = set(h3.grid_disk(alert.cell, 1)) if alert.cell else set[str]()
+        return sum(cell not in near for cell in others) > _MANY

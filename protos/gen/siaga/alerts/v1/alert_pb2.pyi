@@ -313,7 +313,10 @@ class Alert(_message.Message):
         MANY_OF_ONE_CALLER: Alert._Doubt.ValueType  # 2
         """The account has raised more than five within ten minutes."""
         SAME_WORDS: Alert._Doubt.ValueType  # 3
-        """The same words came with more than five others within ten minutes, from elsewhere."""
+        """The same words came with more than five others within ten minutes, from elsewhere: not from its neighbourhood, about
+        a kilometre around, where others see the same; one without a place is from elsewhere. Each replica of the service
+        counts those that it has looked at itself, and replicas share the work, so that of few it may miss some.
+        """
         NOTHING_KNOWN: Alert._Doubt.ValueType  # 4
         """Nobody knows who called, from where, nor how to call back."""
 
@@ -327,7 +330,10 @@ class Alert(_message.Message):
     MANY_OF_ONE_CALLER: Alert.Doubt.ValueType  # 2
     """The account has raised more than five within ten minutes."""
     SAME_WORDS: Alert.Doubt.ValueType  # 3
-    """The same words came with more than five others within ten minutes, from elsewhere."""
+    """The same words came with more than five others within ten minutes, from elsewhere: not from its neighbourhood, about
+    a kilometre around, where others see the same; one without a place is from elsewhere. Each replica of the service
+    counts those that it has looked at itself, and replicas share the work, so that of few it may miss some.
+    """
     NOTHING_KNOWN: Alert.Doubt.ValueType  # 4
     """Nobody knows who called, from where, nor how to call back."""
 
