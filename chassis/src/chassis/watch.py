@@ -86,14 +86,14 @@ class Watches(Generic[S]):
         async for reached, step in of_kind:
             yield (self._write_once if isinstance(step, Change) else self._write)(question, reached), step
 
-    async def find_last(self, question: str, cursor: str, wants: Callable[[Change[S]], bool]) -> S | None:
-        """What the last change before a cursor was about, as it is now: where one change makes several messages with one cursor,
-        whoever resumes may not have had all of them. None without such a change. Raises InvalidCursor.
+    async def find_last(self, question: str, cursor: str, wants: Callable[[Change[S]], bool]) -> Change[S] | None:
+        """The last change before a cursor: where one makes several messages with one cursor, whoever resumes may not have had all
+        of them. None where the watch wants none there. Raises InvalidCursor.
         """
         if cursor in {"", "now"} or (place := self._read(question, cursor)) == _START:
             return None
         found = await self._tail.find(place)
-        return found.subject if found and isinstance(found.subject, self._kind) and wants(found) else None
+        return found if found and isinstance(found.subject, self._kind) and wants(found) else None
 
     def _write(self, question: str, place: int) -> str:
         sealed = self._seal(place.to_bytes(8, signed=True), f"cursor\0{question}")

@@ -58,8 +58,9 @@ class IncidentServicer(incident_service_pb2_grpc.IncidentServiceServicer):
 
         find_open = partial(_find_open, agency=agency, drills=drills)
         steps = self._watches.follow(question, request.cursor, find_open, wants, caller.get().expire_time)
-        if (last := await self._watches.find_last(question, request.cursor, wants)) and _has_left(last.incident, agency):
-            yield wire.to_left(request.cursor, last.incident.name)
+        last = await self._watches.find_last(question, request.cursor, wants)
+        if last and _has_left(last.subject.incident, agency):
+            yield wire.to_left(request.cursor, last.subject.incident.name)
         async for cursor, step in steps:
             incident = step.subject.incident if isinstance(step, LogChange) else None
             if incident is None or incident.agency == agency:

@@ -77,8 +77,8 @@ class Watching:
             expire_time,
         )
         reading = _Reading(self._database, viewer)
-        if (last := await self._watches.find_last(question, cursor, wants)) and not last.alert.is_open_to(agency):
-            yield wire.to_left(cursor, last.alert.name)
+        if (last := await self._watches.find_last(question, cursor, wants)) and _has_left(last, viewer):
+            yield wire.to_left(cursor, last.subject.alert.name)
         async for place, step in steps:
             if not isinstance(step, Found | Change):
                 for message in _tell(place, step, View.AGENCY):
@@ -94,8 +94,7 @@ class Watching:
                 await reading.record(alert, view)
                 for message in _tell(place, step, view) if _is_shown(step, view, agency) else ():
                     yield message
-            # Also after what is added to a closed one, or a list from which it was taken would have it again.
-            if isinstance(step, Change) and not alert.is_open_to(agency):
+            if isinstance(step, Change) and _has_left(step, viewer):
                 yield wire.to_left(place, alert.name)
 
     async def watch_assignments(self, unit: str, cursor: str, viewer: Viewer, expire_time: float) -> AsyncIterator[bytes]:
@@ -161,6 +160,14 @@ def _tell(place: str, step: Step[Shown], view: View) -> list[bytes]:
         with telemetry.event_span(f"watch {step.event.type}", step.traceparent):
             return wire.to_steps(place, step, view)
     return wire.to_steps(place, step, view)
+
+
+def _has_left(change: Change[Shown], viewer: Viewer) -> bool:
+    """Also with what is added to a closed one, or a list from which it was taken would have it again; not with what is not shown."""
+    alert = change.subject.alert
+    view = viewer.view_unasked(alert) or View.REDACTED
+    told = not alert.concerns(viewer.agency) or _is_shown(change, view, viewer.agency)
+    return told and not viewer.has_raised(alert) and not alert.is_open_to(viewer.agency)
 
 
 def _has_part(alert: Alert, agency: str) -> bool:
