@@ -107,7 +107,7 @@ class TestWhatChangesAnAlert:
         name, caller = await responders.raise_alert(responders.dewi)
         text = {"name": name, "text": "hurry", "requestId": new_id()}
         first = await caller("SendMessage", **text)
-        assert await responders.nobody.holding(caller._alert_token)("SendMessage", **text) == first
+        assert await responders.nobody.holding(caller.alert_token)("SendMessage", **text) == first
 
     async def test_a_repeated_text_is_the_same_one_and_another_rpc_under_its_id_is_refused(self, responders: Responders) -> None:
         name, request_id = await prepare(responders), new_id()
