@@ -5,6 +5,7 @@ import hashlib
 import logging
 import time
 from collections import defaultdict, deque
+from datetime import timedelta
 from functools import partial
 from typing import NamedTuple
 
@@ -12,14 +13,16 @@ import h3
 
 from alerts.operations.grouping import assess_alerts, pass_over
 from alerts.routing import Router
-from alerts.store.incidents import Waiting, find_first_waiting
+from alerts.store.incidents import Waiting, find_first_waiting, find_newest_time
 from chassis import telemetry
+from chassis.clock import now
 from chassis.database import Database
 from chassis.errors import ServiceUnavailable
 
 _POLL_SECONDS = 0.5
 _AT_ONCE = 100
 _PAUSE = 9.0
+_CALM = timedelta(seconds=1)
 _MAX_HEARD = 10_000
 # Of the same words: the next one is compared with all of them.
 _MAX_ALIKE = 500
@@ -49,8 +52,10 @@ class Grouper:
             began = time.monotonic()
             try:
                 while await self._database.read(find_first_waiting) and await self._assess(_AT_ONCE) == _AT_ONCE:
-                    # In a flood it takes a tenth of the time: whoever calls for help comes first.
-                    await asyncio.sleep((time.monotonic() - began) * _PAUSE)
+                    worked = time.monotonic() - began
+                    # In a flood it takes a tenth of the time: whoever calls for help comes first. After it, half.
+                    newest = await self._database.read(find_newest_time)
+                    await asyncio.sleep(worked * (_PAUSE if newest and now() - newest < _CALM else 1.0))
                     began = time.monotonic()
             except ServiceUnavailable:
                 pass
@@ -76,16 +81,16 @@ class Grouper:
         """
         if len(alert.note) < _LEAST_CHARACTERS:
             return False
-        now = time.monotonic()
+        heard_time = time.monotonic()
         heard = self._heard[hashlib.blake2b(f"{alert.drill} {alert.note.casefold()}".encode(), digest_size=16).digest()]
         if len(self._heard) > _MAX_HEARD:
             self._heard.clear()
-        while heard and heard[0].time < now - _LATELY_SECONDS:
+        while heard and heard[0].time < heard_time - _LATELY_SECONDS:
             heard.popleft()
         others = [each.cell for each in heard if each.alert != alert.name]
         if len(others) == len(heard):
             # Not the one that is looked at again, because it could not be grouped with others.
-            heard.append(_Heard(now, alert.name, alert.cell))
+            heard.append(_Heard(heard_time, alert.name, alert.cell))
         # No kind reaches farther than these. An alert without a place is near nobody.
         near = set(h3.grid_disk(alert.cell, 1)) if alert.cell else set[str]()
         return sum(cell not in near for cell in others) > _MANY

@@ -116,6 +116,8 @@ _WAITING = (
 )
 _FIRST_WAITING = select(Alert.name).where(Alert.grouping == Grouping.WAITING, Alert.close_time.is_(None)).order_by(Alert.name).limit(1)
 
+_NEWEST_TIME = select(Alert.create_time).order_by(Alert.name.desc()).limit(1)
+
 
 def lock_grouping(session: Session) -> None:
     """One alert after the other finds what it belongs to, or two would make two incidents of one emergency."""
@@ -188,6 +190,11 @@ def find_waiting(session: Session, limit: int) -> Sequence[Waiting]:
 def find_first_waiting(session: Session) -> str | None:
     """By its name alone, whatever else of it cannot be read."""
     return session.scalars(_FIRST_WAITING).one_or_none()
+
+
+def find_newest_time(session: Session) -> datetime | None:
+    """When the newest alert was raised."""
+    return session.scalars(_NEWEST_TIME).one_or_none()
 
 
 def mark_done(session: Session, names: Collection[str]) -> None:
