@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 import asyncpg
 from sqlalchemy import URL, Connection
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
@@ -32,20 +32,12 @@ class PostgresDatabase:
     """Operations outlive the callers who give up on them; reads see one snapshot."""
 
     def __init__(
-        self, url: URL, before_commit: Callable[[Session], None], committed: Callable[[], None], seconds: float = _SECONDS
+        self, url: URL, before_commit: Callable[[Session], None], committed: Callable[[], None], engine: AsyncEngine | None = None
     ) -> None:
         self._url, self._before_commit, self._committed = url, before_commit, committed
-        settings = {
-            "statement_timeout": f"{1000 * seconds:.0f}",
-            "lock_timeout": "3000",
-            "idle_in_transaction_session_timeout": f"{2000 * seconds:.0f}",
-            "jit": "off",
-        }
-        options = {"server_settings": settings, "timeout": _CONNECT_SECONDS}
-        # Transactions are the driver's own, and connections are kept here: SQLAlchemy's cost a write a fifth more.
-        self._engine = create_async_engine(
-            url, hide_parameters=True, poolclass=NullPool, connect_args=options, isolation_level="AUTOCOMMIT"
-        )
+        self._engine = engine or _make_engine(url, _SECONDS)
+        # For operations apart, by how long they may take: an engine has what it knows of the server, and compiled statements.
+        self._apart: dict[float, AsyncEngine] = {}
         self._idle: asyncio.LifoQueue[_Line | None] = asyncio.LifoQueue(_CONNECTIONS)
         for _ in range(_CONNECTIONS):
             self._idle.put_nowait(None)
@@ -109,9 +101,10 @@ class PostgresDatabase:
         **options: Any,  # noqa: ANN401  # as for _transact
     ) -> T:
         """In a thread, a loop and a connection of its own: what an operation does between its statements blocks its loop."""
+        engine = self._apart.get(seconds) or self._apart.setdefault(seconds, _make_engine(self._url, seconds))
 
         async def run() -> T:
-            database = PostgresDatabase(self._url, self._before_commit, self._committed, seconds)
+            database = PostgresDatabase(self._url, self._before_commit, self._committed, engine)
             try:
                 return await database._transact(operation, before_commit, seconds, **options)  # of its own kind
             finally:
@@ -172,6 +165,19 @@ class PostgresDatabase:
             if line:
                 line.drop()
             self._idle.put_nowait(None)
+
+
+def _make_engine(url: URL, seconds: float) -> AsyncEngine:
+    settings = {
+        "statement_timeout": f"{1000 * seconds:.0f}",
+        "lock_timeout": "3000",
+        "idle_in_transaction_session_timeout": f"{2000 * seconds:.0f}",
+        "jit": "off",
+    }
+    options = {"server_settings": settings, "timeout": _CONNECT_SECONDS}
+    # Transactions are the driver's own, and connections are kept here: SQLAlchemy's cost a write a fifth more. Without a pool
+    # an engine may serve several loops.
+    return create_async_engine(url, hide_parameters=True, poolclass=NullPool, connect_args=options, isolation_level="AUTOCOMMIT")
 
 
 class _Line(NamedTuple):

@@ -4,10 +4,9 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections import defaultdict, deque
+from collections import Counter, defaultdict
 from datetime import timedelta
 from functools import partial
-from typing import NamedTuple
 
 import h3
 
@@ -24,7 +23,7 @@ _AT_ONCE = 100
 _PAUSE = 9.0
 _CALM = timedelta(seconds=1)
 _MAX_HEARD = 10_000
-# Of the same words: the next one is compared with all of them.
+# Of the same words.
 _MAX_ALIKE = 500
 _LATELY_SECONDS = 600.0
 _MANY = 5
@@ -33,10 +32,33 @@ _LEAST_CHARACTERS = 12
 _log = logging.getLogger(__name__)
 
 
-class _Heard(NamedTuple):
-    time: float
-    alert: str
-    cell: str
+class _Alike:
+    """Alerts with the same words, each with when it was heard and its cell, the oldest first; and how many are in a cell."""
+
+    def __init__(self) -> None:
+        self.heard: dict[str, tuple[float, str]] = {}
+        self.cells: Counter[str] = Counter()
+
+    def hear(self, alert: Waiting, moment: float) -> int:
+        """How many others there are from elsewhere. No kind reaches farther than the cells next to its own; an alert without a
+        place is near nobody.
+        """
+        while self.heard:
+            name, (time_heard, cell) = next(iter(self.heard.items()))
+            if time_heard >= moment - _LATELY_SECONDS and len(self.heard) < _MAX_ALIKE:
+                break
+            del self.heard[name]
+            self.cells[cell] -= 1
+            if not self.cells[cell]:
+                del self.cells[cell]
+        # One that could not be grouped with others is looked at again.
+        again = alert.name in self.heard
+        others = len(self.heard) - again
+        near = sum(self.cells[cell] for cell in h3.grid_disk(alert.cell, 1)) - again if alert.cell else 0
+        if not again:
+            self.heard[alert.name] = moment, alert.cell
+            self.cells[alert.cell] += 1
+        return others - near
 
 
 class Grouper:
@@ -44,7 +66,7 @@ class Grouper:
 
     def __init__(self, database: Database, router: Router) -> None:
         self._database, self._router = database, router
-        self._heard: defaultdict[bytes, deque[_Heard]] = defaultdict(partial(deque, maxlen=_MAX_ALIKE))
+        self._heard: defaultdict[bytes, _Alike] = defaultdict(_Alike)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -81,16 +103,7 @@ class Grouper:
         """
         if len(alert.note) < _LEAST_CHARACTERS:
             return False
-        heard_time = time.monotonic()
-        heard = self._heard[hashlib.blake2b(f"{alert.drill} {alert.note.casefold()}".encode(), digest_size=16).digest()]
+        alike = self._heard[hashlib.blake2b(f"{alert.drill} {alert.note.casefold()}".encode(), digest_size=16).digest()]
         if len(self._heard) > _MAX_HEARD:
             self._heard.clear()
-        while heard and heard[0].time < heard_time - _LATELY_SECONDS:
-            heard.popleft()
-        others = [each.cell for each in heard if each.alert != alert.name]
-        if len(others) == len(heard):
-            # Not the one that is looked at again, because it could not be grouped with others.
-            heard.append(_Heard(heard_time, alert.name, alert.cell))
-        # No kind reaches farther than these. An alert without a place is near nobody.
-        near = set(h3.grid_disk(alert.cell, 1)) if alert.cell else set[str]()
-        return sum(cell not in near for cell in others) > _MANY
+        return alike.hear(alert, time.monotonic()) > _MANY
