@@ -53,9 +53,8 @@ class Viewer:
         """Whether it is their own SOS: whoever made them call it off may look on, whatever else they are. Who writes down
         another's call, and whoever exercises, is in no danger.
         """
-        if alert.drill or alert.channel != Channel.APP:
-            return False
-        return self._holds_token(alert) or (bool(self.user) and self.user == alert.user and not self.is_system)
+        mine = self._holds_token(alert) or (bool(self.user) and self.user == alert.user and not self.is_system)
+        return mine and alert.channel == Channel.APP and not alert.drill
 
     def commands(self, assignment: Assignment) -> bool:
         """Whether this one may say how far the unit has come."""

@@ -165,9 +165,10 @@ def _tell(place: str, step: Step[Shown], view: View) -> list[bytes]:
 def _has_left(change: Change[Shown], viewer: Viewer) -> bool:
     """Also with what is added to a closed one, or a list from which it was taken would have it again; not with what is not shown."""
     alert = change.subject.alert
-    view = viewer.view_unasked(alert) or View.REDACTED
-    told = not alert.concerns(viewer.agency) or _is_shown(change, view, viewer.agency)
-    return told and not viewer.has_raised(alert) and not alert.is_open_to(viewer.agency)
+    # First what most are, because each watch asks it of each change.
+    if alert.is_open_to(viewer.agency) or viewer.has_raised(alert):
+        return False
+    return not alert.concerns(viewer.agency) or _is_shown(change, viewer.view_unasked(alert) or View.REDACTED, viewer.agency)
 
 
 def _has_part(alert: Alert, agency: str) -> bool:
