@@ -130,8 +130,14 @@ class TestTheRaceForAUnit:
         monkeypatch.setattr(
             dispatch.unit_store, "lock_units", lambda session, names: {each: store.find_unit(session, each) for each in names}
         )
-        winners = [len(await race(responders, unit, alerts[place : place + 10])) for place in range(0, AT_ONCE, 10)]
-        assert max(winners) > 1
+        winners: list[str] = []
+        for place in range(0, AT_ONCE, 10):
+            for winner in winners:
+                await responders.move_on(winner, unit, "DECLINED")
+            winners = await race(responders, unit, alerts[place : place + 10])
+            if len(winners) > 1:
+                break
+        assert len(winners) > 1
 
 
 class TestWhatACrewSeesAndSays:
