@@ -11,7 +11,7 @@ from alerts.model.units import Assignment
 @dataclass(frozen=True, slots=True)
 class Viewer:
     """A signed-in user or nobody, perhaps with an alert's token. `agency` is whose alerts they answer, `crew_of` whose
-    units they may be of the crew of. Behind a system nobody stands: it acts for many.
+    units they may be of the crew of. A system's account acts for many: nobody stands behind it.
     """
 
     user: str

@@ -126,6 +126,7 @@ def cancel_alert(session: Session, change: Change, given: Given | None) -> Alert
     claim = _judge_claim(session, alert, given, change.now)
     first = alert.cancel_time is None
     if first and not alert.close_time and claim is not CancelClaim.DURESS:
+        # Under duress what is under way goes on for this one, and with it for those whom it stands for.
         give_way(session, alert, change.now)
     closed, at_work = alert.close_time, alert.at_work
     if alert.cancel(change.now, claim):
