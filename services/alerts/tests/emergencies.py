@@ -61,6 +61,14 @@ async def form(people: People, number: int = 3) -> tuple[str, list[tuple[str, Pa
     return incident, alerts
 
 
+async def make_prankster(people: People) -> None:
+    """Adi: what he raises from now on is doubtful."""
+    for _ in range(2):
+        name, _ = await people.raise_alert(people.adi)
+        await people.rina("AcknowledgeAlert", name=name)
+        await people.rina("ResolveAlert", name=name, outcome="PRANK")
+
+
 async def wait_until_assessed(people: People) -> None:
     """All that were raised before: whoever came later has been looked at."""
     await people.raise_alert(**beside(FAR * 5))

@@ -1,7 +1,7 @@
 """What becomes of an incident when its lead ends or is called off: of those whom it stood for, of the help, and of who was told."""
 
 from crews import POLICE
-from emergencies import FAR, NEAR, Incidents, beside, incident_of, seen, until
+from emergencies import FAR, NEAR, Incidents, beside, incident_of, make_prankster, seen, until
 from people import ROOM, Party, People, refusal_of
 from responders import Responders, states_of, statuses_of
 from test_incident_leads import form_of_dewi, holder_of, send_to
@@ -14,13 +14,6 @@ STATE = alert_pb2.Alert.State
 
 async def types_of(party: Party, name: str) -> list[str]:
     return [each.type for each in (await party("ListAlertEvents", name=name)).events]
-
-
-async def make_prankster(people: People) -> None:
-    for _ in range(2):
-        name, _ = await people.raise_alert(people.adi)
-        await people.rina("AcknowledgeAlert", name=name)
-        await people.rina("ResolveAlert", name=name, outcome="PRANK")
 
 
 async def rests(people: People, name: str) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from crews import POLICE
-from emergencies import FAR, NEAR, Incidents, beside, form, incident_of, seen, until, wait_until_assessed
+from emergencies import FAR, NEAR, Incidents, beside, form, incident_of, make_prankster, seen, until, wait_until_assessed
 from people import MONAS, OTHER_ROOM, ROOM, People, new_id, refusal_of, run_service
 from responders import Responders
 from sqlalchemy import update
@@ -231,10 +231,7 @@ class TestDoubts:
         return [DOUBT.Name(each) for each in (await seen(people, name)).doubts]
 
     async def test_pranks_before_are_shown_and_rank_the_next_one_down(self, people: People) -> None:
-        for _ in range(2):
-            name, _ = await people.raise_alert(people.adi, location={"point": MONAS})
-            await people.rina("AcknowledgeAlert", name=name)
-            await people.rina("ResolveAlert", name=name, outcome="PRANK")
+        await make_prankster(people)
         doubtful, caller = await people.raise_alert(people.adi, location={"point": MONAS})
         genuine, _ = await people.raise_alert(people.dewi, location={"point": MONAS})
         await until(lambda: self.doubts(people, doubtful))
@@ -248,10 +245,7 @@ class TestDoubts:
         assert (list(shown.doubts), shown.HasField("caller_history")) == ([], False)
 
     async def test_a_genuine_one_never_rests_with_a_doubtful_one_and_a_doubtful_one_may_rest_with_it(self, people: People) -> None:
-        for _ in range(2):
-            name, _ = await people.raise_alert(people.adi)
-            await people.rina("AcknowledgeAlert", name=name)
-            await people.rina("ResolveAlert", name=name, outcome="PRANK")
+        await make_prankster(people)
         prank, _ = await people.raise_alert(people.adi, **beside())
         genuine, _ = await people.raise_alert(people.dewi, **beside())
         await until(lambda: self.doubts(people, prank))
