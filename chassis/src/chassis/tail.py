@@ -97,13 +97,12 @@ class _Turns:
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     async def take(self) -> None:
-        loop = asyncio.get_running_loop()
         if self._free == _AT_ONCE:
-            loop.call_soon(self._begin_round)
+            asyncio.get_running_loop().call_soon(self._begin_round)
         if self._free:
             self._free -= 1
         else:
-            turn = loop.create_future()
+            turn = asyncio.get_running_loop().create_future()
             self._waiting.append(turn)
             await turn
 

@@ -71,8 +71,7 @@ class Alert(Call, Member, Model):
 
     def concerns(self, agency: str) -> bool:
         """Whether the agency has, or had to the end, a part in it."""
-        part = self.parts.find(agency)
-        return part is not None and part.is_live
+        return any(each.agency == agency and each.is_live for each in self.responses)
 
     def is_open_to(self, agency: str) -> bool:
         """Whether the agency has something to do in it."""

@@ -88,14 +88,10 @@ class Watching:
             if viewer.has_raised(alert):
                 # The room's screen would show whoever stands behind them that it is still worked on.
                 continue
-            view = viewer.view_unasked(alert) or View.REDACTED
-            # What the agency has refused or given away is none of its business any more.
-            if alert.concerns(agency):
-                await reading.record(alert, view)
-                for message in _tell(place, step, view) if _is_shown(step, view, agency) else ():
-                    yield message
-            if isinstance(step, Change) and _has_left(step, viewer):
-                yield wire.to_left(place, alert.name)
+            if alert.restricted and alert.concerns(agency):
+                await reading.record(alert, viewer.view_unasked(alert) or View.REDACTED)
+            for message in _tell_room(place, step, viewer):
+                yield message
 
     async def watch_assignments(self, unit: str, cursor: str, viewer: Viewer, expire_time: float) -> AsyncIterator[bytes]:
         found = await self._database.read(lambda session: require_unit(viewer, unit_store.find_unit(session, unit)))
@@ -162,6 +158,21 @@ def _tell(place: str, step: Step[Shown], view: View) -> list[bytes]:
     return wire.to_steps(place, step, view)
 
 
+def _tell_room(place: str, step: Found[Shown] | Change[Shown], viewer: Viewer) -> list[bytes]:
+    """What of a step is shown on the screens of an agency's room: once for all of them, unless it depends on who looks."""
+    shared = isinstance(step, Change) and not step.traceparent and not step.subject.alert.restricted
+    told = step.subject.told.get(place) if shared else None
+    if told is None:
+        alert, view = step.subject.alert, viewer.view_unasked(step.subject.alert) or View.REDACTED
+        # What the agency has refused or given away is none of its business any more.
+        told = _tell(place, step, view) if alert.concerns(viewer.agency) and _is_shown(step, view, viewer.agency) else []
+        if isinstance(step, Change) and _has_left(step, viewer):
+            told.append(wire.to_left(place, alert.name))
+        if shared:
+            step.subject.told[place] = told
+    return told
+
+
 def _has_left(change: Change[Shown], viewer: Viewer) -> bool:
     """Also with what is added to a closed one, or a list from which it was taken would have it again; not with what is not shown."""
     alert = change.subject.alert
@@ -171,14 +182,9 @@ def _has_left(change: Change[Shown], viewer: Viewer) -> bool:
     return not alert.concerns(viewer.agency) or _is_shown(change, viewer.view_unasked(alert) or View.REDACTED, viewer.agency)
 
 
-def _has_part(alert: Alert, agency: str) -> bool:
-    part = alert.parts.find(agency)
-    return part is not None and part.is_live
-
-
 def _concerns(change: Change[Shown], agency: str) -> bool:
     """Whether the agency has a part in the alert, or this is how it lost it."""
-    return _has_part(change.subject.alert, agency) or ends_part(change.event, agency)
+    return change.subject.alert.concerns(agency) or ends_part(change.event, agency)
 
 
 def _is_shown(step: Step[Shown], view: View, agency: str) -> bool:

@@ -34,6 +34,8 @@ class Shown:
     def __init__(self, alert: Alert) -> None:
         self.alert = alert
         self._serialized: dict[tuple[int, View], bytes] = {}
+        # What is shown to all of a room, by the cursor, which is their question's.
+        self.told: dict[str, list[bytes]] = {}
 
     def event(self, event: Event, view: View) -> bytes:
         """The field `event` of a watch's message."""
