@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from clockwork import AGENCIES, CITY, DISTRICT, FIRE
+from emergencies import Incidents
 from google.protobuf.json_format import ParseDict
 from moments import keep_agencies
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader, Sum
@@ -321,6 +322,14 @@ async def test_every_change_leaves_the_timers_that_follow_from_the_alert(people:
     for party, rpc, fields in changes:
         await party(rpc, name=name, **fields)
         await assert_timers_follow(settings)
+    # What leaves an incident because another agency leads it.
+    grouped = [(await people.raise_alert(kind=kind))[0] for kind in ("CRIME", "VIOLENCE")]
+    await Incidents(people.sari)("MergeAlerts", alerts=grouped)
+    await people.sari("AcknowledgeAlert", name=grouped[1])
+    await people.sari("HandOverAlert", name=grouped[1], agency=DISTRICT)
+    await agus("RespondToRequest", name=grouped[1], answer="ACCEPT")
+    assert (await agus("GetAlert", name=grouped[1])).incident == ""
+    await assert_timers_follow(settings)
     other, _ = await people.raise_alert(kind="CRIME")
     await people.rina("AcknowledgeAlert", name=other)
     await people.rina("UpdateAlert", alert={"name": other, "kind": "FIRE"}, updateMask="kind")

@@ -1,7 +1,8 @@
 """What becomes of an incident when its lead ends or is called off: of those whom it stood for, of the help, and of who was told."""
 
+import pytest
 from crews import POLICE
-from emergencies import FAR, NEAR, Incidents, beside, incident_of, make_prankster, seen, until
+from emergencies import FAR, NEAR, Incidents, beside, form, incident_of, make_prankster, seen, until
 from people import ROOM, Party, People, refusal_of
 from responders import Responders, states_of, statuses_of
 from test_incident_leads import form_of_dewi, holder_of, send_to
@@ -144,3 +145,54 @@ async def test_who_helped_is_called_again_with_the_others(responders: Responders
     assert states_of(again) == {ROOM: "REQUESTED leads", POLICE: "REQUESTED"}
     assert not any(each.HasField("end_time") for each in again.responses)
     await responders.oka("RespondToRequest", name=mine, answer="ACCEPT")
+
+
+async def test_what_was_erased_of_its_alerts_does_not_stand_in_its_place(responders: Responders) -> None:
+    incident, alerts = await form(responders, 2)
+    (gone, caller), (kept, _) = alerts
+    by = Incidents(responders.rina)
+    await by("AcknowledgeIncident", name=incident)
+    await by("ResolveIncident", name=incident, outcome="HELPED")
+    places = [(await seen(responders, name)).location.point for name in (gone, kept)]
+    assert (await by("GetIncident", name=incident)).point.latitude == pytest.approx(sum(each.latitude for each in places) / 2)
+    await caller("EraseAlert", name=gone)
+    assert (await by("GetIncident", name=incident)).point == places[1]
+    await alerts[1][1]("EraseAlert", name=kept)
+    assert not (await by("GetIncident", name=incident)).HasField("point")
+
+
+async def test_nor_where_its_caller_wanted_it_erased_before_it_ended(responders: Responders) -> None:
+    incident, [(name, caller), _] = await form(responders, 2)
+    by = Incidents(responders.rina)
+    await by("AcknowledgeIncident", name=incident)
+    await caller("EraseAlert", name=name)
+    await by("ResolveIncident", name=incident, outcome="HELPED")
+    other = next(each for each in (await by("GetIncident", name=incident)).alerts if each != name)
+    assert (await by("GetIncident", name=incident)).point == (await seen(responders, other)).location.point
+
+
+async def test_what_was_taken_back_for_the_lead_is_not_shown_to_those_that_come_to_rest_with_it(responders: Responders) -> None:
+    unit = await responders.make_unit()
+    lead, _ = await responders.take(**beside())
+    await responders.send(lead, unit)
+    await responders.move_on(lead, unit, "DECLINED")
+    other, caller = await responders.raise_alert(**beside(NEAR, kind="CRIME"))
+    await responders.rina("AcknowledgeAlert", name=other)
+    await responders.rina("ReleaseAlert", name=other)
+    await responders.rina("UpdateAlert", alert={"name": other, "kind": "FIRE"}, updateMask="kind")
+    before = await caller("GetAlert", name=other)
+    await Incidents(responders.rina)("MergeAlerts", alerts=[lead, other])
+    assert await rests(responders, other) == lead
+    assert await caller("GetAlert", name=other) == before
+
+
+async def test_what_the_caller_of_one_that_comes_to_rest_is_shown_anew_is_counted(responders: Responders) -> None:
+    lead, _ = await responders.take(**beside())
+    other, caller = await responders.raise_alert(**beside(NEAR, kind="CRIME"))
+    before = await caller("GetAlert", name=other)
+    await responders.rina("UpdateAlert", alert={"name": other, "kind": "FIRE"}, updateMask="kind")
+    await Incidents(responders.rina)("MergeAlerts", alerts=[lead, other])
+    after = await caller("GetAlert", name=other)
+    assert after.HasField("deliver_time")
+    assert after.HasField("acknowledge_time")
+    assert after.revision > before.revision

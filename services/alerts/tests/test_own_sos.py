@@ -9,13 +9,15 @@ from typing import Any
 import grpc
 import pytest
 from crews import make_unit, send, take
+from emergencies import FAR, Incidents, beside, form, incident_of, until, wait_until_assessed
 from moments import BUDI, RINA, ROOM, SARI, TOKEN_HASH, make_alert
-from people import MONAS, Party, People, refusal_of
+from people import MONAS, Party, People, new_id, refusal_of
 from responders import Responders
 from threatened import DURESS, PIN, cancel, look, set_pins
 
 from alerts.model.enums import View
 from alerts.model.viewers import Viewer
+from siaga.alerts.v1 import alert_pb2
 
 ABSENT = ("NOT_FOUND", "ALERT_NOT_FOUND")
 TRACK = {"locations": [{"point": MONAS, "fixTime": "2026-03-01T12:00:00Z"}]}
@@ -165,3 +167,36 @@ def test_what_has_been_erased_and_is_still_open_does_not_exist_for_the_account()
     assert views(alert, SARI, RINA) == [View.CALLER, View.AGENCY]
     alert.erase(alert.create_time)
     assert views(alert, SARI, replace(SARI, token_hash=TOKEN_HASH), RINA) == [None, View.CALLER, View.AGENCY]
+
+
+class TestAmongOthers:
+    async def test_it_is_put_together_with_no_other_by_the_service_or_by_hand(self, people: People) -> None:
+        own, holder = await people.raise_alert(people.rina, **beside())
+        incident, alerts = await form(people)
+        assert await incident_of(people, own) == ""
+        for by, named in ((people.budi, own), (people.sari, own)):
+            refused = await refusal_of(Incidents(by)("MergeAlerts", alerts=[alerts[0][0], named]))
+            assert refused[:3] == ("FAILED_PRECONDITION", "CALLER_IS_STAFF", {"alert": own})
+        # Nor does a later one of somebody else join it, which has nobody else to join.
+        far, _ = await people.raise_alert(people.rina, **beside(FAR))
+        later, _ = await people.raise_alert(people.nobody, **beside(FAR))
+        await wait_until_assessed(people)
+        assert [await incident_of(people, each) for each in (far, later)] == ["", ""]
+        assert (await Incidents(people.rina)("GetIncident", name=incident)).alert_count == 3
+        assert (await holder("GetAlert", name=own)).state == alert_pb2.Alert.RAISED
+
+    async def test_and_so_is_a_crews_while_a_citizens_and_a_written_down_one_are(self, people: People) -> None:
+        tono = people.sign_in("tono", "responder", agency=ROOM)
+        own, _ = await people.raise_alert(tono, **beside())
+        written, _ = await people.raise_alert(people.rina, **beside(channel="VOICE"))
+        _, alerts = await form(people, 1)
+        incident = await until(lambda: incident_of(people, alerts[0][0]))
+        assert [await incident_of(people, each) for each in (own, written)] == ["", incident]
+
+
+async def test_a_request_that_is_repeated_by_the_token_alone_counts_once(people: People) -> None:
+    name, holder = await people.raise_alert(people.rina)
+    said = {"name": name, "requestId": new_id(), "text": "in the cellar"}
+    first = await people.rina.holding(holder.alert_token)("SendMessage", **said)
+    assert await holder("SendMessage", **said) == first
+    assert len((await holder("ListMessages", name=name)).messages) == 1

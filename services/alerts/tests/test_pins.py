@@ -92,6 +92,29 @@ class TestWhatACancelMeans:
         assert kinds == ["CancelClaimed", "AlertReopened"]
         assert await people.rina.list_names(state=["RAISED"]) == [name]
 
+    # The caller of a silent one is not shown that the agency has ended it.
+    @pytest.mark.parametrize(
+        ("before", "how"), [("", {}), (WRONG, {}), ("", {"kind": "VIOLENCE"}), ("", {"silent": True}), (None, {"silent": True})]
+    )
+    async def test_the_duress_pin_after_the_agency_ended_it_wakes_it_again(
+        self, people: People, before: str | None, how: dict[str, Any]
+    ) -> None:
+        await set_pins(people)
+        name, holder = await people.raise_alert(people.dewi, **how)
+        caller = people.dewi.holding(holder.alert_token)
+        if before is not None:
+            await cancel(caller, name, before)
+        await people.sari("AcknowledgeAlert", name=name)
+        await people.sari("ResolveAlert", name=name, outcome="FALSE_ALARM")
+        shown = await cancel(caller, name, DURESS)
+        assert shown.state == alert_pb2.Alert.CANCELLED
+        assert await seen(people, name) == ("RAISED", "DURESS")
+        assert (await people.sari("GetAlert", name=name)).outcome == 0
+        told = [each.type for each in (await people.sari("ListAlertEvents", name=name)).events]
+        assert [each for each in told if each != "AlertRead"][-1] == "AlertReopened"
+        await people.sari("AcknowledgeAlert", name=name)
+        await people.sari("ResolveAlert", name=name, outcome="HELPED")
+
 
 class TestWhatContactsAreShown:
     """Those whom the caller chose, by the service that told them."""

@@ -156,7 +156,7 @@ async def test_every_hostile_text_is_a_message_of_an_open_alert(people: People, 
 
 
 @pytest.mark.parametrize(
-    "sender", ["x" * 5000, "\u202e+62812", "'; DROP TABLE numbers; --", "+" * 100, "0" * 5000, "+6281\n234", "\N{SQUARED SOS}"]
+    "sender", ["x" * 5000, "\u202e", "'; DROP TABLE numbers; --", "+" * 100, "0" * 5000, "+6281\n234", "\N{SQUARED SOS}"]
 )
 async def test_a_hostile_sender_has_an_alert_of_its_own(people: People, sms: SmsGateway, sender: str) -> None:
     name = await sms.send("SOS", sender)

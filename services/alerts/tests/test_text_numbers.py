@@ -79,7 +79,7 @@ class Numbers:
             request, f"alerts/{new_uuid()}", "", "", new_uuid().encode(), Route("", ROOM, Routing.DEFAULT), time
         )
         change = partial(raise_alert, scope="", request_id="", alert=columns, response=response, due_time=time, operator="rina")
-        operation = partial(operations.give_number, change=change, number=number, now=time, router=self.router)
+        operation = partial(operations.give_number, change=change, number=number, now=time, router=self.router, read=lambda _: number)
         return (await self.database.write(operation)).name
 
     async def get(self, name: str) -> Alert:
@@ -243,7 +243,9 @@ class TestSeveralAlerts:
             return found
 
         await numbers.aml(THERE, after(seconds=5), number=OTHER)
-        give = partial(operations.give_number, change=correct, number=OTHER, now=after(seconds=10), router=numbers.router)
+        give = partial(
+            operations.give_number, change=correct, number=OTHER, now=after(seconds=10), router=numbers.router, read=lambda _: OTHER
+        )
         assert whereabouts(await numbers.database.write(give)) == (*THERE, Source.AML)
         assert (await numbers.text("di sini", after(seconds=20))).effect is Effect.PASSED_OVER
         assert (await numbers.text("di sini", after(seconds=20), number=OTHER)).alert == call

@@ -125,13 +125,12 @@ class TestSeveralAgencies:
     def test_an_agency_that_has_given_it_away_sees_that_it_exists(self) -> None:
         alert = accept(offer(take(make_alert())))
         assert views(alert, RINA, SARI, OKA) == [REDACTED, REDACTED, AGENCY]
-        assert [alert.is_open_to(each) for each in (ROOM, POLICE, FIRE)] == [False, True, False]
+        assert [alert.concerns(each) for each in (ROOM, POLICE, FIRE)] == [False, True, False]
 
     def test_to_the_end_and_after_it_whoever_had_a_part_sees_it(self) -> None:
         alert = accept(ask(take(make_alert())))
         alert.resolve(alert_pb2.Alert.HELPED, RINA, START)
         assert views(alert, RINA, BUDI, OKA) == [AGENCY, AGENCY, AGENCY]
-        assert not alert.is_open_to(ROOM)
 
     def test_what_exists_is_all_that_the_redacted_view_says(self) -> None:
         alert = make_alert(kind="FIRE", note="third floor", area="areas/31", location={"point": {"latitude": -6.1, "longitude": 106.8}})

@@ -63,6 +63,7 @@ class TestAPolygon:
             ([[0, 0], [1, 1], [0, 1], [1, 0]], "crosses or touches itself"),
             # Out and back on one line, all on one line, and touching itself in a point.
             ([[0, 0], [0, 1], [0, 2]], "crosses or touches itself"),
+            ([[-6.17, 106.82], [-6.18, 106.83], [-6.19, 106.84]], "crosses or touches itself"),
             ([[0, 0], [0, 2], [1, 1], [0, 1], [1, 3], [2, 0]], "crosses or touches itself"),
             ([[0, 0], [1, 1], [0, 0]], "needs three different corners"),
             # To a centimetre these are one.

@@ -148,6 +148,13 @@ class AgencyInConflict(Problem):
     text = "This agency must not know of the alert."
 
 
+class CallerIsStaff(Problem):
+    """`alert` is the one."""
+
+    reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.CALLER_IS_STAFF)
+    text = "Whoever answers for an agency is helped for themselves: their own alert is put together with no other."
+
+
 class WebhookNotFound(Problem):
     reason = documented(ErrorReason.DESCRIPTOR, error_reason_pb2.WEBHOOK_NOT_FOUND)
     text = "Your agency has no such webhook."

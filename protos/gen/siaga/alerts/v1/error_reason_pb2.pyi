@@ -74,6 +74,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     INCIDENT_NOT_FOUND: _ErrorReason.ValueType  # 24
     """No such incident, or not one of this agency's; the two look the same."""
+    CALLER_IS_STAFF: _ErrorReason.ValueType  # 25
+    """`metadata["alert"]` is the SOS of somebody who answers for an agency: they would see by the others what becomes of it."""
     WEBHOOK_NOT_FOUND: _ErrorReason.ValueType  # 40
     """No such webhook of this agency."""
     WEBHOOK_CHANGED: _ErrorReason.ValueType  # 41
@@ -170,6 +172,8 @@ then `alert` is that alert.
 """
 INCIDENT_NOT_FOUND: ErrorReason.ValueType  # 24
 """No such incident, or not one of this agency's; the two look the same."""
+CALLER_IS_STAFF: ErrorReason.ValueType  # 25
+"""`metadata["alert"]` is the SOS of somebody who answers for an agency: they would see by the others what becomes of it."""
 WEBHOOK_NOT_FOUND: ErrorReason.ValueType  # 40
 """No such webhook of this agency."""
 WEBHOOK_CHANGED: ErrorReason.ValueType  # 41

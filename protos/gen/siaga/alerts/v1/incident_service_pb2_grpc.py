@@ -160,9 +160,11 @@ class IncidentServiceServicer:
     def MergeAlerts(self, request, context):
         """Puts alerts together: into the incident that the first of them that has one belongs to, else into a new one. By the
         agency that leads each of them; one with a `conflictAgency` belongs to no incident, because that agency might come
-        to be shown the incident. What one person holds comes to another one only by a supervisor, else it is `NOT_CLAIMANT`.
+        to be shown the incident, and neither does the SOS of somebody who answers for an agency. What one person holds comes to
+        another one only by a supervisor, else it is `NOT_CLAIMANT`.
 
-        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `AGENCY_IN_CONFLICT`, `ALERT_CLOSED`, `DRILL_MISMATCH`, `OPERATOR_REQUIRED`.
+        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `AGENCY_IN_CONFLICT`, `CALLER_IS_STAFF`, `ALERT_CLOSED`, `DRILL_MISMATCH`,
+        `OPERATOR_REQUIRED`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

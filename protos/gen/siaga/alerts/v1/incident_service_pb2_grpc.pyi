@@ -79,9 +79,11 @@ class IncidentServiceStub:
     MergeAlerts: _grpc.UnaryUnaryMultiCallable[_incident_service_pb2.MergeAlertsRequest, _incident_pb2.Incident]
     """Puts alerts together: into the incident that the first of them that has one belongs to, else into a new one. By the
     agency that leads each of them; one with a `conflictAgency` belongs to no incident, because that agency might come
-    to be shown the incident. What one person holds comes to another one only by a supervisor, else it is `NOT_CLAIMANT`.
+    to be shown the incident, and neither does the SOS of somebody who answers for an agency. What one person holds comes to
+    another one only by a supervisor, else it is `NOT_CLAIMANT`.
 
-    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `AGENCY_IN_CONFLICT`, `ALERT_CLOSED`, `DRILL_MISMATCH`, `OPERATOR_REQUIRED`.
+    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `AGENCY_IN_CONFLICT`, `CALLER_IS_STAFF`, `ALERT_CLOSED`, `DRILL_MISMATCH`,
+    `OPERATOR_REQUIRED`.
     """
     UnmergeAlert: _grpc.UnaryUnaryMultiCallable[_incident_service_pb2.UnmergeAlertRequest, _incident_pb2.Incident]
     """Takes an alert out of its incident; its own clocks begin. It is not put back by itself. By the agency that leads it.
@@ -139,9 +141,11 @@ class IncidentServiceAsyncStub(IncidentServiceStub):
     MergeAlerts: _aio.UnaryUnaryMultiCallable[_incident_service_pb2.MergeAlertsRequest, _incident_pb2.Incident]  # type: ignore[assignment]
     """Puts alerts together: into the incident that the first of them that has one belongs to, else into a new one. By the
     agency that leads each of them; one with a `conflictAgency` belongs to no incident, because that agency might come
-    to be shown the incident. What one person holds comes to another one only by a supervisor, else it is `NOT_CLAIMANT`.
+    to be shown the incident, and neither does the SOS of somebody who answers for an agency. What one person holds comes to
+    another one only by a supervisor, else it is `NOT_CLAIMANT`.
 
-    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `AGENCY_IN_CONFLICT`, `ALERT_CLOSED`, `DRILL_MISMATCH`, `OPERATOR_REQUIRED`.
+    Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `AGENCY_IN_CONFLICT`, `CALLER_IS_STAFF`, `ALERT_CLOSED`, `DRILL_MISMATCH`,
+    `OPERATOR_REQUIRED`.
     """
     UnmergeAlert: _aio.UnaryUnaryMultiCallable[_incident_service_pb2.UnmergeAlertRequest, _incident_pb2.Incident]  # type: ignore[assignment]
     """Takes an alert out of its incident; its own clocks begin. It is not put back by itself. By the agency that leads it.
@@ -244,9 +248,11 @@ class IncidentServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_incident_pb2.Incident, _abc.Awaitable[_incident_pb2.Incident]]:
         """Puts alerts together: into the incident that the first of them that has one belongs to, else into a new one. By the
         agency that leads each of them; one with a `conflictAgency` belongs to no incident, because that agency might come
-        to be shown the incident. What one person holds comes to another one only by a supervisor, else it is `NOT_CLAIMANT`.
+        to be shown the incident, and neither does the SOS of somebody who answers for an agency. What one person holds comes to
+        another one only by a supervisor, else it is `NOT_CLAIMANT`.
 
-        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `AGENCY_IN_CONFLICT`, `ALERT_CLOSED`, `DRILL_MISMATCH`, `OPERATOR_REQUIRED`.
+        Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `AGENCY_IN_CONFLICT`, `CALLER_IS_STAFF`, `ALERT_CLOSED`, `DRILL_MISMATCH`,
+        `OPERATOR_REQUIRED`.
         """
 
     @_abc_1.abstractmethod

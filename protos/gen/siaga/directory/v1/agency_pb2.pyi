@@ -136,7 +136,7 @@ Global___PhoneNumber: _TypeAlias = PhoneNumber  # noqa: Y015
 class AlertPolicy(_message.Message):
     """How long an agency may take for an alert before somebody else is called. A second is the unit throughout; absent values
     are the defaults. The first four are counted from when the agency was asked, and none may be before the one above it.
-    A change holds for an alert from its next step on.
+    A change holds for an alert from its next step on; roll-calls that are switched on, for crews that arrive from then on.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

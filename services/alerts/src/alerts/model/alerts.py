@@ -11,6 +11,7 @@ from alerts.errors import AlertChanged, AlertClosed, NotClaimant, UnitBusy, Unit
 from alerts.model.calls import Call
 from alerts.model.enums import Audience, CancelClaim, ContactPreference, Escalation, Kind, ResponseState, RollCall, Routing, State, Status
 from alerts.model.membership import Member
+from alerts.model.outline import Outline
 from alerts.model.responses import Parts, Response
 from alerts.model.tables import Model
 from alerts.model.units import SHOWN_TO_CALLER, Assignment, Unit
@@ -22,7 +23,7 @@ _TICK = timedelta(microseconds=1)
 _STANDS = "close_time IS NULL AND merged_into = ''"
 
 
-class Alert(Call, Member, Model):
+class Alert(Call, Member, Outline, Model):
     """A call for help and what became of it."""
 
     __tablename__ = "alerts"
@@ -72,10 +73,6 @@ class Alert(Call, Member, Model):
     def concerns(self, agency: str) -> bool:
         """Whether the agency has, or had to the end, a part in it."""
         return any(each.agency == agency and each.is_live for each in self.responses)
-
-    def is_open_to(self, agency: str) -> bool:
-        """Whether the agency has something to do in it."""
-        return not self.close_time and self.concerns(agency)
 
     @property
     def at_work(self) -> set[str]:
@@ -278,9 +275,9 @@ class Alert(Call, Member, Model):
             self.caller_state, self.cancel_time = State.CANCELLED, now
         if claim is CancelClaim.VERIFIED and not self.restricted and not self.close_time:
             self._close(now)
-        elif claim is CancelClaim.DURESS and self.state == State.CANCELLED:
-            # The caller was made to give away their PIN before.
-            self.close_time = None
+        elif claim is CancelClaim.DURESS and self.close_time:
+            # Whoever ended it had been told what the caller was made to say.
+            self.close_time, self.outcome = None, 0
             self.parts.reopen(now)
         self._changed(now, shown=first)
         return True
@@ -385,9 +382,10 @@ class Alert(Call, Member, Model):
 
     def _changed(self, now: datetime, *, shown: bool | None = None) -> None:
         """`shown` says whether the caller's side sees the change; where it is left out, unless they see nothing any more."""
-        if self.agency != self.parts.lead.agency:
+        if passed := self.agency != self.parts.lead.agency:
             self.change("agency", self.parts.lead.agency)
-        if (state := self._find_state()) != self.state:
+        if (state := self._find_state()) != self.state or passed:
+            # Whoever leads has as long for a state as their own limits say.
             self.state, self.state_time, self.limit_step = state, now, 0
         if shown is None:
             shown = self.caller_audience is Audience.CALLER
@@ -395,5 +393,6 @@ class Alert(Call, Member, Model):
                 # What the caller is shown never goes back.
                 self.caller_state = max(self.caller_state, state)
         self.update_time, self.revision = now, self.revision + 1
+        self.count_outline(now)
         if shown:
             self.caller_update_time, self.caller_revision = now, self.caller_revision + 1

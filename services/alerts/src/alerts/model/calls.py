@@ -49,6 +49,8 @@ class Call:
     erase_time: Mapped[datetime | None]
     # An agency that must not know of it.
     conflict_agency: Mapped[str] = mapped_column(default="")
+    # Its caller raised it in the app and answers for an agency themselves.
+    by_staff: Mapped[bool] = mapped_column(default=False)
     # Of an exercise that is for one agency alone; empty for every other alert.
     drill_agency: Mapped[str] = mapped_column(default="")
     # What the caller's side is shown never goes back.

@@ -1,6 +1,6 @@
 """Several alerts of one emergency, and what makes an alert doubtful."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import Any
@@ -23,6 +23,15 @@ MAX_MEMBERS = 200
 # And how long after the last one before.
 WITHIN = timedelta(minutes=30)
 _TICK = timedelta(microseconds=1)
+# As far as the help for a lead is now, its time is that of the others, too: what was taken back was not done for them.
+_TIMES = (
+    (State.RAISED, "deliver_time"),
+    (State.ACKNOWLEDGED, "acknowledge_time"),
+    (State.DISPATCHED, "dispatch_time"),
+    (State.ON_SCENE, "arrive_time"),
+)
+# Each as (latitude, longitude).
+Places = Sequence[tuple[float, float]]
 _PRANKS = 2
 _MANY = 5
 
@@ -40,8 +49,8 @@ class Doubt(IntEnum):
 
 
 class Incident(Model):
-    """`kind`, `area`, `agency` and `operator` are its lead's, and its place is the middle of its open members'. Of a restricted
-    one neither kind nor operator nor place stands here: not everybody who is shown the incident is shown that.
+    """`kind`, `area`, `agency` and `operator` are its lead's, and its place is the middle of its open members', or of all once none
+    is. Of a restricted one neither kind nor operator nor place stands here: not everybody who is shown the incident is shown that.
     """
 
     __tablename__ = "incidents"
@@ -65,24 +74,24 @@ class Incident(Model):
 
     __table_args__ = (Index("ix_incidents_agency", "agency", "name"),)
 
-    def follow(self, lead: Alert | None, members: int, still_open: list[Alert], now: datetime) -> bool:
+    def follow(self, lead: Alert | None, members: int, still_open: int, places: Places, now: datetime) -> bool:
         """Takes over what its members have become; False where nothing has changed."""
         before = self._describe()
         if lead:
             self.lead, self.area, self.agency = lead.name, lead.area, lead.agency
             self.kind, self.operator = (0, "") if lead.restricted else (lead.kind, lead.parts.lead.operator)
-        places = [each.place for each in still_open if each.place and not each.restricted]
-        if still_open and not places:
-            self.latitude = self.longitude = None
-        if places:
-            self.latitude = sum(latitude for latitude, _ in places) / len(places)
-            self.longitude = sum(longitude for _, longitude in places) / len(places)
+        self._place(places)
         self.state = IncidentState.OPEN if still_open else IncidentState.CLOSED
-        self.alert_count, self.open_count = members, len(still_open)
+        self.alert_count, self.open_count = members, still_open
         if self._describe() == before:
             return False
         self.update_time = max(now, self.update_time + _TICK)
         return True
+
+    def forget(self, places: Places, now: datetime) -> None:
+        """One of its members was erased after all had ended; `places` are those of the others."""
+        self._place(places)
+        self.update_time = max(now, self.update_time + _TICK)
 
     def admit(self, members: int, now: datetime) -> None:
         """So many rest with its lead from now on."""
@@ -91,14 +100,20 @@ class Incident(Model):
         self.open_count += members
         self.update_time = max(now, self.update_time + _TICK)
 
+    def _place(self, places: Places) -> None:
+        self.latitude = sum(latitude for latitude, _ in places) / len(places) if places else None
+        self.longitude = sum(longitude for _, longitude in places) / len(places) if places else None
+
     def _describe(self) -> tuple[object, ...]:
         who = (self.lead, self.kind, self.area, self.agency, self.operator)
         return (self.state, *who, self.latitude, self.longitude, self.alert_count, self.open_count)
 
 
 def can_rest(alert: Alert) -> bool:
-    """Whether anything may stand for it; whoever cannot speak, or was made to say that all is well, is answered for themselves."""
-    return not alert.restricted and alert.close_time is None and alert.cancel_claim != CancelClaim.DURESS
+    """Whether anything may stand for it; whoever cannot speak, or was made to say that all is well, is answered for themselves, and so
+    is whoever could see as somebody who answers what becomes of the others.
+    """
+    return not (alert.restricted or alert.by_staff) and alert.close_time is None and alert.cancel_claim != CancelClaim.DURESS
 
 
 def can_lead(alert: Alert) -> bool:
@@ -185,11 +200,11 @@ def follow(alert: Alert, lead: Alert, now: datetime) -> tuple[State, bool] | Non
     else:
         own.release(now)
     alert.followed_state = lead.state
-    for field in ("deliver_time", "acknowledge_time", "dispatch_time", "arrive_time"):
-        if getattr(lead, field) and not getattr(alert, field):
-            setattr(alert, field, max(now, alert.create_time))
+    timed = [field for state, field in _TIMES if lead.state >= state and getattr(lead, field) and not getattr(alert, field)]
+    for field in timed:
+        setattr(alert, field, max(now, alert.create_time))
     before, news = alert.state, lead.state > alert.caller_state
-    alert.touch(now, shown=None if news or passed else False)
+    alert.touch(now, shown=None if news or passed or timed else False)
     return (State(alert.state), news) if alert.state != before else None
 
 

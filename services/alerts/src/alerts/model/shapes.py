@@ -20,6 +20,8 @@ Box = tuple[float, float, float, float]
 _LEAST_CORNERS = 3
 # A centimetre, which is as exact as a warning is told.
 _DIGITS = 7
+# In square degrees, which is about a square metre: a line has an area, too, by rounding.
+_LEAST_AREA = 1e-10
 _HALF_TURN, _QUARTER_TURN = 180.0, 90.0
 # Of the polygon around a circle, which is too large by 0.1 % at most.
 _SIDES = 64
@@ -33,7 +35,7 @@ def find_polygon_fault(corners: Corners) -> str:
     if any(abs(one[1] - other[1]) > _HALF_TURN for one, other in pairwise([*corners, corners[0]])):
         return "crosses the date line: give a polygon on each side of it"
     polygon = _to_polygon(corners)
-    return "" if polygon.is_valid and polygon.area else "crosses or touches itself"
+    return "" if polygon.is_valid and polygon.area > _LEAST_AREA else "crosses or touches itself"
 
 
 def find_circle_fault(circle: Circle) -> str:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from sqlalchemy.orm import Session
 
 from alerts import events
-from alerts.errors import AgencyInConflict, AlertClosed, AlertNotFound, IncidentNotFound, NotClaimant
+from alerts.errors import AgencyInConflict, AlertClosed, AlertNotFound, CallerIsStaff, IncidentNotFound, NotClaimant
 from alerts.model.alerts import Alert
 from alerts.model.enums import ContactPreference, Outcome, Sender, View
 from alerts.model.incidents import Incident, leave
@@ -14,7 +14,7 @@ from alerts.model.tables import keys
 from alerts.model.timeline import Message
 from alerts.model.viewers import Viewer
 from alerts.operations.alerts import acknowledge_alert, end_alert, resolve_alert
-from alerts.operations.changes import Change, keep_clocks, require_answering, require_content
+from alerts.operations.changes import Change, keep_clocks, require_answering, require_content, require_view
 from alerts.operations.dispatch import dispatch_alert
 from alerts.operations.incidents import carry_on, form_incident, join_incident
 from alerts.store import alerts as alert_store
@@ -84,9 +84,12 @@ def resolve_incident(session: Session, change: Change, outcome: int) -> Incident
 
 
 def merge_alerts(session: Session, change: Change, names: Sequence[str]) -> Incident:
-    """Raises AlertNotFound, NotClaimant, AgencyInConflict, AlertClosed and DrillMismatch for one of them."""
+    """Raises AlertNotFound, NotClaimant, AgencyInConflict, CallerIsStaff, AlertClosed and DrillMismatch for one of them."""
+    for name in names:
+        # Whoever has no part in them makes nobody wait.
+        require_view(change.viewer, alert_store.find_alert(session, name))
     store.lock_grouping(session)
-    found = [_require(alert_store.find_alert(session, name)) for name in names]
+    found = [_require(alert_store.find_alert(session, name, fresh=True)) for name in names]
     kept = next((each.incident for each in found if each.incident), "")
     change = replace(change, name=kept or f"incidents/{new_uuid()}")
     if earlier := _claim(session, change):
@@ -100,6 +103,8 @@ def merge_alerts(session: Session, change: Change, names: Sequence[str]) -> Inci
         if alert.conflict_agency:
             # Whichever agency comes to lead the incident, or to help, is shown the names of all of its alerts.
             raise AgencyInConflict(alert=alert.name)
+        if alert.by_staff:
+            raise CallerIsStaff(alert=alert.name)
         alert.require_open()
     held_by = {alert.name: alert.parts.lead.claimant for alert in alerts}
     former = {alert.incident for alert in alerts if alert.incident and alert.incident != kept}

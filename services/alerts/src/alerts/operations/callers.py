@@ -11,11 +11,13 @@ from alerts import events
 from alerts.errors import AlertNotFound, SignInRequired
 from alerts.model.alerts import Alert
 from alerts.model.callers import Caller
+from alerts.model.incidents import IncidentState
 from alerts.model.tables import keys, log
 from alerts.operations.changes import Change, claim, take_for_caller
 from alerts.pins import Match
 from alerts.store import alerts as store
 from alerts.store import callers as caller_store
+from alerts.store import incidents as incident_store
 from alerts.store import webhooks as webhook_store
 
 # What a request that was refused has made.
@@ -101,7 +103,13 @@ def erase_all(session: Session, user: str, request_id: str, request: Message, no
 
 def erase_content(session: Session, *alerts: Alert) -> None:
     """What their caller has asked for, once nobody needs it any more."""
-    wiped = [alert.name for alert in alerts if alert.wipe()]
+    gone = [alert for alert in alerts if alert.wipe()]
+    wiped = [alert.name for alert in gone]
+    session.flush()
+    for name in sorted({alert.incident for alert in gone if alert.incident}):
+        incident = incident_store.find_incident(session, name, for_update=True)
+        if incident and incident.state == IncidentState.CLOSED:
+            incident.forget(incident_store.find_places(session, name), incident.update_time)
     for name in wiped:
         store.remove_content(session, name)
         log.redact(session, name, _PERSONAL)

@@ -78,9 +78,8 @@ def claim(session: Session, change: Change, resource: str = "") -> str | None:
     """The name of what this request has changed or made before; None where it is new."""
     if not change.request_id:
         return None
-    viewer = change.viewer
     # A caller goes on by the alert's token alone when their own has expired.
-    scope = viewer.user if viewer.agency else viewer.token_hash.hex() or viewer.user
+    scope = change.viewer.token_hash.hex() or change.viewer.user
     return keys.claim(session, scope, change.request_id, change.request, resource or change.name)
 
 

@@ -77,7 +77,7 @@ def _find_groups(session: Session, waiting: Sequence[Waiting], doubtful: Contain
     """By the name of the alert that there was first, those that are near it. What is doubtful stands for its like alone: a genuine
     alert must not be closed with a prank.
     """
-    placed = [each for each in waiting if each.cell and not each.restricted and each.kind in REACH]
+    placed = [each for each in waiting if each.cell and not (each.restricted or each.by_staff) and each.kind in REACH]
     if not placed:
         return {}
     cells = {cell for each in placed for cell in h3.grid_disk(each.cell, 1)}

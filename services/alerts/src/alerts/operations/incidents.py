@@ -74,11 +74,14 @@ def carry_on(session: Session, incident: Incident, router: Router, time: datetim
         elif lead and member.agency != lead.agency:
             # Who answers the incident could do nothing for it.
             leave(member, time)
+            keep_clocks(session, member, router)
             events.alert_unmerged(session, member, "", incident.name)
             members.remove(member)
     session.flush()
     was_open = incident.state == IncidentState.OPEN
-    if incident.follow(lead, store.count_members(session, incident.name), members, time):
+    shown = [each.place for each in members if each.place and not each.restricted]
+    places = shown if members else store.find_places(session, incident.name)
+    if incident.follow(lead, store.count_members(session, incident.name), len(members), places, time):
         closed = was_open and incident.state == IncidentState.CLOSED
         event = "IncidentClosed" if closed else "IncidentChanged"
         events.incident_changed(session, incident, event, former if former != incident.agency else "")

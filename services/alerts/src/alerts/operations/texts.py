@@ -20,6 +20,7 @@ from alerts.operations.contacts import send_message
 from alerts.routing import Route, Router
 from alerts.store import alerts as alert_store
 from alerts.store import texts as store
+from alerts.texts.numbers import read_number
 from chassis.clock import new_uuid
 
 # The columns of a new alert and those of its lead's response, for its name, its place and its route.
@@ -105,17 +106,27 @@ def receive_aml(session: Session, number: bytes, key: str, seen: Sighting, now: 
     return Receipt(Effect.TRACKED if alerts else Effect.KEPT, name)
 
 
-def give_number(session: Session, change: Callable[[Session], Alert], number: bytes, now: datetime, router: Router) -> Alert:
-    """`change` raises an alert for somebody who called, or says from which number: it has the handset's last position."""
+def give_number(
+    session: Session, change: Callable[[Session], Alert], number: bytes, now: datetime, router: Router, read: Callable[[Alert], bytes]
+) -> Alert:
+    """`change` raises an alert for somebody who called, or says from which number: it has the handset's last position. `read` tells an
+    alert's number: after a repetition it may be another one.
+    """
     kept, _ = store.lock_number(session, number, now)
     alert = change(session)
-    if alert.channel not in {Channel.SMS, Channel.VOICE}:
+    if alert.channel not in {Channel.SMS, Channel.VOICE} or read(alert) != number:
         return alert
     if store.link_alert(session, number, alert.name) and (seen := kept.find_sighting(now, ONE_CALL)):
         found = alert_store.find_alert(session, alert.name)
         if found and hears(found, now):
             return _track(session, found, [seen], now, router)
     return alert
+
+
+def hash_number(number: str, country: str) -> bytes:
+    """The one hash of a number however it is written, and of a name that is none; empty for nothing."""
+    written = read_number(number, country) or number.strip()
+    return keys.digest(f"number\0{written}") if written else b""
 
 
 def sweep(session: Session, now: datetime) -> None:

@@ -28,8 +28,7 @@ from alerts.operations.reading import find_notes, is_recorded, read_timeline, re
 from alerts.pins import Given, hash_pins, hide_time, match_pin
 from alerts.routing import Router
 from alerts.servicer.statistics import Statistics
-from alerts.servicer.texts import hash_number
-from alerts.servicer.viewing import find_operator, find_viewer, hash_token
+from alerts.servicer.viewing import find_operator, find_viewer, hash_token, is_staff
 from alerts.servicer.watching import Watching, has_ended
 from alerts.store import alerts as store
 from alerts.store import units as unit_store
@@ -81,6 +80,8 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
             # Nobody else can answer there: help comes before secrecy, and it stays restricted.
             columns["conflict_agency"] = ""
             ignored.append("conflictAgency")
+        # As `Viewer.has_raised`: what is done for others with it would tell them what is done for theirs.
+        columns["by_staff"] = bool(user) and not request.drill and is_staff(by)
         operation = partial(
             operations.raise_alert,
             scope=scope,
@@ -90,8 +91,8 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
             due_time=time + self._router.find_policy(route.agency).deliver,
             operator=operator,
         )
-        if request.channel in _BY_NUMBER and (number := hash_number(columns["callback_phone"], self._country)):
-            operation = partial(texts.give_number, change=operation, number=number, now=time, router=self._router)
+        if request.channel in _BY_NUMBER and (number := self._hash_number(columns["callback_phone"])):
+            operation = partial(texts.give_number, change=operation, number=number, now=time, router=self._router, read=self._read_number)
         alert = await self._database.write(operation, urgent=True)
         message = wire.to_message(alert, View.CALLER)
         return pb.RaiseAlertResponse(alert=message, alert_token=token, ignored_fields=ignored, credential_problem=by.problem)
@@ -227,13 +228,19 @@ class AlertServicer(alert_service_pb2_grpc.AlertServiceServicer):
         if not request.alert.name:
             raise InvalidRequest(fields=[("alert.name", "is required")])
         values = to_changes(request)
-        number = hash_number(values.get("callback_phone", ""), self._country)
+        number = self._hash_number(values.get("callback_phone", ""))
 
         def update(session: Session, change: Change) -> Alert:
             asked = partial(dispatch.update_alert, change=change, values=values, etag=request.alert.etag)
-            return texts.give_number(session, asked, number, change.now, self._router) if number else asked(session)
+            return texts.give_number(session, asked, number, change.now, self._router, self._read_number) if number else asked(session)
 
         return await self._change(update, self._answer(request, context, request.alert.name))
+
+    def _hash_number(self, number: str) -> bytes:
+        return texts.hash_number(number, self._country)
+
+    def _read_number(self, alert: Alert) -> bytes:
+        return self._hash_number(alert.callback_phone)
 
     async def RecordContact(self, request: pb.RecordContactRequest, context: grpc.aio.ServicerContext) -> alert_pb2.Alert:
         operation = partial(contacts.record_contact, means=request.means, result=request.result, text=request.text)

@@ -10,9 +10,8 @@ import grpc
 from opentelemetry import metrics
 
 from alerts.model.enums import Source
-from alerts.model.tables import keys
 from alerts.operations import texts as operations
-from alerts.operations.texts import Effect, Receipt, Text
+from alerts.operations.texts import Effect, Receipt, Text, hash_number
 from alerts.routing import Router
 from alerts.servicer.viewing import hash_token
 from alerts.texts import aml
@@ -93,12 +92,6 @@ class TextServicer(text_service_pb2_grpc.TextServiceServicer):
     def _name_message(self, kind: str, sender: str, message_id: str) -> str:
         """Among all messages; empty for one without an id. Ids count as they are: two may differ in their case alone."""
         return f"{kind}\0{read_number(sender, self._country) or sender}\0{message_id}" if message_id else ""
-
-
-def hash_number(number: str, country: str) -> bytes:
-    """The one hash of a number however it is written, and of a name that is none; empty for nothing."""
-    written = read_number(number, country) or number.strip()
-    return keys.digest(f"number\0{written}") if written else b""
 
 
 def _count(receipt: Receipt) -> Receipt:

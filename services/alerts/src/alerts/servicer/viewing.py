@@ -6,7 +6,7 @@ import grpc
 
 from alerts.errors import OperatorRequired
 from alerts.model.viewers import Viewer
-from chassis.identity import caller
+from chassis.identity import Caller, caller
 from chassis.interceptors import read_metadata
 from siaga.access.v1 import access_pb2
 
@@ -26,6 +26,11 @@ def find_viewer(context: grpc.aio.ServicerContext) -> Viewer:
         crew_of=by.agency if access_pb2.RESPONDER in by.roles else "",
         is_system=access_pb2.AGENCY in by.roles and _PERSONS.isdisjoint(by.roles),
     )
+
+
+def is_staff(by: Caller) -> bool:
+    """Whether they answer for an agency themselves, or go where it sends them."""
+    return bool(by.agency) and not _PERSONS.isdisjoint(by.roles)
 
 
 def find_operator(named: str) -> str:

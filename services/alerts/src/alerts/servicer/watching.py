@@ -176,10 +176,10 @@ def _tell_room(place: str, step: Found[Shown] | Change[Shown], viewer: Viewer) -
 def _has_left(change: Change[Shown], viewer: Viewer) -> bool:
     """Also with what is added to a closed one, or a list from which it was taken would have it again; not with what is not shown."""
     alert = change.subject.alert
-    # First what most are, because each watch asks it of each change.
-    if alert.is_open_to(viewer.agency) or viewer.has_raised(alert):
+    concerned = alert.concerns(viewer.agency)
+    if (concerned and not alert.close_time) or viewer.has_raised(alert):
         return False
-    return not alert.concerns(viewer.agency) or _is_shown(change, viewer.view_unasked(alert) or View.REDACTED, viewer.agency)
+    return not concerned or _is_shown(change, viewer.view_unasked(alert) or View.REDACTED, viewer.agency)
 
 
 def _concerns(change: Change[Shown], agency: str) -> bool:

@@ -119,11 +119,14 @@ def find_alerts_of_unit(session: Session, unit: str) -> Sequence[Alert]:
 def list_alerts_of_agency(session: Session, viewer: Viewer, filters: Filters, before: str, limit: int) -> Sequence[Alert]:
     """The newest first, without the viewer's own SOS. A restricted alert's kind is no secret to whoever may see it, and only to them."""
     own: list[ColumnElement[bool]] = [Response.alert == Alert.name, Response.agency == viewer.agency]
+    # Of a closed one a list shows no more than that it exists, whose ever it was.
+    open_to_them = [Alert.close_time.is_(None), *([] if viewer.supervises else [Response.claimant == viewer.user])]
+    shown = and_(Response.state.not_in(_PAST), or_(Alert.restricted.is_(False), and_(*open_to_them)))
     if filters.kinds:
-        own += [Alert.kind.in_(filters.kinds), Response.state.not_in(_PAST)]
-        # Of a closed one a list shows no more than that it exists, whose ever it was.
-        open_to_them = [Alert.close_time.is_(None), *([] if viewer.supervises else [Response.claimant == viewer.user])]
-        own.append(or_(Alert.restricted.is_(False), and_(*open_to_them)))
+        own += [Alert.kind.in_(filters.kinds), shown]
+    if filters.updated_after:
+        # Its outline is never newer than the alert, by which the rows are found.
+        own.append(or_(shown, func.coalesce(Alert.outline_update_time, Alert.create_time) >= filters.updated_after))
     conditions = [*_find_conditions(filters), not_(_is_raised_by(viewer))]
     still_open = bool(filters.states) and _OPEN_STATES.issuperset(filters.states)
     newest: ColumnElement[str] | InstrumentedAttribute[str] = Alert.name

@@ -45,6 +45,7 @@ class Waiting(NamedTuple):
     user: str
     note: str
     restricted: bool
+    by_staff: bool
     latitude: float
     longitude: float
 
@@ -94,7 +95,8 @@ def _ask_for_candidates(*conditions: ColumnElement[bool]) -> Select[*tuple[Any, 
             Alert.cancel_time.is_not(None),
         )
         .outerjoin(Incident, Incident.name == Alert.incident)
-        .where(*conditions, Alert.close_time.is_(None), Alert.restricted.is_(False), Alert.grouping != Grouping.APART)
+        .where(*conditions, Alert.close_time.is_(None), Alert.restricted.is_(False), Alert.by_staff.is_(False))
+        .where(Alert.grouping != Grouping.APART)
     )
 
 
@@ -169,6 +171,12 @@ def find_members(session: Session, incidents: Iterable[str]) -> dict[str, list[s
         found = select(Alert.name).where(Alert.incident == name).order_by(Alert.name.desc()).limit(_MAX_MEMBERS)
         members[name] = list(session.scalars(found))[::-1]
     return members
+
+
+def find_places(session: Session, incident: str) -> list[tuple[float, float]]:
+    """Of its members, as far as everybody who is shown it may know them."""
+    known = (Alert.incident == incident, Alert.restricted.is_(False), _LATITUDE.is_not(None))
+    return [(latitude, longitude) for latitude, longitude in session.execute(select(_LATITUDE, _LONGITUDE).where(*known))]
 
 
 def count_members(session: Session, incident: str) -> int:

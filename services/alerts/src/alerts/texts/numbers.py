@@ -1,6 +1,7 @@
 """Telephone numbers as networks tell them, in the one form by which two of them are compared."""
 
 import re
+import unicodedata
 from collections.abc import Iterator
 
 import phonenumbers
@@ -35,7 +36,9 @@ def find_dialled(text: str, country: str) -> str:
 
 
 def _strip(text: str) -> str:
-    return _URI.sub("", text).strip()
+    """As it would be typed: telephones put marks around a number that nobody sees, and write its digits in other forms."""
+    plain = "".join(each for each in unicodedata.normalize("NFKC", text) if unicodedata.category(each) != "Cf")
+    return _URI.sub("", plain).strip()
 
 
 def _list_candidates(digits: str, country: str) -> Iterator[str]:

@@ -25,6 +25,8 @@ from chassis.watch import Found, SnapshotEnd, Step
 from siaga.alerts.v1 import alert_pb2, alert_service_pb2, events_pb2, unit_pb2
 
 _PROGRESS = ("deliver_time", "acknowledge_time", "dispatch_time", "arrive_time", "close_time")
+# A name that a token says may be longer than the contract's.
+_NAME_CHARACTERS = 100
 _TIMES = ("dispatch_time", "accept_time", "en_route_time", "arrive_time", "end_time")
 
 
@@ -214,7 +216,7 @@ def to_columns(
         "subject": request.subject,
         "channel": request.channel,
         "user": user,
-        "display_name": request.caller.display_name or display_name,
+        "display_name": request.caller.display_name or display_name[:_NAME_CHARACTERS],
         "callback_phone": request.caller.callback_phone,
         "contact_preference": ContactPreference.DO_NOT_CONTACT if silent else request.contact_preference,
         "latitude": location.point.latitude if located else None,
@@ -235,6 +237,7 @@ def to_columns(
         "area": route.area,
         "routing": route.routing,
         "agency": route.agency,
+        "by_staff": False,
         "cancel_claim": 0,
         "outcome": 0,
         "escalation_level": 0,
@@ -260,6 +263,8 @@ def to_columns(
         "revision": 1,
         "caller_update_time": now,
         "caller_revision": 1,
+        "outline_update_time": None,
+        "outline_revision": 1,
         "withheld": {},
     }
     response = {
@@ -292,9 +297,9 @@ def _redacted(alert: Alert) -> alert_pb2.Alert:
         area=alert.area,
         agency=alert.agency,
         create_time=alert.create_time,
-        revision=alert.revision,
-        etag=f'"{alert.revision}"',
-        update_time=alert.update_time,
+        revision=alert.outline_revision,
+        etag=f'"{alert.outline_revision}"',
+        update_time=alert.outline_update_time or alert.create_time,
     )
     _add_times(message, alert, _PROGRESS)
     return message

@@ -1,0 +1,64 @@
+"""Whoever is shown no more of an alert than that it exists cannot tell by its numbers and times that something happens to it."""
+
+from datetime import timedelta
+from typing import Any
+
+from crews import POLICE
+from people import MONAS, ROOM, People
+from responders import Responders, is_redacted
+from threatened import look
+
+from siaga.alerts.v1 import alert_pb2
+
+HIDDEN: list[tuple[str, str, dict[str, Any]]] = [
+    ("caller", "SendMessage", {"text": "he is here"}),
+    ("rina", "AddNote", {"text": "a brother, too"}),
+    ("rina", "RecordContact", {"means": "CALL", "result": "REACHED"}),
+    ("caller", "TrackAlert", {"locations": [{"point": MONAS}]}),
+    ("caller", "CancelAlert", {}),
+    ("caller", "EraseAlert", {}),
+]
+
+
+async def test_what_is_hidden_moves_nothing_and_what_is_shown_does(responders: Responders) -> None:
+    name, caller = await responders.raise_alert(kind="VIOLENCE", location={"point": MONAS})
+    await responders.rina("AcknowledgeAlert", name=name)
+    watching = responders.budi.watch("WatchAlerts")
+    [before] = await watching.read_snapshot()
+    assert is_redacted(before)
+    parties = {"caller": caller, "rina": responders.rina}
+    for who, rpc, said in HIDDEN:
+        await parties[who](rpc, name=name, **said)
+        assert await responders.budi("GetAlert", name=name) == before, rpc
+        assert list((await responders.budi("ListAlerts")).alerts) == [before]
+    since = (before.update_time.ToDatetime() + timedelta(microseconds=1)).isoformat() + "Z"
+    assert await responders.budi.list_names(updatedAfter=since) == []
+    assert await responders.rina.list_names(updatedAfter=since) == await responders.sari.list_names(updatedAfter=since) == [name]
+    await responders.rina("ReleaseAlert", name=name)
+    kind, told = await watching.read_event()
+    after = await responders.budi("GetAlert", name=name)
+    # What is told is what whoever asks is shown, however much was not told before.
+    assert (kind, told) == ("AlertReleased", after)
+    assert (after.revision, after.etag) == (before.revision + 1, f'"{before.revision + 1}"')
+    assert after.update_time.ToDatetime() > before.update_time.ToDatetime()
+    assert await responders.budi.list_names(updatedAfter=since) == [name]
+
+
+async def test_an_agency_that_has_refused_is_told_of_no_change_of_content(responders: Responders) -> None:
+    name, _ = await responders.take()
+    await responders.rina("RequestAgency", name=name, agency=POLICE)
+    await responders.oka("RespondToRequest", name=name, answer="REJECT", reason="no car")
+    before = await responders.oka("GetAlert", name=name)
+    assert is_redacted(before)
+    await responders.rina("AddNote", name=name, text="a note")
+    assert look(await responders.oka("GetAlert", name=name)) == look(before)
+    assert (await responders.oka("GetAlert", name=name)).update_time == before.update_time
+    await responders.rina("ResolveAlert", name=name, outcome="HELPED")
+    after = await responders.oka("GetAlert", name=name)
+    assert (after.state, after.revision) == (alert_pb2.Alert.RESOLVED, before.revision + 1)
+
+
+async def test_the_outline_of_a_new_one_is_as_old_as_it_is(people: People) -> None:
+    name, _ = await people.raise_alert(kind="VIOLENCE")
+    shown = await people.rina("GetAlert", name=name)
+    assert (shown.revision, shown.update_time, shown.agency) == (1, shown.create_time, ROOM)
