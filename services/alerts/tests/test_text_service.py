@@ -159,7 +159,9 @@ class TestCancelling:
         name = await sms.send("SOS")
         await sms.send("batal, salah kirim maaf")
         await sms.send("batal hunter2")
-        assert [text for _, text in await read_messages(people, name)] == ["batal, salah kirim maaf"]
+        await sms.send("BATAL 25-80 terima kasih, jl. Melati 12")
+        kept = ["batal, salah kirim maaf", "BATAL **** terima kasih, jl. Melati 12"]
+        assert [text for _, text in await read_messages(people, name)] == kept
 
     async def test_an_sos_after_it_is_a_new_alert_and_other_texts_are_of_the_old_one(self, people: People, sms: SmsGateway) -> None:
         name = await sms.send("SOS")

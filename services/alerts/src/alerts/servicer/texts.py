@@ -17,7 +17,7 @@ from alerts.servicer.viewing import hash_token
 from alerts.texts import aml
 from alerts.texts.numbers import find_dialled, read_number
 from alerts.texts.positions import find_fix
-from alerts.texts.words import decode, read_saying
+from alerts.texts.words import decode, hide_digits, read_saying
 from alerts.wire import texts as wire
 from chassis.clock import now
 from chassis.database import Database
@@ -63,7 +63,7 @@ class TextServicer(text_service_pb2_grpc.TextServiceServicer):
         text = Text(
             number=hash_number(request.sender, self._country),
             key=self._name_message("text", request.sender, request.message_id),
-            content=content,
+            content=hide_digits(content) if saying.cancel else content,
             distress=saying.distress,
             urgent=saying.urgent,
             cancel=saying.cancel,

@@ -50,6 +50,8 @@ _OTHERWISE = re.compile(rf"{_BEGIN}(?:(?:{_BEFORE})\s{{1,3}}{_TALKED_OF}|{_TALKE
 _CANCEL = re.compile(r"(?:batal|cancel)[^\W\d_]*")
 # One word, digits in groups, or whatever follows the word itself.
 _PIN = re.compile(r"pin\b.*|[\d\W]*|\S{1,64}", re.DOTALL)
+# As many as a PIN has, in groups or not.
+_DIGITS = re.compile(r"\d(?:[\W_]?\d){3,}")
 _UNSEEN = frozenset({"Cf", "Cc", "Cs", "Co", "Mn", "Me"})
 _LETTER = re.compile(r"[^\W_]")
 
@@ -83,6 +85,11 @@ def read_saying(text: str) -> Saying:
     distress = _DISTRESS.match(plain, begin) is not None
     urgent = not distress and _URGENT.search(_OTHERWISE.sub(" ", plain)) is not None
     return Saying(distress=distress, urgent=urgent, kept=bool(plain.strip()))
+
+
+def hide_digits(text: str) -> str:
+    """For a sentence that calls an alert off: among its words may be a PIN."""
+    return _DIGITS.sub("****", text)
 
 
 def fold(text: str) -> str:
