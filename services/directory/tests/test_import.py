@@ -183,6 +183,7 @@ async def test_a_stream_that_is_no_import_is_refused(
     assert refusal.code == (grpc.StatusCode.NOT_FOUND if reason == "AREA_NOT_FOUND" else grpc.StatusCode.INVALID_ARGUMENT)
 
 
+@pytest.mark.alone
 @sqlite_only
 async def test_everybody_is_answered_while_a_large_file_is_checked(stub: Any, admin: Metadata, kelurahan: Path) -> None:
     collection = json.loads(kelurahan.read_bytes())

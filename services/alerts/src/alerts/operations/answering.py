@@ -14,7 +14,7 @@ from alerts.model.tables import keys
 from alerts.model.timeline import Message
 from alerts.model.viewers import Viewer
 from alerts.operations.alerts import acknowledge_alert, end_alert, resolve_alert
-from alerts.operations.changes import Change, keep_clocks, require_answering, require_content, require_view
+from alerts.operations.changes import Change, keep_clocks, require_answering, require_content
 from alerts.operations.dispatch import dispatch_alert
 from alerts.operations.incidents import carry_on, form_incident, join_incident
 from alerts.store import alerts as alert_store
@@ -85,9 +85,9 @@ def resolve_incident(session: Session, change: Change, outcome: int) -> Incident
 
 def merge_alerts(session: Session, change: Change, names: Sequence[str]) -> Incident:
     """Raises AlertNotFound, NotClaimant, AgencyInConflict, CallerIsStaff, AlertClosed and DrillMismatch for one of them."""
-    for name in names:
-        # Whoever has no part in them makes nobody wait.
-        require_view(change.viewer, alert_store.find_alert(session, name))
+    if not any(change.viewer.view(alert) for alert in alert_store.find_alerts(session, names)):
+        # Whoever has no part in any of them makes nobody wait.
+        raise AlertNotFound
     store.lock_grouping(session)
     found = [_require(alert_store.find_alert(session, name, fresh=True)) for name in names]
     kept = next((each.incident for each in found if each.incident), "")
