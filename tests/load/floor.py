@@ -75,7 +75,7 @@ def make_rows(request: alert_service_pb2.RaiseAlertRequest, name: str, at: Any) 
         "revision": 1,
         "caller_update_time": at,
         "caller_revision": 1,
-        "outline_update_time": None,
+        "outline_update_time": at,
         "outline_revision": 1,
         "withheld": "{}",
         "erase_time": None,

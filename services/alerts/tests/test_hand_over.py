@@ -36,6 +36,12 @@ class TestHandingOver:
         assert (alert.state, alert.acknowledge_time) == (State.ACKNOWLEDGED, after(seconds=5))
         assert wire.to_message(alert, View.CALLER).agency == POLICE
 
+    def test_the_new_lead_has_as_long_as_its_own_limits_say(self) -> None:
+        alert = offer(take(make_alert(), now=after(seconds=5)))
+        alert.limit_step = 2
+        accept(alert, now=after(seconds=600))
+        assert (alert.state_time, alert.limit_step) == (after(seconds=600), 0)
+
     def test_one_whose_units_are_at_work_goes_on_with_them_and_helps(self) -> None:
         alert = accept(offer(send(take(make_alert()), make_unit())))
         assert leads(alert) == (POLICE, "oka")

@@ -115,6 +115,22 @@ class TestWhatACancelMeans:
         await people.sari("AcknowledgeAlert", name=name)
         await people.sari("ResolveAlert", name=name, outcome="HELPED")
 
+    async def test_an_incident_that_it_opens_again_is_resolved_again(self, people: People) -> None:
+        await set_pins(people)
+        lead, _ = await people.raise_alert(people.nobody, **beside(0))
+        name, _ = await people.raise_alert(people.dewi, **beside(NEAR))
+        await wait_until_assessed(people)
+        incident = (await people.sari("GetAlert", name=name)).incident
+        assert (await people.sari("GetAlert", name=name)).merged_into == lead
+        await cancel(people.dewi, name, WRONG)
+        by = Incidents(people.rina)
+        await by("AcknowledgeIncident", name=incident)
+        assert (await by("ResolveIncident", name=incident, outcome="HELPED")).open_count == 0
+        await cancel(people.dewi, name, DURESS)
+        assert (await by("AcknowledgeIncident", name=incident)).open_count == 1
+        assert (await by("ResolveIncident", name=incident, outcome="HELPED")).open_count == 0
+        assert await seen(people, name) == ("RESOLVED", "DURESS")
+
 
 class TestWhatContactsAreShown:
     """Those whom the caller chose, by the service that told them."""

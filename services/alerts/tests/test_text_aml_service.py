@@ -4,11 +4,12 @@ import asyncio
 import logging
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
 import shapely
-from people import MONAS, ROOM, Party, People, new_id, read_refusal, run_service
+from people import MONAS, ROOM, Party, People, new_alert_token, new_id, read_refusal, run_service
 from pydantic import SecretStr
 from shapely import MultiPolygon, box
 from sqlalchemy import select
@@ -58,6 +59,21 @@ class TestEachDoor:
         kind, alert = await watch.read_event()
         assert (kind, place(alert)) == ("AlertTracked", (-6.2, 106.8, Alert.Location.AML))
         assert (alert.location.accuracy_meters, alert.location.fix_time.ToDatetime(time.tzinfo)) == (35, time)
+
+    async def test_a_repetition_that_says_another_number_links_none(self, people: People, sms: SmsGateway) -> None:
+        said: dict[str, Any] = {"requestId": new_id(), "alertToken": new_alert_token(), "channel": "VOICE"}
+        first, other = ({"caller": {"callbackPhone": phone}} for phone in (PHONE, OTHER_PHONE))
+        name = (await people.rina("RaiseAlert", **said, **first)).alert.name
+        assert await sms.send_aml(write_aml(-6.3, 106.9), OTHER_PHONE) == ""
+        again = (await people.rina("RaiseAlert", **said, **other)).alert
+        assert (again.name, again.caller.callback_phone, again.HasField("location")) == (name, PHONE, False)
+        assert await sms.send("saya di sini", OTHER_PHONE) == ""
+        assert await sms.send("saya di sini") == name
+        # A correction counts, and the call as it was first told does not take it back.
+        await people.rina("UpdateAlert", alert={"name": name, **other}, updateMask="caller.callbackPhone")
+        await people.rina("RaiseAlert", **said, **first)
+        assert await sms.send("di gudang") == ""
+        assert await sms.send("di gudang", OTHER_PHONE) == name
 
     async def test_it_may_come_as_a_text_and_a_text_as_one(self, people: People, sms: SmsGateway) -> None:
         name = await sms.send_aml("SOS tolong")

@@ -159,9 +159,10 @@ class TestCancelling:
         name = await sms.send("SOS")
         await sms.send("batal, salah kirim maaf")
         await sms.send("batal hunter2")
-        await sms.send("BATAL 25-80 terima kasih, jl. Melati 12")
-        kept = ["batal, salah kirim maaf", "BATAL **** terima kasih, jl. Melati 12"]
-        assert [text for _, text in await read_messages(people, name)] == kept
+        for pin in ("25-80", "25 - 80", "pinnya \u00b2\u2075\u2078\u2070", "\u2460\u2461\u2462\u2463 12\u200b\u200b34"):
+            await sms.send(f"BATAL {pin} terima kasih, jl. Melati 12")
+        said = [f"BATAL {pin} terima kasih, jl. Melati 12" for pin in ("****", "****", "pinnya ****", "****")]
+        assert [text for _, text in await read_messages(people, name)] == ["batal, salah kirim maaf", *said]
 
     async def test_an_sos_after_it_is_a_new_alert_and_other_texts_are_of_the_old_one(self, people: People, sms: SmsGateway) -> None:
         name = await sms.send("SOS")

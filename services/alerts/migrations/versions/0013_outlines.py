@@ -11,6 +11,5 @@ down_revision = "0012"
 
 def upgrade() -> None:
     op.add_column("alerts", sa.Column("by_staff", sa.Boolean(), server_default=sa.false(), nullable=False))
-    op.add_column("alerts", sa.Column("outline_revision", sa.Integer(), server_default="1", nullable=False))
+    op.add_column("alerts", sa.Column("outline_revision", sa.Integer(), server_default="0", nullable=False))
     op.add_column("alerts", sa.Column("outline_update_time", UtcTime(), nullable=True))
-    op.execute("UPDATE alerts SET outline_revision = revision, outline_update_time = update_time")

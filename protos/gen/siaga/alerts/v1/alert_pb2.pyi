@@ -855,7 +855,9 @@ class Alert(_message.Message):
     merged_into: _builtins.str
     """The alert it was merged into, `alerts/{uuid}`; empty when it was not. Shown to the agency alone."""
     revision: _builtins.int
-    """How many times anything that this reader is shown has changed; 1 for a new alert."""
+    """How many times anything that this reader is shown has changed; 1 for a new alert. For whoever is shown less of it than
+    before it may go back: the later `update_time` counts.
+    """
     etag: _builtins.str
     """Changes whenever `revision` does; opaque."""
     conflict_agency: _builtins.str

@@ -116,7 +116,8 @@ class AlertServiceStub:
     """Calls the alert off. The caller's side shows CANCELLED from now on. Whoever holds the phone may not be the
     caller: without the right PIN the agency keeps the alert open, with `cancel_claim`, until it resolves it. So it does
     with a silent alert, with VIOLENCE, and with the duress PIN, of which nothing shows on the caller's side.
-    Cancelling again changes nothing for the caller's side; a better PIN counts for the agency. For whoever sees the alert without being its caller it is ACCESS_DENIED.
+    Cancelling again changes nothing for the caller's side; a better PIN counts for the agency, and the duress PIN opens
+    again what was closed by then. For whoever sees the alert without being its caller it is ACCESS_DENIED.
 
     Errors: `ALERT_NOT_FOUND`, `ALERT_CLOSED`, `ACCESS_DENIED`.
     """
@@ -357,7 +358,8 @@ class AlertServiceAsyncStub(AlertServiceStub):
     """Calls the alert off. The caller's side shows CANCELLED from now on. Whoever holds the phone may not be the
     caller: without the right PIN the agency keeps the alert open, with `cancel_claim`, until it resolves it. So it does
     with a silent alert, with VIOLENCE, and with the duress PIN, of which nothing shows on the caller's side.
-    Cancelling again changes nothing for the caller's side; a better PIN counts for the agency. For whoever sees the alert without being its caller it is ACCESS_DENIED.
+    Cancelling again changes nothing for the caller's side; a better PIN counts for the agency, and the duress PIN opens
+    again what was closed by then. For whoever sees the alert without being its caller it is ACCESS_DENIED.
 
     Errors: `ALERT_NOT_FOUND`, `ALERT_CLOSED`, `ACCESS_DENIED`.
     """
@@ -661,7 +663,8 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         """Calls the alert off. The caller's side shows CANCELLED from now on. Whoever holds the phone may not be the
         caller: without the right PIN the agency keeps the alert open, with `cancel_claim`, until it resolves it. So it does
         with a silent alert, with VIOLENCE, and with the duress PIN, of which nothing shows on the caller's side.
-        Cancelling again changes nothing for the caller's side; a better PIN counts for the agency. For whoever sees the alert without being its caller it is ACCESS_DENIED.
+        Cancelling again changes nothing for the caller's side; a better PIN counts for the agency, and the duress PIN opens
+        again what was closed by then. For whoever sees the alert without being its caller it is ACCESS_DENIED.
 
         Errors: `ALERT_NOT_FOUND`, `ALERT_CLOSED`, `ACCESS_DENIED`.
         """

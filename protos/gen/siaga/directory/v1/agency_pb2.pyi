@@ -143,7 +143,9 @@ class AlertPolicy(_message.Message):
 
     @_typing.final
     class Limit(_message.Message):
-        """How long alerts of a kind may stay in a state; one for a kind and a state."""
+        """How long alerts of a kind may stay in a state, or with an agency that has come to lead one in it; one for a kind and a
+        state.
+        """
 
         DESCRIPTOR: _descriptor.Descriptor
 

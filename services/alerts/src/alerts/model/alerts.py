@@ -393,6 +393,6 @@ class Alert(Call, Member, Outline, Model):
                 # What the caller is shown never goes back.
                 self.caller_state = max(self.caller_state, state)
         self.update_time, self.revision = now, self.revision + 1
-        self.count_outline(now)
+        self.count_outline(self.responses, self.assignments, now)
         if shown:
             self.caller_update_time, self.caller_revision = now, self.caller_revision + 1

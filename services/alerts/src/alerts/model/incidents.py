@@ -81,6 +81,9 @@ class Incident(Model):
             self.lead, self.area, self.agency = lead.name, lead.area, lead.agency
             self.kind, self.operator = (0, "") if lead.restricted else (lead.kind, lead.parts.lead.operator)
         self._place(places)
+        if still_open and self.state == IncidentState.CLOSED:
+            # A caller who was made to say that all is well has woken one of its alerts.
+            self.outcome = 0
         self.state = IncidentState.OPEN if still_open else IncidentState.CLOSED
         self.alert_count, self.open_count = members, still_open
         if self._describe() == before:

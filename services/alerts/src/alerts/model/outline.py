@@ -1,9 +1,14 @@
 """What of an alert those are shown who may know no more than that it exists."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from sqlalchemy import inspect
 from sqlalchemy.orm import Mapped, mapped_column
+
+from alerts.model.responses import Response
+from alerts.model.tables import Model
+from alerts.model.units import Assignment
 
 _SHOWN = ("state", "restricted", "area", "agency", "deliver_time", "acknowledge_time", "dispatch_time", "arrive_time", "close_time")
 
@@ -11,12 +16,23 @@ _SHOWN = ("state", "restricted", "area", "agency", "deliver_time", "acknowledge_
 class Outline:
     """Its own time and revision: by those of the alert everybody could tell that somebody rang, wrote, or called it off."""
 
-    # None where it is as it was raised.
+    # None and 0 in rows of before there were any: then the alert's own count.
     outline_update_time: Mapped[datetime | None]
-    outline_revision: Mapped[int] = mapped_column(default=1)
+    outline_revision: Mapped[int] = mapped_column(default=0)
+    revision: Mapped[int]
 
-    def count_outline(self, now: datetime) -> None:
-        """Where anything of it has changed since it was loaded or written."""
-        attributes = inspect(self, raiseerr=True).attrs
-        if any(attributes[name].history.has_changes() for name in _SHOWN):
-            self.outline_update_time, self.outline_revision = now, self.outline_revision + 1
+    def count_outline(self, responses: Iterable[Response], assignments: Iterable[Assignment], now: datetime) -> None:
+        """Where anything of it has changed since it was loaded or written, or who is shown no more than it: what they were shown before is
+        older.
+        """
+        if (
+            _changes(self, *_SHOWN)
+            or any(_changes(each, "state", "claimant") for each in responses)
+            or any(_changes(each, "status") and not each.is_active for each in assignments)
+        ):
+            self.outline_update_time, self.outline_revision = now, (self.outline_revision or self.revision - 1) + 1
+
+
+def _changes(entity: Outline | Model, *columns: str) -> bool:
+    attributes = inspect(entity, raiseerr=True).attrs
+    return any(attributes[each].history.has_changes() for each in columns)

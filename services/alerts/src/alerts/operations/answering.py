@@ -85,7 +85,7 @@ def resolve_incident(session: Session, change: Change, outcome: int) -> Incident
 
 def merge_alerts(session: Session, change: Change, names: Sequence[str]) -> Incident:
     """Raises AlertNotFound, NotClaimant, AgencyInConflict, CallerIsStaff, AlertClosed and DrillMismatch for one of them."""
-    if not any(change.viewer.view(alert) for alert in alert_store.find_alerts(session, names)):
+    if not any(change.viewer.view(each) for name in names if (each := alert_store.find_alert(session, name))):
         # Whoever has no part in any of them makes nobody wait.
         raise AlertNotFound
     store.lock_grouping(session)

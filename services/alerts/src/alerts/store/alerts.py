@@ -126,7 +126,7 @@ def list_alerts_of_agency(session: Session, viewer: Viewer, filters: Filters, be
         own += [Alert.kind.in_(filters.kinds), shown]
     if filters.updated_after:
         # Its outline is never newer than the alert, by which the rows are found.
-        own.append(or_(shown, func.coalesce(Alert.outline_update_time, Alert.create_time) >= filters.updated_after))
+        own.append(or_(shown, func.coalesce(Alert.outline_update_time, Alert.update_time) >= filters.updated_after))
     conditions = [*_find_conditions(filters), not_(_is_raised_by(viewer))]
     still_open = bool(filters.states) and _OPEN_STATES.issuperset(filters.states)
     newest: ColumnElement[str] | InstrumentedAttribute[str] = Alert.name

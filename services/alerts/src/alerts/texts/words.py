@@ -51,7 +51,7 @@ _CANCEL = re.compile(r"(?:batal|cancel)[^\W\d_]*")
 # One word, digits in groups, or whatever follows the word itself.
 _PIN = re.compile(r"pin\b.*|[\d\W]*|\S{1,64}", re.DOTALL)
 # As many as a PIN has, in groups or not.
-_DIGITS = re.compile(r"\d(?:[\W_]?\d){3,}")
+_DIGITS = re.compile(r"\d(?:[\W_]{0,3}\d){3,}")
 _UNSEEN = frozenset({"Cf", "Cc", "Cs", "Co", "Mn", "Me"})
 _LETTER = re.compile(r"[^\W_]")
 
@@ -89,7 +89,8 @@ def read_saying(text: str) -> Saying:
 
 def hide_digits(text: str) -> str:
     """For a sentence that calls an alert off: among its words may be a PIN."""
-    return _DIGITS.sub("****", text)
+    plain = fold(text)
+    return _DIGITS.sub("****", plain) if _DIGITS.search(plain) else text
 
 
 def fold(text: str) -> str:

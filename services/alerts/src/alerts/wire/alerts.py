@@ -263,7 +263,7 @@ def to_columns(
         "revision": 1,
         "caller_update_time": now,
         "caller_revision": 1,
-        "outline_update_time": None,
+        "outline_update_time": now,
         "outline_revision": 1,
         "withheld": {},
     }
@@ -289,6 +289,7 @@ def to_columns(
 
 
 def _redacted(alert: Alert) -> alert_pb2.Alert:
+    revision = alert.outline_revision or alert.revision
     message = alert_pb2.Alert(
         name=alert.name,
         state=alert.state,
@@ -297,9 +298,9 @@ def _redacted(alert: Alert) -> alert_pb2.Alert:
         area=alert.area,
         agency=alert.agency,
         create_time=alert.create_time,
-        revision=alert.outline_revision,
-        etag=f'"{alert.outline_revision}"',
-        update_time=alert.outline_update_time or alert.create_time,
+        revision=revision,
+        etag=f'"outline-{revision}"',
+        update_time=alert.outline_update_time or alert.update_time,
     )
     _add_times(message, alert, _PROGRESS)
     return message
