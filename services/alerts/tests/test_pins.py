@@ -16,6 +16,16 @@ from threatened import DURESS, PIN, WRONG, attempt, cancel, fresh, look, seen, s
 from siaga.alerts.v1 import alert_pb2
 
 
+async def rest_with_another(people: People) -> tuple[str, str, str]:
+    """An alert of somebody's, one of Dewi's that rests with it, and their incident; Dewi has PINs."""
+    await set_pins(people)
+    lead, _ = await people.raise_alert(people.nobody, **beside(0))
+    name, _ = await people.raise_alert(people.dewi, **beside(NEAR))
+    await wait_until_assessed(people)
+    incident = (await people.sari("GetAlert", name=name)).incident
+    return lead, name, incident
+
+
 class TestWhatACancelMeans:
     async def test_with_the_right_pin_the_agency_closes_it_too(self, people: People) -> None:
         await set_pins(people)
@@ -66,11 +76,7 @@ class TestWhatACancelMeans:
         assert await seen(people, name) == ("RAISED", "DURESS")
 
     async def test_under_duress_it_rests_with_no_other_and_is_nobodys_duplicate(self, people: People) -> None:
-        await set_pins(people)
-        lead, _ = await people.raise_alert(people.nobody, **beside(0))
-        name, _ = await people.raise_alert(people.dewi, **beside(NEAR))
-        await wait_until_assessed(people)
-        incident = (await people.sari("GetAlert", name=name)).incident
+        lead, name, incident = await rest_with_another(people)
         await cancel(people.dewi, name, "")
         assert (await people.sari("GetAlert", name=name)).merged_into == lead
         await cancel(people.dewi, name, DURESS)
@@ -116,11 +122,7 @@ class TestWhatACancelMeans:
         await people.sari("ResolveAlert", name=name, outcome="HELPED")
 
     async def test_an_incident_that_it_opens_again_is_resolved_again(self, people: People) -> None:
-        await set_pins(people)
-        lead, _ = await people.raise_alert(people.nobody, **beside(0))
-        name, _ = await people.raise_alert(people.dewi, **beside(NEAR))
-        await wait_until_assessed(people)
-        incident = (await people.sari("GetAlert", name=name)).incident
+        lead, name, incident = await rest_with_another(people)
         assert (await people.sari("GetAlert", name=name)).merged_into == lead
         await cancel(people.dewi, name, WRONG)
         by = Incidents(people.rina)

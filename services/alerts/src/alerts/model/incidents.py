@@ -91,10 +91,10 @@ class Incident(Model):
         self.update_time = max(now, self.update_time + _TICK)
         return True
 
-    def forget(self, places: Places, now: datetime) -> None:
+    def forget(self, places: Places) -> None:
         """One of its members was erased after all had ended; `places` are those of the others."""
         self._place(places)
-        self.update_time = max(now, self.update_time + _TICK)
+        self.update_time += _TICK
 
     def admit(self, members: int, now: datetime) -> None:
         """So many rest with its lead from now on."""

@@ -105,11 +105,11 @@ def erase_content(session: Session, *alerts: Alert) -> None:
     """What their caller has asked for, once nobody needs it any more."""
     gone = [alert for alert in alerts if alert.wipe()]
     wiped = [alert.name for alert in gone]
-    session.flush()
     for name in sorted({alert.incident for alert in gone if alert.incident}):
+        session.flush()
         incident = incident_store.find_incident(session, name, for_update=True)
         if incident and incident.state == IncidentState.CLOSED:
-            incident.forget(incident_store.find_places(session, name), incident.update_time)
+            incident.forget(incident_store.find_places(session, name))
     for name in wiped:
         store.remove_content(session, name)
         log.redact(session, name, _PERSONAL)
