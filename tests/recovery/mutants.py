@@ -217,13 +217,14 @@ def stop_at_the_first_pin() -> None:
 
 
 def note_duress_before_the_reply() -> None:
-    """In a transaction of its own, which the caller waits for."""
+    """In transactions of their own, which the caller waits for: three, because one alone takes less than the bar on a fast disk."""
     cancel = AlertServicer.CancelAlert
 
     async def cancel_and_note(self: AlertServicer, request: Any, context: grpc.aio.ServicerContext) -> Any:
         reply, mine = await cancel(self, request, context), Alert.name == request.name
         if await self._database.read(lambda session: session.scalar(select(Alert.cancel_claim).where(mine))) == CancelClaim.DURESS:
-            await self._database.write(lambda session: session.execute(update(Alert).where(mine).values(note="duress")).close())
+            for note in ("duress", "", "duress"):
+                await self._database.write(lambda session, note=note: session.execute(update(Alert).where(mine).values(note=note)).close())
         return reply
 
     AlertServicer.CancelAlert = cancel_and_note

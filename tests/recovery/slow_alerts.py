@@ -49,12 +49,12 @@ def slow_down_watches() -> None:
         async for message in watch_alert(self, request, context):
             yield message
 
-    async def hang_before(self: Any, position: int) -> Any:
+    async def hang_before(self: Any, *where: int) -> Any:
         await hang("tail")
         if ended.is_set():
             await hang("tail after ResolveAlert")
             ended.clear()
-        return await read(self, position)
+        return await read(self, *where)
 
     AlertServicer.WatchAlert = hang_first
     chassis.tail.Tail._read = hang_before

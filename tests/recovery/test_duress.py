@@ -12,7 +12,7 @@ pytestmark = pytest.mark.alone
 NIGHTLY = "SIAGA_NIGHTLY" in os.environ
 # Of each PIN at each door, four calls in all.
 ROUNDS = 500 if NIGHTLY else 8
-# A write more takes a few milliseconds, which cannot hide among so many calls; a hash more takes twenty.
+# Three writes more take a few milliseconds, which cannot hide among so many calls; a hash more takes twenty.
 MUTANTS = {"stop_at_the_first_pin": 20, "note_duress_before_the_reply": 200}
 
 
