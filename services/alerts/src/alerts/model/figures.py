@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from alerts.model.histograms import Count, Numbers, Sums, Time
-from alerts.model.suppression import hide_cells, hide_numbers
+from alerts.model.suppression import Among, hide_cells, hide_numbers
 
 # How an alert may stand. A duplicate is none.
 _STANDS = (
@@ -64,8 +64,18 @@ class Figures:
         self._stands = np.where(hidden, -1, counts).tolist()
         # Of fewer alerts than may be told nothing else is told, either.
         silent = hidden[:, -1]
-        self._beside = {each: np.where(hide_numbers(groups[:, each], limits, silent), -1, vectors[:, each]).tolist() for each in _BESIDE}
+        beside = {each: hide_numbers(groups[:, each], limits, silent) for each in _BESIDE}
         masks = {time: hide_numbers(sums.cases[:-1, time], limits, silent) for time in Time}
+        raised = counts[:, -1]
+        # Nobody closes what nobody has taken, nor takes what has not reached them.
+        unfinished = Among(counts, hidden, [_STANDS.index(each) for each in (Count.OPEN, Count.CANCELLED_VERIFIED)])
+        for time in (Time.DELIVERY, Time.ANSWER):
+            masks[time] = unfinished.hide(sums.cases[:-1, time], limits, silent, raised - sums.cases[:, time], raised - 1)
+        # Nothing that was called off with the PIN was so without it.
+        others = Among(counts, hidden, [place for place, each in enumerate(_STANDS) if each != Count.CANCELLED_VERIFIED])
+        unverified = vectors[:, Count.CANCELLED_UNVERIFIED]
+        beside[Count.CANCELLED_UNVERIFIED] = others.hide(unverified[:-1], limits, silent, unverified, raised)
+        self._beside = {each: np.where(mask, -1, vectors[:, each]).tolist() for each, mask in beside.items()}
         for one, other in _ALIKE:
             masks[one] = masks[other] = masks[one] | masks[other]
         self._cases = np.where(np.column_stack([masks[time] for time in Time]), -1, sums.cases).tolist()

@@ -66,6 +66,39 @@ def hide_numbers(numbers: Numbers, limits: Sequence[int], also: Mask) -> Mask:
     return hidden
 
 
+class Among:
+    """Some alerts of each row, of which everybody knows that they are among those in certain columns of a table: whoever was answered
+    by nobody is among the open and the called off ones. How many they are is told by a number beside the table, and may say more of
+    the table than it tells itself.
+    """
+
+    def __init__(self, table: Numbers, hidden: Mask, columns: Sequence[int]) -> None:
+        """`table` and what is hidden of it are with their totals."""
+        self._silent: Mask = hidden[:-1, -1]
+        within, hidden_within = table[:, columns], hidden[:, columns]
+        elsewhere = np.delete(hidden, columns, axis=1).sum(axis=1) > 0
+        # What these columns have at least, for all that is told of the row; where nothing else of it is hidden, exactly.
+        self._least = np.where(hidden_within & elsewhere[:, None], 1, within).sum(axis=1)
+        # And of the rows of which nothing is told, together: what the totals leave for them.
+        left = ~hidden[-1, columns] & ~hidden_within[:-1][~self._silent].any(axis=0)
+        self._left = within[:-1][self._silent][:, left].sum()
+
+    def hide(self, numbers: Numbers, limits: Sequence[int], also: Mask, among: Numbers, most: Numbers) -> Mask:
+        """As `hide_numbers`, and so that they say nothing more of the table. `among` is how many there are in each row, with the
+        total; in a row whose number is hidden there may be as many as `most`.
+        """
+        room = np.minimum(self._least, most)[:-1]
+        also = also | (among > self._least)
+        while True:
+            hidden = hide_numbers(numbers, limits, also)
+            together = among[-1] - among[:-1][~hidden[:-1]].sum()
+            if hidden[-1] or together <= room[hidden[:-1] & ~self._silent].sum() + self._left:
+                return hidden
+            # Among more rows they may be anywhere.
+            more = np.where(hidden[:-1] | (numbers == 0), 0, room - among[:-1])
+            also[more.argmax() if more.any() else -1] = True
+
+
 class _Table:
     """With its totals, and what is hidden of it so far."""
 
