@@ -159,9 +159,16 @@ class TestCancelling:
         name = await sms.send("SOS")
         await sms.send("batal, salah kirim maaf")
         await sms.send("batal hunter2")
-        for pin in ("25-80", "25 - 80", "pinnya \u00b2\u2075\u2078\u2070", "\u2460\u2461\u2462\u2463 12\u200b\u200b34"):
+        for pin in (
+            "25-80",
+            "25 - 80",
+            "pinnya \u00b2\u2075\u2078\u2070",
+            "\u2460\u2461\u2462\u2463 12\u200b\u200b34",
+            "2    5 ... 8 -- 0",
+            "\u2777\u2778\u277b\u277c",
+        ):
             await sms.send(f"BATAL {pin} terima kasih, jl. Melati 12")
-        said = [f"BATAL {pin} terima kasih, jl. Melati 12" for pin in ("****", "****", "pinnya ****", "****")]
+        said = [f"BATAL {pin} terima kasih, jl. Melati 12" for pin in ("****", "****", "pinnya ****", "****", "****", "****")]
         assert [text for _, text in await read_messages(people, name)] == ["batal, salah kirim maaf", *said]
 
     async def test_an_sos_after_it_is_a_new_alert_and_other_texts_are_of_the_old_one(self, people: People, sms: SmsGateway) -> None:

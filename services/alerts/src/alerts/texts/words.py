@@ -47,11 +47,12 @@ _BEFORE = (
 _AFTER = "diskon|promo|hadiah|bonus|cashback|modal|tunai|sosial|dana|pinjaman|pulsa|kuota|contact|credit|center|centre|desk|insurance|sale"
 _TALKED_OF = f"(?:bantu|bantuan|darurat|emergency|help|{_DANGERS})"
 _OTHERWISE = re.compile(rf"{_BEGIN}(?:(?:{_BEFORE})\s{{1,3}}{_TALKED_OF}|{_TALKED_OF}\s{{1,3}}(?:{_AFTER})){_END}")
-_CANCEL = re.compile(r"(?:batal|cancel)[^\W\d_]*")
+# After courtesies, or after the PIN.
+_CANCEL = re.compile(rf"(?:(?:{_POLITE}|maaf|sorry|pin|kode|\d+)[\W_]{{1,5}}){{0,3}}(?:di)?(?:batal|cancel)[^\W\d_]*")
 # One word, digits in groups, or whatever follows the word itself.
 _PIN = re.compile(r"pin\b.*|[\d\W]*|\S{1,64}", re.DOTALL)
-# As many as a PIN has, in groups or not.
-_DIGITS = re.compile(r"\d(?:[\W_]{0,3}\d){3,}")
+# As many as a PIN has, whatever signs stand between them.
+_DIGITS = re.compile(r"\d(?:[\W_]*\d){3,}")
 _UNSEEN = frozenset({"Cf", "Cc", "Cs", "Co", "Mn", "Me"})
 _LETTER = re.compile(r"[^\W_]")
 
@@ -89,7 +90,8 @@ def read_saying(text: str) -> Saying:
 
 def hide_digits(text: str) -> str:
     """For a sentence that calls an alert off: among its words may be a PIN."""
-    plain = fold(text)
+    # Those in circles, too.
+    plain = "".join(str(unicodedata.digit(each, each)) for each in fold(text))
     return _DIGITS.sub("****", plain) if _DIGITS.search(plain) else text
 
 
