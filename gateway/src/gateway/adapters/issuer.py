@@ -88,8 +88,8 @@ class Issuer:
                 "token_endpoint": f"{issuer}/oauth/token",
                 "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
                 "grant_types_supported": ["client_credentials"],
-                # Required, and of an authorization endpoint alone.
-                "response_types_supported": [],
+                # There is no endpoint at which anything else could be asked for, and an empty list is not allowed.
+                "response_types_supported": ["none"],
                 "subject_types_supported": ["public"],
                 "id_token_signing_alg_values_supported": ["ES256"],
             }

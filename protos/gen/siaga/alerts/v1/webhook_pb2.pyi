@@ -187,7 +187,7 @@ class WebhookDelivery(_message.Message):
         DELIVERED: WebhookDelivery._State.ValueType  # 2
         """It was taken."""
         GIVEN_UP: WebhookDelivery._State.ValueType  # 3
-        """It was not taken within 24 h, or the webhook is gone. RedeliverWebhook tries again."""
+        """It was not taken within 24 h. RedeliverWebhook tries again."""
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
         """How far it has come."""
@@ -199,7 +199,7 @@ class WebhookDelivery(_message.Message):
     DELIVERED: WebhookDelivery.State.ValueType  # 2
     """It was taken."""
     GIVEN_UP: WebhookDelivery.State.ValueType  # 3
-    """It was not taken within 24 h, or the webhook is gone. RedeliverWebhook tries again."""
+    """It was not taken within 24 h. RedeliverWebhook tries again."""
 
     @_typing.final
     class Attempt(_message.Message):

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import CursorResult, delete, exists, func, insert, or_, select, text, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from alerts.model.alerts import Alert
@@ -148,11 +149,12 @@ def find_position(session: Session, consumer: str) -> int:
 def move_cursor(session: Session, consumer: str, begun: int, reached: int) -> bool:
     """False where another reader has moved it from `begun` meanwhile."""
     if not begun and session.get(Cursor, consumer) is None:
-        # Of several that begin at the same time the unique key lets one go on.
-        session.execute(insert(Cursor).values(consumer=consumer, position=reached))
-        return True
-    move = update(Cursor).where(Cursor.consumer == consumer, Cursor.position == begun).values(position=reached)
-    result = session.execute(move)
+        # Of several that begin at the same time one goes on.
+        insert_on = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}[session.connection().dialect.name]
+        result = session.execute(insert_on(Cursor).values(consumer=consumer, position=reached).on_conflict_do_nothing())
+    else:
+        move = update(Cursor).where(Cursor.consumer == consumer, Cursor.position == begun).values(position=reached)
+        result = session.execute(move)
     assert isinstance(result, CursorResult)
     return result.rowcount == 1
 
