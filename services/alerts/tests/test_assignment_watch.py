@@ -6,6 +6,7 @@ import pytest
 from crews import POLICE
 from people import Party, Watching, new_id, refusal_of, run_service
 from responders import Responders, is_redacted, statuses_of
+from threatened import CLAIM, DURESS, WRONG, cancel, set_pins
 
 from alerts.settings import Settings
 from chassis.testing import Issuer
@@ -217,11 +218,32 @@ class TestWhoMay:
         unit = await responders.make_unit()
         name, _ = await responders.take(kind="VIOLENCE", note="he is here")
         await responders.send(name, unit)
-        for party, redacted in ((responders.budi, True), (responders.rina, False), (responders.sari, False), (responders.tono, False)):
+        of_a_colleague = watch(responders.budi, unit)
+        assert [is_redacted(each) for each in await of_a_colleague.read_snapshot()] == [True]
+        for party in (responders.rina, responders.sari, responders.tono):
             watching = watch(party, unit)
-            assert [is_redacted(each) for each in await watching.read_snapshot()] == [redacted]
+            assert [is_redacted(each) for each in await watching.read_snapshot()] == [False]
             await responders.rina("AddNote", name=name, text="a note", audience="RESPONDER")
-            assert is_redacted((await watching.read_event())[1]) == redacted
+            kind, told = await watching.read_event()
+            assert (kind, is_redacted(told)) == ("NoteAdded", False)
+        await responders.move_on(name, unit, "ON_SCENE")
+        kind, told = await of_a_colleague.read_event()
+        assert (kind, is_redacted(told)) == ("AssignmentUpdated", True)
+
+    async def test_the_crew_is_told_when_more_is_known_of_a_cancel(self, responders: Responders) -> None:
+        unit = await responders.make_unit()
+        await set_pins(responders)
+        name, _ = await responders.raise_alert(responders.dewi)
+        await responders.rina("AcknowledgeAlert", name=name)
+        await responders.send(name, unit)
+        watches = [watch(responders.tono, unit), responders.tono.watch("WatchAlert", name=name)]
+        for each in watches:
+            await each.read_snapshot()
+        for pin, kind, claim in ((WRONG, "AlertCancelled", "UNVERIFIED"), (DURESS, "CancelClaimed", "DURESS")):
+            await cancel(responders.dewi, name, pin)
+            for each in watches:
+                told, alert = await each.read_event()
+                assert (told, CLAIM.Name(alert.cancel_claim)) == (kind, claim)
 
     async def test_the_watch_of_an_alert_ends_with_the_crews_work_for_it(self, responders: Responders) -> None:
         unit = await responders.make_unit()

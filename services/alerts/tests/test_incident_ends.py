@@ -1,5 +1,7 @@
 """What becomes of an incident when its lead ends or is called off: of those whom it stood for, of the help, and of who was told."""
 
+from collections.abc import Awaitable, Callable
+
 import pytest
 from crews import POLICE
 from emergencies import FAR, NEAR, Incidents, beside, form, incident_of, make_prankster, seen, until
@@ -11,6 +13,9 @@ from threatened import DURESS, PIN, WRONG, fresh, look
 from siaga.alerts.v1 import alert_pb2
 
 STATE = alert_pb2.Alert.State
+
+
+Work = Callable[[Responders, str, str, str], Awaitable[None]]
 
 
 async def types_of(party: Party, name: str) -> list[str]:
@@ -40,7 +45,40 @@ async def test_what_is_under_way_goes_on_where_the_caller_was_made_to_call_it_of
     assert (await Incidents(responders.rina)("GetIncident", name=incident)).open_count == 0
 
 
-async def test_neither_the_others_nor_whoever_calls_later_can_tell_how_it_was_called_off(responders: Responders) -> None:
+async def show_the_lead(responders: Responders, lead: str, other: str, unit: str) -> None:  # noqa: ARG001
+    await responders.rina("ConfirmReceipt", name=lead)
+
+
+async def show_the_other(responders: Responders, lead: str, other: str, unit: str) -> None:  # noqa: ARG001
+    await responders.rina("ConfirmReceipt", name=other)
+
+
+async def send_for_all(responders: Responders, lead: str, other: str, unit: str) -> None:  # noqa: ARG001
+    incident = await incident_of(responders, lead)
+    await Incidents(responders.rina)("AcknowledgeIncident", name=incident)
+    await Incidents(responders.rina)("DispatchIncident", name=incident, units=[unit])
+
+
+async def send_for_the_lead_and_home(responders: Responders, lead: str, other: str, unit: str) -> None:
+    await send_for_all(responders, lead, other, unit)
+    await responders.move_on(lead, unit, "EN_ROUTE", "ON_SCENE", "DONE")
+
+
+async def send_for_the_other(responders: Responders, lead: str, other: str, unit: str) -> None:
+    await responders.rina("AcknowledgeAlert", name=lead)
+    await responders.send(other, unit)
+
+
+async def send_for_the_other_to_the_scene(responders: Responders, lead: str, other: str, unit: str) -> None:
+    await send_for_the_other(responders, lead, other, unit)
+    await responders.move_on(other, unit, "ON_SCENE")
+
+
+@pytest.mark.parametrize(
+    "work",
+    [show_the_lead, show_the_other, send_for_all, send_for_the_lead_and_home, send_for_the_other, send_for_the_other_to_the_scene],
+)
+async def test_neither_the_others_nor_whoever_calls_later_can_tell_how_it_was_called_off(responders: Responders, work: Work) -> None:
     shown: dict[str, list[str]] = {}
     for place, pin in enumerate((PIN, "", WRONG, DURESS)):
         # Of one account so many would be doubtful.
@@ -50,17 +88,16 @@ async def test_neither_the_others_nor_whoever_calls_later_can_tell_how_it_was_ca
         lead, _ = await responders.raise_alert(mine, **beside())
         other, caller = await responders.raise_alert(responders.nobody, **beside(NEAR * 2))
         incident = await until(lambda other=other: incident_of(responders, other))
-        await Incidents(responders.rina)("AcknowledgeIncident", name=incident)
-        await Incidents(responders.rina)("DispatchIncident", name=incident, units=[unit])
-        await mine("CancelAlert", name=lead, pin=pin)
+        await work(responders, lead, other, unit)
+        reply = await mine("CancelAlert", name=lead, pin=pin)
         later, again = await responders.raise_alert(mine, **beside())
         assert await until(lambda later=later: incident_of(responders, later)) == incident
-        doors = [(caller, other), (again, later)]
-        answers = [await party(rpc, name=name) for party, name in doors for rpc in ("GetAlert", "ListAlertEvents")]
+        doors = [(mine, lead), (caller, other), (again, later)]
+        answers = [reply, *[await party(rpc, name=name) for party, name in doors for rpc in ("GetAlert", "ListAlertEvents")]]
         shown[pin] = [look(each).casefold().replace(f"caller-{place}", "") for each in answers]
-        await Incidents(responders.rina)("ResolveIncident", name=incident, outcome="HELPED")
         for name in (lead, other, later):
             if not (await seen(responders, name)).HasField("close_time"):
+                await responders.rina("AcknowledgeAlert", name=name)
                 await responders.rina("ResolveAlert", name=name, outcome="HELPED")
     assert shown[DURESS] == shown[PIN] == shown[WRONG] == shown[""]
 

@@ -129,6 +129,21 @@ async def test_who_releases_or_assigns_one_of_them_does_so_for_all(responders: R
     assert {STATE.Name((await seen(responders, name)).state) for name, _ in alerts} == {"RAISED"}
 
 
+async def test_who_helps_with_one_that_rests_answers_for_that_one_alone(responders: Responders) -> None:
+    incident, alerts = await form(responders)
+    await Incidents(responders.rina)("AcknowledgeIncident", name=incident)
+    lead, other = alerts[0][0], alerts[1][0]
+    for name in (lead, other):
+        await responders.ask_police(name)
+    refusal = await refusal_of(responders.putu("AcknowledgeAlert", name=other))
+    assert (refusal.reason, refusal.metadata["operator"]) == ("ALREADY_ACKNOWLEDGED", "rina")
+    given = await responders.chief("AssignAlert", name=other, assignee="putu")
+    assert {each.agency: each.operator for each in given.responses} == {ROOM: "rina", POLICE: "putu"}
+    released = await responders.putu("ReleaseAlert", name=other)
+    assert states_of(released) == {ROOM: "ACCEPTED leads", POLICE: "REQUESTED"}
+    assert {each.operator for each in (await seen(responders, lead)).responses} == {"rina", "oka"}
+
+
 async def test_with_the_lead_all_that_rest_with_it_are_handed_over(responders: Responders) -> None:
     incident, alerts = await form(responders)
     apart, _ = await responders.raise_alert(responders.nobody, **beside(kind="ACCIDENT"))

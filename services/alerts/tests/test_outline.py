@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+from cities import BANDUNG, IN_BANDUNG
 from crews import POLICE
 from people import MONAS, ROOM, People
 from responders import Responders, is_redacted
@@ -43,6 +44,32 @@ async def test_what_is_hidden_moves_nothing_and_what_is_shown_does(responders: R
     assert after.etag != before.etag
     assert after.update_time.ToDatetime() > before.update_time.ToDatetime()
     assert await responders.budi.list_names(updatedAfter=since) == [name]
+
+
+async def test_whatever_is_shown_anew_is_told(responders: Responders) -> None:
+    unit = await responders.make_unit()
+    name, _ = await responders.take()
+    watching = responders.budi.watch("WatchAlerts")
+    assert not is_redacted((await watching.read_snapshot())[0])
+
+    async def told(kind: str) -> alert_pb2.Alert:
+        told = await watching.read_event()
+        assert told == (kind, await responders.budi("GetAlert", name=name))
+        return told[1]
+
+    await responders.rina("UpdateAlert", alert={"name": name, "kind": "VIOLENCE"})
+    assert is_redacted(await told("AlertUpdated"))
+    await responders.rina("UpdateAlert", alert={"name": name, "target": {"addressText": "the back door"}})
+    await responders.rina("UpdateAlert", alert={"name": name, "target": {"point": IN_BANDUNG}})
+    assert (await told("AlertUpdated")).area == BANDUNG
+    await responders.send(name, unit)
+    await told("AlertDispatched")
+    await responders.rina("RequestAgency", name=name, agency=POLICE, reason="a knife")
+    await responders.move_on(name, unit, "ON_SCENE")
+    assert (await told("AssignmentUpdated")).state == alert_pb2.Alert.ON_SCENE
+    await responders.rina("UpdateAssignment", name=name, unit=unit, status="DONE")
+    after = await responders.budi("GetAlert", name=name)
+    assert (await told("AssignmentUpdated")).etag == after.etag
 
 
 async def test_an_agency_that_has_refused_is_told_of_no_change_of_content(responders: Responders) -> None:

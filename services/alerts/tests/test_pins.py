@@ -133,6 +133,20 @@ class TestWhatACancelMeans:
         assert (await by("ResolveIncident", name=incident, outcome="HELPED")).open_count == 0
         assert await seen(people, name) == ("RESOLVED", "DURESS")
 
+    async def test_it_is_resolved_again_where_a_restricted_one_of_it_was_never_closed(self, people: People) -> None:
+        lead, name, incident = await rest_with_another(people)
+        await people.rina("AcknowledgeAlert", name=lead)
+        restricted, _ = await people.raise_alert(kind="VIOLENCE")
+        await Incidents(people.sari)("MergeAlerts", alerts=[lead, restricted])
+        await cancel(people.dewi, name, WRONG)
+        by = Incidents(people.rina)
+        await by("AcknowledgeIncident", name=incident)
+        assert (await by("ResolveIncident", name=incident, outcome="HELPED")).open_count == 1
+        await cancel(people.dewi, name, DURESS)
+        assert (await by("AcknowledgeIncident", name=incident)).open_count == 2
+        assert (await by("ResolveIncident", name=incident, outcome="HELPED")).open_count == 1
+        assert await seen(people, name) == ("RESOLVED", "DURESS")
+
 
 class TestWhatContactsAreShown:
     """Those whom the caller chose, by the service that told them."""

@@ -133,6 +133,21 @@ class TestAnAgencysWatch:
             await people.rina(rpc, name=name)
             assert (await watching.read_event())[1].note == shown
 
+    async def test_whoever_comes_back_after_its_end_is_not_told_that_it_was_called_off(self, people: People) -> None:
+        name, caller = await people.raise_alert(kind="VIOLENCE")
+        watching = people.budi.watch("WatchAlert", name=name)
+        await watching.read_snapshot()
+        watching.call.cancel()
+        await people.rina("AcknowledgeAlert", name=name)
+        await caller("CancelAlert", name=name)
+        await people.rina("ReleaseAlert", name=name)
+        await people.rina("AcknowledgeAlert", name=name)
+        await people.rina("ResolveAlert", name=name, outcome="HELPED")
+        resumed = people.budi.watch("WatchAlert", name=name, cursor=watching.cursor)
+        for kind in ("AlertAcknowledged", "AlertReleased", "AlertAcknowledged", "AlertResolved"):
+            assert (await resumed.read_event())[0] == kind
+        assert await resumed.read_end() == "ALERT_CLOSED"
+
 
 class TestACallersWatch:
     async def test_it_shows_every_hop_and_ends_with_the_alert(self, people: People) -> None:

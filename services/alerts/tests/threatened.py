@@ -14,7 +14,12 @@ PIN, DURESS, WRONG = "2580", "9137", "0000"
 CLAIM = alert_pb2.Alert.CancelClaim
 STATE = alert_pb2.Alert.State
 # Between the two replies of a pair that must look alike nothing may differ but what names the alert and when.
-PARTS = ("name", "cursor", "fixTime", *(f"{what}Time" for what in ("create", "update", "close", "deliver", "acknowledge", "dispatch")))
+PARTS = (
+    "name",
+    "cursor",
+    "fixTime",
+    *(f"{what}Time" for what in ("create", "update", "close", "deliver", "acknowledge", "dispatch", "arrive")),
+)
 
 
 def fresh(people: People, user: str = "dewi") -> Party:

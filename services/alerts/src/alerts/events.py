@@ -37,8 +37,8 @@ def alert_routed(session: Session, alert: Alert) -> None:
     log.append(session, "AlertRouted", alert.name, alert.caller_audience, agency=alert.agency)
 
 
-def alert_delivered(session: Session, alert: Alert, operator: str) -> None:
-    log.append(session, "AlertDelivered", alert.name, alert.caller_audience, operator)
+def alert_delivered(session: Session, alert: str, audience: Audience, operator: str) -> None:
+    log.append(session, "AlertDelivered", alert, audience, operator)
 
 
 def alert_acknowledged(session: Session, alert: Alert, operator: str, *, again: bool) -> None:
@@ -47,15 +47,16 @@ def alert_acknowledged(session: Session, alert: Alert, operator: str, *, again: 
 
 
 def alert_assigned(session: Session, alert: Alert, operator: str, assignee: str) -> None:
-    log.append(session, "AlertAssigned", alert.name, Audience.AGENCY, operator, assignee=assignee)
+    log.append(session, "AlertAssigned", alert.name, Audience.RESPONDER, operator, assignee=assignee)
 
 
 def alert_released(session: Session, alert: Alert, operator: str) -> None:
     log.append(session, "AlertReleased", alert.name, Audience.AGENCY, operator)
 
 
-def alert_updated(session: Session, alert: Alert, operator: str) -> None:
-    log.append(session, "AlertUpdated", alert.name, alert.caller_audience, operator)
+def alert_updated(session: Session, alert: Alert, operator: str, *, outline: bool) -> None:
+    """`outline` is whether those see it, too, who are shown no more of a restricted alert than that it exists."""
+    log.append(session, "AlertUpdated", alert.name, alert.caller_audience, operator, outline=outline)
 
 
 def alert_tracked(session: Session, alert: Alert) -> None:
@@ -95,11 +96,11 @@ def alert_dispatched(session: Session, alert: Alert, operator: str, sent: Sequen
     log.append(session, "AlertDispatched", alert.name, alert.caller_audience, operator, units=[each.unit for each in sent])
 
 
-def assignment_updated(session: Session, alert: Alert, operator: str, assignment: Assignment, *, again: bool) -> None:
-    """The same status again answers a call of the roll, which is no news to the caller."""
+def assignment_updated(session: Session, alert: Alert, operator: str, assignment: Assignment, *, again: bool, outline: bool) -> None:
+    """The same status again answers a call of the roll, which is no news to the caller. `outline` is as of `alert_updated`."""
     audience = alert.caller_audience if assignment.status in SHOWN_TO_CALLER and not again else Audience.RESPONDER
     status = Status(assignment.status).name
-    log.append(session, "AssignmentUpdated", alert.name, audience, operator, units=[assignment.unit], status=status)
+    log.append(session, "AssignmentUpdated", alert.name, audience, operator, units=[assignment.unit], status=status, outline=outline)
 
 
 def crew_changed(session: Session, alert: Alert, operator: str, assignment: Assignment) -> None:
@@ -134,7 +135,7 @@ def alert_cancelled(session: Session, alert: Alert) -> None:
 
 def cancel_claimed(session: Session, alert: Alert) -> None:
     """More is known of a cancel than before; what, stands in the alert alone."""
-    log.append(session, "CancelClaimed", alert.name, Audience.AGENCY)
+    log.append(session, "CancelClaimed", alert.name, Audience.RESPONDER)
 
 
 def alert_reopened(session: Session, alert: Alert) -> None:

@@ -14,7 +14,7 @@ from alerts.model.membership import Member
 from alerts.model.outline import Outline
 from alerts.model.responses import Parts, Response
 from alerts.model.tables import Model
-from alerts.model.units import SHOWN_TO_CALLER, Assignment, Unit
+from alerts.model.units import SHOWN_TO_CALLER, Assignment, Unit, find_progress
 
 if TYPE_CHECKING:
     from alerts.model.viewers import Viewer
@@ -366,15 +366,8 @@ class Alert(Call, Member, Outline, Model):
         return max(self._find_own_state(), State(self.followed_state or State.RAISED))
 
     def _find_own_state(self) -> State:
-        active = {each.status for each in self.assignments if each.is_active}
-        if Status.ON_SCENE in active:
-            return State.ON_SCENE
-        if active:
-            return State.DISPATCHED
-        if not self.parts.lead.claimant:
-            return State.RAISED
         # The times of one that stood for another are that one's, too, and what was done was not done for it.
-        return State.ON_SCENE if any(each.arrive_time for each in self.assignments) else State.ACKNOWLEDGED
+        return find_progress(self.assignments, held=bool(self.parts.lead.claimant))
 
     def _order(self, now: datetime) -> datetime:
         """A change is later than the one before it: it may have waited for its turn, or come by a clock that is behind."""

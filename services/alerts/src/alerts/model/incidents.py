@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Index, SmallInteger
 from sqlalchemy.orm import Mapped, mapped_column
@@ -12,6 +12,7 @@ from alerts.model.alerts import Alert
 from alerts.model.enums import CancelClaim, Grouping, Kind, ResponseState, State
 from alerts.model.responses import Response
 from alerts.model.tables import Model
+from alerts.model.units import find_progress
 
 # How far from each other alerts of one emergency are raised, in metres, and never farther than the cells in which they are
 # looked for; of the others there are no two of one place.
@@ -48,6 +49,16 @@ class Doubt(IntEnum):
     NOTHING_KNOWN = 4
 
 
+class Followed(NamedTuple):
+    """What an alert was told by following another one: how far the help is, where that has changed, and whether it is news to its caller,
+    to whom nothing that they were shown goes back; and that it has come to a screen.
+    """
+
+    state: State | None = None
+    news: bool = False
+    delivered: bool = False
+
+
 class Incident(Model):
     """`kind`, `area`, `agency` and `operator` are its lead's, and its place is the middle of its open members', or of all once none
     is. Of a restricted one neither kind nor operator nor place stands here: not everybody who is shown the incident is shown that.
@@ -81,7 +92,7 @@ class Incident(Model):
             self.lead, self.area, self.agency = lead.name, lead.area, lead.agency
             self.kind, self.operator = (0, "") if lead.restricted else (lead.kind, lead.parts.lead.operator)
         self._place(places)
-        if still_open and self.state == IncidentState.CLOSED:
+        if still_open > self.open_count:
             # A caller who was made to say that all is well has woken one of its alerts.
             self.outcome = 0
         self.state = IncidentState.OPEN if still_open else IncidentState.CLOSED
@@ -187,28 +198,42 @@ def rest_with(alert: Alert, lead: str, now: datetime) -> None:
     alert.touch(now, shown=False)
 
 
-def follow(alert: Alert, lead: Alert, now: datetime) -> tuple[State, bool] | None:
-    """Its caller is shown what is done for the lead; how far that is, where it has changed, and whether it is news to the caller:
-    nothing that they were shown goes back.
+def follow(alert: Alert, lead: Alert, heir: Alert | None, now: datetime) -> Followed:
+    """Its caller is shown what is done for the lead. Of one that leads on though it was called off they are shown what they would be,
+    had it ended and `heir` led instead.
     """
     its = lead.parts.lead
     passed = alert.agency != lead.agency
     if passed:
         alert.pass_to(lead.agency, now)
-    own = alert.parts.lead
-    if not passed and (own.operator, own.claimant, alert.followed_state) == (its.operator, its.claimant, lead.state):
-        return None
+    own, before = alert.parts.lead, alert.state
+    progress = _find_inherited(lead, heir) if heir and lead.cancel_time else State(lead.state)
+    standing = [each for each in (lead, heir) if each]
+    timed = [
+        field
+        for state, field in _TIMES
+        if progress >= state and not getattr(alert, field) and any(getattr(each, field) for each in standing)
+    ]
+    held = (own.operator, own.claimant) == (its.operator, its.claimant)
+    if held and not passed and not timed and alert.followed_state == progress:
+        return Followed()
     if its.claimant:
         own.take(its.operator, its.claimant, now)
     else:
         own.release(now)
-    alert.followed_state = lead.state
-    timed = [field for state, field in _TIMES if lead.state >= state and getattr(lead, field) and not getattr(alert, field)]
+    alert.followed_state = progress
     for field in timed:
         setattr(alert, field, max(now, alert.create_time))
-    before, news = alert.state, lead.state > alert.caller_state
+    news = progress > alert.caller_state
     alert.touch(now, shown=None if news or passed or timed else False)
-    return (State(alert.state), news) if alert.state != before else None
+    return Followed(State(alert.state) if alert.state != before else None, news, "deliver_time" in timed)
+
+
+def _find_inherited(lead: Alert, heir: Alert) -> State:
+    """What was over when the lead was called off nobody would have inherited."""
+    assert lead.cancel_time
+    passed_on = [each for each in lead.assignments if each.is_active or (each.end_time and each.end_time > lead.cancel_time)]
+    return find_progress([*passed_on, *heir.assignments], held=bool(lead.parts.lead.claimant))
 
 
 def hand_on(alert: Alert, successor: Alert, now: datetime) -> tuple[list[str], list[Response]]:

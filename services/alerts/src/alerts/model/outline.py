@@ -27,10 +27,15 @@ class Outline:
         """
         if (
             _changes(self, *_SHOWN)
-            or any(_changes(each, "state", "claimant") for each in responses)
-            or any(_changes(each, "status") and not each.is_active for each in assignments)
+            or any(_changes(each, "state", "claimant") for each in responses if inspect(each).persistent)
+            or any(_changes(each, "crew") or (_changes(each, "status") and not each.is_active) for each in assignments)
         ):
             self.outline_update_time, self.outline_revision = now, (self.outline_revision or self.revision - 1) + 1
+
+    @property
+    def shows_more(self) -> bool:
+        """Whether its outline was counted since it was loaded or written."""
+        return _changes(self, "outline_revision")
 
 
 def _changes(entity: Outline | Model, *columns: str) -> bool:

@@ -7,7 +7,7 @@ from sqlalchemy import ForeignKey, Index, SmallInteger
 from sqlalchemy.orm import Mapped, mapped_column
 
 from alerts.errors import AlreadyAcknowledged, NotAcknowledged, NotClaimant, NotRequested
-from alerts.model.enums import Escalation, Part, ResponseState, State, Status
+from alerts.model.enums import Escalation, Part, ResponseState, State
 from alerts.model.policies import Policy
 from alerts.model.tables import Model
 from chassis.events import Event
@@ -131,8 +131,8 @@ def tells_that_it_exists(event: Event, agency: str, state: int) -> bool:
         case "AlertCancelled":
             # That closes none that is restricted; where another end has come since, it is that one.
             return state == State.CANCELLED
-        case "AssignmentUpdated":
-            return event.attributes.get("status") == Status.ON_SCENE.name
+        case "AlertUpdated" | "AssignmentUpdated":
+            return bool(event.attributes.get("outline"))
         case _:
             return event.type in _SEEN_BY_ALL or agency in {event.attributes.get("agency"), event.attributes.get("former")}
 

@@ -1,5 +1,6 @@
 """Units, what is sent where, and how far it has come."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -8,7 +9,7 @@ from sqlalchemy import ForeignKey, Index, SmallInteger
 from sqlalchemy.orm import Mapped, mapped_column
 
 from alerts.errors import DrillMismatch, InvalidTransition, UnitBusy, UnitChanged, UnitOffDuty, UnitPositionOld
-from alerts.model.enums import Duty, RollCall, Status
+from alerts.model.enums import Duty, RollCall, State, Status
 from alerts.model.tables import Model
 
 _ACTIVE = frozenset({Status.ASSIGNED, Status.ACCEPTED, Status.EN_ROUTE, Status.ON_SCENE})
@@ -202,3 +203,15 @@ class Assignment(Model):
         if status is Status.DECLINED:
             return self.status != Status.ON_SCENE
         return _ORDER.index(status) > _ORDER.index(Status(self.status))
+
+
+def find_progress(assignments: Sequence[Assignment], *, held: bool) -> State:
+    """How far the work of these units has come for an alert that somebody holds or nobody does."""
+    active = {each.status for each in assignments if each.is_active}
+    if Status.ON_SCENE in active:
+        return State.ON_SCENE
+    if active:
+        return State.DISPATCHED
+    if not held:
+        return State.RAISED
+    return State.ON_SCENE if any(each.arrive_time for each in assignments) else State.ACKNOWLEDGED

@@ -16,7 +16,7 @@ from alerts.model.enums import Audience, CancelClaim
 from alerts.model.tables import keys
 from alerts.model.timeline import Note, Position
 from alerts.operations.callers import erase_content, settle_pins
-from alerts.operations.changes import Change, keep_clocks, require_content, take_for_agency, take_for_caller
+from alerts.operations.changes import Change, require_content, take_for_agency, take_for_caller
 from alerts.operations.incidents import give_way, settle
 from alerts.operations.units import free_units
 from alerts.pins import Given, Match
@@ -48,15 +48,15 @@ def raise_alert(
 def confirm_receipt(session: Session, change: Change) -> Alert:
     alert, replayed = take_for_agency(session, change)
     if not replayed and alert.confirm_receipt(change.viewer, change.now):
-        events.alert_delivered(session, alert, change.operator)
-        keep_clocks(session, alert, change.router)
+        events.alert_delivered(session, alert.name, alert.caller_audience, change.operator)
+        settle(session, alert, change.router, change.now)
     return alert
 
 
 def acknowledge_alert(session: Session, change: Change) -> Alert:
     alert, replayed = take_for_agency(session, change)
-    if alert.merged_into and not replayed:
-        # Who takes one of an emergency takes all of it; the incident is locked with the alert.
+    if alert.merged_into and change.viewer.agency == alert.agency and not replayed:
+        # Who takes one of an emergency takes all of it; the incident is locked with the alert. Another agency has a part in this one.
         acknowledge_alert(session, replace(change, name=alert.merged_into, request_id=""))
         return alert
     again, former = alert.acknowledge_time is not None, alert.agency
@@ -70,7 +70,7 @@ def acknowledge_alert(session: Session, change: Change) -> Alert:
 
 def release_alert(session: Session, change: Change) -> Alert:
     alert, replayed = take_for_agency(session, change)
-    if alert.merged_into and not replayed:
+    if alert.merged_into and change.viewer.agency == alert.agency and not replayed:
         release_alert(session, replace(change, name=alert.merged_into, request_id=""))
     elif not replayed:
         alert.release(change.viewer, change.now)

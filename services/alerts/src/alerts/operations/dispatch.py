@@ -20,7 +20,7 @@ from alerts.store import units as unit_store
 
 def assign_alert(session: Session, change: Change, assignee: str) -> Alert:
     alert, replayed = take_for_agency(session, change)
-    if alert.merged_into and not replayed:
+    if alert.merged_into and change.viewer.agency == alert.agency and not replayed:
         assign_alert(session, replace(change, name=alert.merged_into, request_id=""), assignee)
         return alert
     again, former = alert.acknowledge_time is not None, alert.agency
@@ -39,27 +39,27 @@ def update_alert(session: Session, change: Change, values: dict[str, Any], etag:
     alert, replayed = take_for_agency(session, change)
     if not replayed:
         require_content(change.viewer, alert)
-        before = alert.place
+        before, former = alert.place, alert.agency
         if not alert.update(values, etag, change.viewer, change.now):
             return alert
-        events.alert_updated(session, alert, change.operator)
-        if alert.place and alert.place != before:
-            _reroute(session, alert, change)
+        asked = _reroute(alert, change) if alert.place and alert.place != before else ""
+        events.alert_updated(session, alert, change.operator, outline=alert.shows_more)
+        if asked and alert.agency != former:
+            events.alert_handed_over(session, alert, "", former)
+        elif asked:
+            events.agency_requested(session, alert, change.operator, asked)
         settle(session, alert, change.router, change.now)
     return alert
 
 
-def _reroute(session: Session, alert: Alert, change: Change) -> None:
+def _reroute(alert: Alert, change: Change) -> str:
+    """The agency that leads from now on, or is asked to; empty where the same one is responsible."""
     route, former = change.router.route(*alert.place or (None, None), avoid=alert.conflict_agency), alert.agency
     # Whoever has been given it by another agency keeps it, where the same one is responsible as before, or one that must not know of it.
     responsible = (
         former if route.agency in {change.router.find_room(alert.area, alert.conflict_agency), alert.conflict_agency} else route.agency
     )
-    if alert.reroute(route.area, route.routing, responsible, change.now):
-        if alert.agency != former:
-            events.alert_handed_over(session, alert, "", former)
-        else:
-            events.agency_requested(session, alert, change.operator, responsible)
+    return responsible if alert.reroute(route.area, route.routing, responsible, change.now) else ""
 
 
 def request_agency(session: Session, change: Change, agency: str, reason: str, *, hand_over: bool) -> Alert:
@@ -122,8 +122,9 @@ def update_assignment(session: Session, change: Change, unit: str, status: Statu
         raise UnitNotFound(unit=unit)
     again = assignment.status == status
     if not replayed and alert.update_assignment(unit, status, reason, change.now):
+        outline = alert.shows_more
         if not assignment.is_active:
             free_units(session, alert, [unit])
-        events.assignment_updated(session, alert, change.operator, assignment, again=again)
+        events.assignment_updated(session, alert, change.operator, assignment, again=again, outline=outline)
         settle(session, alert, change.router, change.now)
     return alert, show_changed(session, change, alert) or View.REDACTED

@@ -8,7 +8,7 @@ import h3
 from sqlalchemy.orm import Session
 
 from alerts import events
-from alerts.model.enums import Kind
+from alerts.model.enums import Audience, Kind
 from alerts.model.incidents import MAX_MEMBERS, REACH, WITHIN, assess, can_lead, can_rest, find_doubts, is_held, is_news, join
 from alerts.model.tables import timers
 from alerts.operations.incidents import form_incident, join_incident
@@ -119,10 +119,13 @@ def _put_together(session: Session, first: str, others: Sequence[str], doubtful:
         events.alert_merged(session, alert.name, "", incident.name)
     if alert.name == incident.lead and not alert.parts.lead.claimant:
         doubted = [name for name in others if name in doubtful]
-        fresh = store.rest_fresh(session, others, doubted, incident.name, alert.name, time)
+        delivered = alert.deliver_time is not None
+        fresh = store.rest_fresh(session, others, doubted, incident.name, alert.name, time, delivered=delivered)
         timers.cancel(session, fresh)
         for name in fresh:
             events.alert_merged(session, name, "", incident.name)
+            if delivered:
+                events.alert_delivered(session, name, Audience.CALLER, "")
         incident.admit(len(fresh), time)
         events.incident_changed(session, incident, "IncidentChanged")
         others = [name for name in others if name not in set(fresh)]

@@ -61,6 +61,7 @@ def carry_on(session: Session, incident: Incident, router: Router, time: datetim
     session.flush()
     members = store.lock_open_members(session, incident.name)
     lead, former = _choose_lead(incident, members), incident.agency
+    heir = _choose_lead(incident, [each for each in members if each is not lead]) if lead and lead.cancel_time else None
     # The lead first: the others follow what it is by then.
     for member in sorted(members, key=lambda each: each is not lead):
         rests = lead is not None and rests_with(member, lead, former)
@@ -70,7 +71,7 @@ def carry_on(session: Session, incident: Incident, router: Router, time: datetim
             if member.name not in joined:
                 events.alert_merged(session, member.name, "", incident.name)
         if lead and rests:
-            _follow(session, member, lead, time)
+            _follow(session, member, lead, heir, time)
         elif lead and member.agency != lead.agency:
             # Who answers the incident could do nothing for it.
             leave(member, time)
@@ -87,16 +88,18 @@ def carry_on(session: Session, incident: Incident, router: Router, time: datetim
         events.incident_changed(session, incident, event, former if former != incident.agency else "")
 
 
-def _follow(session: Session, member: Alert, lead: Alert, time: datetime) -> None:
+def _follow(session: Session, member: Alert, lead: Alert, heir: Alert | None, time: datetime) -> None:
     former, held_by, operator = member.agency, member.parts.lead.operator, lead.parts.lead.operator
-    if followed := follow(member, lead, time):
-        state, news = followed
-        events.alert_followed(session, member, state, operator, news=news)
+    followed = follow(member, lead, heir, time)
+    if followed.state:
+        events.alert_followed(session, member, followed.state, operator, news=followed.news)
     elif member.agency == former and operator != held_by:
         if operator:
             events.alert_assigned(session, member, "", operator)
         else:
             events.alert_released(session, member, "")
+    elif followed.delivered:
+        events.alert_delivered(session, member.name, member.caller_audience, "")
     if member.agency != former:
         events.alert_handed_over(session, member, operator, former)
 

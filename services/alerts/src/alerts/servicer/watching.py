@@ -121,7 +121,7 @@ class Watching:
             if assignment.is_active and commands and view:
                 shown.add(alert.name)
                 await reading.record(alert, view)
-                for message in _tell(place, step, view):
+                for message in _tell(place, step, view) if _is_shown(step, view, viewer.agency) else ():
                     yield message
             elif alert.name in shown or (resumed and commands):
                 shown.discard(alert.name)
@@ -204,4 +204,6 @@ def _is_last(step: Found[Shown] | Change[Shown], view: View) -> bool:
         return False
     if view is View.CALLER:
         return step.event.type in {"AlertResolved", "AlertCancelled"}
-    return step.event.type in {"AlertResolved", "AlertCancelled", "CancelClaimed"} and step.subject.alert.close_time is not None
+    alert = step.subject.alert
+    # Of one that has ended since, what came before its end may be told, too.
+    return alert.close_time is not None and step.event.type in ({"AlertResolved"} if alert.outcome else {"AlertCancelled", "CancelClaimed"})

@@ -236,14 +236,17 @@ def assess_fresh(
 
 
 def rest_fresh(
-    session: Session, names: Collection[str], doubtful: Collection[str], incident: str, lead: str, time: datetime
+    session: Session, names: Collection[str], doubtful: Collection[str], incident: str, lead: str, time: datetime, *, delivered: bool
 ) -> Sequence[str]:
     """Those that are as they were raised rest with the lead from now on; returns them. The doubtful ones among them are as
-    `assess_fresh` has just left them.
+    `assess_fresh` has just left them. `delivered` is whether the lead is on a screen, which their callers are shown then.
     """
     fresh = or_(Alert.revision == _RAISED, and_(Alert.revision == _ASSESSED, Alert.name.in_(doubtful)))
     apart = (Alert.incident == "", Alert.close_time.is_(None), Alert.restricted.is_(False), Alert.update_time <= time)
     values = {"incident": incident, "merged_into": lead, "update_time": time, "revision": Alert.revision + 1}
+    if delivered:
+        values |= {"deliver_time": time, "caller_update_time": time, "caller_revision": Alert.caller_revision + 1}
+        values |= {"outline_update_time": time, "outline_revision": Alert.outline_revision + 1}
     return _update(session, (Alert.name.in_(names), fresh, *apart), values)
 
 

@@ -307,13 +307,13 @@ def _redacted(alert: Alert) -> alert_pb2.Alert:
 
 
 def _add_progress_for_caller(message: alert_pb2.Alert, alert: Alert) -> None:
-    """What never goes back: nothing of what the agency did after a cancel, and of a silent alert nothing at all."""
+    """What never goes back: nothing of what was done with a cancel or after it, and of a silent alert nothing at all."""
     message.revision, message.etag = alert.caller_revision, f'"{alert.caller_revision}"'
     message.update_time.FromDatetime(alert.caller_update_time)
     if not alert.silent:
         until = alert.cancel_time or datetime.max.replace(tzinfo=UTC)
         for field in _PROGRESS[:-1]:
-            if (time := getattr(alert, field)) and time <= until:
+            if (time := getattr(alert, field)) and time < until:
                 getattr(message, field).FromDatetime(time)
     if alert.cancel_time:
         message.close_time.FromDatetime(alert.cancel_time)
