@@ -1,6 +1,8 @@
 """What becomes of an incident when its lead ends or is called off: of those whom it stood for, of the help, and of who was told."""
 
 from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any
 
 import pytest
 from crews import POLICE
@@ -74,12 +76,34 @@ async def send_for_the_other_to_the_scene(responders: Responders, lead: str, oth
     await responders.move_on(other, unit, "ON_SCENE")
 
 
+async def send_for_the_other_and_give_back(responders: Responders, lead: str, other: str, unit: str) -> None:
+    await send_for_the_other(responders, lead, other, unit)
+    await responders.rina("ReleaseAlert", name=lead)
+
+
+def find_order(alert: alert_pb2.Alert) -> list[set[str]]:
+    """Of its times, which are equal and which come later."""
+    times: dict[datetime, set[str]] = {}
+    for field, value in alert.ListFields():
+        if field.name.endswith("_time"):
+            times.setdefault(value.ToDatetime(), set()).add(field.name)
+    return [times[each] for each in sorted(times)]
+
+
 @pytest.mark.parametrize(
     "work",
-    [show_the_lead, show_the_other, send_for_all, send_for_the_lead_and_home, send_for_the_other, send_for_the_other_to_the_scene],
+    [
+        show_the_lead,
+        show_the_other,
+        send_for_all,
+        send_for_the_lead_and_home,
+        send_for_the_other,
+        send_for_the_other_to_the_scene,
+        send_for_the_other_and_give_back,
+    ],
 )
 async def test_neither_the_others_nor_whoever_calls_later_can_tell_how_it_was_called_off(responders: Responders, work: Work) -> None:
-    shown: dict[str, list[str]] = {}
+    shown: dict[str, list[Any]] = {}
     for place, pin in enumerate((PIN, "", WRONG, DURESS)):
         # Of one account so many would be doubtful.
         mine = fresh(responders, f"caller-{place}")
@@ -95,6 +119,7 @@ async def test_neither_the_others_nor_whoever_calls_later_can_tell_how_it_was_ca
         doors = [(mine, lead), (caller, other), (again, later)]
         answers = [reply, *[await party(rpc, name=name) for party, name in doors for rpc in ("GetAlert", "ListAlertEvents")]]
         shown[pin] = [look(each).casefold().replace(f"caller-{place}", "") for each in answers]
+        shown[pin] += [find_order(each) for each in answers if isinstance(each, alert_pb2.Alert)]
         for name in (lead, other, later):
             if not (await seen(responders, name)).HasField("close_time"):
                 await responders.rina("AcknowledgeAlert", name=name)

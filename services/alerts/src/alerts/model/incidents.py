@@ -222,8 +222,10 @@ def follow(alert: Alert, lead: Alert, heir: Alert | None, now: datetime) -> Foll
     else:
         own.release(now)
     alert.followed_state = progress
+    # To the microsecond, or it could be told how it came to follow.
+    now = max(now, alert.update_time + _TICK)
     for field in timed:
-        setattr(alert, field, max(now, alert.create_time))
+        setattr(alert, field, now)
     news = progress > alert.caller_state
     alert.touch(now, shown=None if news or passed or timed else False)
     return Followed(State(alert.state) if alert.state != before else None, news, "deliver_time" in timed)

@@ -8,7 +8,7 @@ import h3
 from sqlalchemy.orm import Session
 
 from alerts import events
-from alerts.model.enums import Audience, Kind
+from alerts.model.enums import Audience, Kind, State
 from alerts.model.incidents import MAX_MEMBERS, REACH, WITHIN, assess, can_lead, can_rest, find_doubts, is_held, is_news, join
 from alerts.model.tables import timers
 from alerts.operations.incidents import form_incident, join_incident
@@ -117,7 +117,7 @@ def _put_together(session: Session, first: str, others: Sequence[str], doubtful:
         incident = form_incident(session, f"incidents/{new_uuid()}", alert, time)
         join(alert, incident.name, time)
         events.alert_merged(session, alert.name, "", incident.name)
-    if alert.name == incident.lead and not alert.parts.lead.claimant:
+    if alert.name == incident.lead and not alert.parts.lead.claimant and alert.state == State.RAISED:
         doubted = [name for name in others if name in doubtful]
         delivered = alert.deliver_time is not None
         fresh = store.rest_fresh(session, others, doubted, incident.name, alert.name, time, delivered=delivered)
