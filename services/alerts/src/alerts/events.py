@@ -51,7 +51,7 @@ def alert_assigned(session: Session, alert: Alert, operator: str, assignee: str)
 
 
 def alert_released(session: Session, alert: Alert, operator: str) -> None:
-    log.append(session, "AlertReleased", alert.name, Audience.AGENCY, operator)
+    log.append(session, "AlertReleased", alert.name, Audience.RESPONDER, operator)
 
 
 def alert_updated(session: Session, alert: Alert, operator: str, *, outline: bool) -> None:
@@ -76,15 +76,15 @@ def message_sent(session: Session, alert: Alert, operator: str) -> None:
 
 
 def agency_requested(session: Session, alert: Alert, operator: str, agency: str) -> None:
-    log.append(session, "AgencyRequested", alert.name, Audience.AGENCY, operator, agency=agency)
+    log.append(session, "AgencyRequested", alert.name, Audience.RESPONDER, operator, agency=agency)
 
 
 def agency_accepted(session: Session, alert: Alert, operator: str, agency: str) -> None:
-    log.append(session, "AgencyAccepted", alert.name, Audience.AGENCY, operator, agency=agency)
+    log.append(session, "AgencyAccepted", alert.name, Audience.RESPONDER, operator, agency=agency)
 
 
 def agency_rejected(session: Session, alert: Alert, operator: str, agency: str) -> None:
-    log.append(session, "AgencyRejected", alert.name, Audience.AGENCY, operator, agency=agency)
+    log.append(session, "AgencyRejected", alert.name, Audience.RESPONDER, operator, agency=agency)
 
 
 def alert_handed_over(session: Session, alert: Alert, operator: str, former: str) -> None:

@@ -359,6 +359,11 @@ class Alert(Call, Member, Outline, Model):
             assignment.advance(Status.DONE, "", now)
         self._changed(now)
 
+    @property
+    def moves(self) -> bool:
+        """Whether it has come to another state than it says."""
+        return self._find_state() != self.state
+
     def _find_state(self) -> State:
         """How far the agencies' work has come; a release or a declined unit takes it back."""
         if self.close_time:

@@ -215,13 +215,13 @@ def follow(alert: Alert, lead: Alert, heir: Alert | None, now: datetime) -> Foll
         if progress >= state and not getattr(alert, field) and any(getattr(each, field) for each in standing)
     ]
     held = (own.operator, own.claimant) == (its.operator, its.claimant)
-    if held and not passed and not timed and alert.followed_state == progress:
-        return Followed()
-    if its.claimant:
-        own.take(its.operator, its.claimant, now)
-    else:
-        own.release(now)
     alert.followed_state = progress
+    if held and not passed and not timed and not alert.moves:
+        return Followed()
+    if its.claimant and not held:
+        own.take(its.operator, its.claimant, now)
+    elif not its.claimant:
+        own.release(now)
     # To the microsecond, or it could be told how it came to follow.
     now = max(now, alert.update_time + _TICK)
     for field in timed:

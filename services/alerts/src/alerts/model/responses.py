@@ -23,7 +23,7 @@ _UNACKNOWLEDGED = 1
 _SEEN_BY_ALL = frozenset(
     {
         *("AlertRaised", "AlertRouted", "AlertDelivered", "AlertAcknowledged", "AlertAssigned", "AlertReleased", "AlertDispatched"),
-        *("AlertHandedOver", "AlertEscalated", "AlertOverdue", "AlertResolved", "AlertReopened", "MaydayRaised"),
+        *("AlertHandedOver", "AlertEscalated", "AlertOverdue", "AlertResolved", "AlertReopened", "MaydayRaised", "CrewChanged"),
     }
 )
 
