@@ -279,7 +279,7 @@ class AlertServiceServicer:
     def WatchAlerts(self, request, context):
         """Follows an agency's alerts: first those that are open, then `snapshot_end`, then every change. An alert has `left`
         when it is closed, and when the agency refuses it or gives it away. Whoever is shown no more of a restricted one than
-        that it exists is told of what changes its state, calls somebody or concerns their agency's part, and of nothing else.
+        that it exists is told of what changes that, calls somebody or concerns their agency's part, and of nothing else.
         Of their own SOS nobody is told here.
 
         Errors: `INVALID_CURSOR`, `CURSOR_EXPIRED`, `OVERLOADED`.

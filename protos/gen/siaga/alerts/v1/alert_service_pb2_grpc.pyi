@@ -81,7 +81,7 @@ class AlertServiceStub:
     WatchAlerts: _grpc.UnaryStreamMultiCallable[_alert_service_pb2.WatchAlertsRequest, _alert_service_pb2.WatchAlertsResponse]
     """Follows an agency's alerts: first those that are open, then `snapshot_end`, then every change. An alert has `left`
     when it is closed, and when the agency refuses it or gives it away. Whoever is shown no more of a restricted one than
-    that it exists is told of what changes its state, calls somebody or concerns their agency's part, and of nothing else.
+    that it exists is told of what changes that, calls somebody or concerns their agency's part, and of nothing else.
     Of their own SOS nobody is told here.
 
     Errors: `INVALID_CURSOR`, `CURSOR_EXPIRED`, `OVERLOADED`.
@@ -323,7 +323,7 @@ class AlertServiceAsyncStub(AlertServiceStub):
     WatchAlerts: _aio.UnaryStreamMultiCallable[_alert_service_pb2.WatchAlertsRequest, _alert_service_pb2.WatchAlertsResponse]  # type: ignore[assignment]
     """Follows an agency's alerts: first those that are open, then `snapshot_end`, then every change. An alert has `left`
     when it is closed, and when the agency refuses it or gives it away. Whoever is shown no more of a restricted one than
-    that it exists is told of what changes its state, calls somebody or concerns their agency's part, and of nothing else.
+    that it exists is told of what changes that, calls somebody or concerns their agency's part, and of nothing else.
     Of their own SOS nobody is told here.
 
     Errors: `INVALID_CURSOR`, `CURSOR_EXPIRED`, `OVERLOADED`.
@@ -598,7 +598,7 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_alert_service_pb2.WatchAlertsResponse], _abc.AsyncIterator[_alert_service_pb2.WatchAlertsResponse]]:
         """Follows an agency's alerts: first those that are open, then `snapshot_end`, then every change. An alert has `left`
         when it is closed, and when the agency refuses it or gives it away. Whoever is shown no more of a restricted one than
-        that it exists is told of what changes its state, calls somebody or concerns their agency's part, and of nothing else.
+        that it exists is told of what changes that, calls somebody or concerns their agency's part, and of nothing else.
         Of their own SOS nobody is told here.
 
         Errors: `INVALID_CURSOR`, `CURSOR_EXPIRED`, `OVERLOADED`.
