@@ -43,7 +43,7 @@ def alert_delivered(session: Session, alert: str, audience: Audience, operator: 
 
 def alert_acknowledged(session: Session, alert: Alert, operator: str, *, again: bool) -> None:
     """After a release it is no news to the caller, who was not told of that either."""
-    log.append(session, "AlertAcknowledged", alert.name, Audience.AGENCY if again else alert.caller_audience, operator)
+    log.append(session, "AlertAcknowledged", alert.name, Audience.RESPONDER if again else alert.caller_audience, operator)
 
 
 def alert_assigned(session: Session, alert: Alert, operator: str, assignee: str) -> None:
@@ -157,16 +157,16 @@ def alert_assessed(session: Session, alert: str) -> None:
 
 
 def alert_merged(session: Session, alert: str, operator: str, incident: str) -> None:
-    log.append(session, "AlertMerged", alert, Audience.AGENCY, operator, incident=incident)
+    log.append(session, "AlertMerged", alert, Audience.RESPONDER, operator, incident=incident)
 
 
 def alert_unmerged(session: Session, alert: Alert, operator: str, incident: str) -> None:
-    log.append(session, "AlertUnmerged", alert.name, Audience.AGENCY, operator, incident=incident)
+    log.append(session, "AlertUnmerged", alert.name, Audience.RESPONDER, operator, incident=incident)
 
 
 def alert_followed(session: Session, alert: Alert, state: State, operator: str, *, news: bool) -> None:
     """What was done for the alert that stands for it: its caller sees each hop once."""
-    audience = alert.caller_audience if news else Audience.AGENCY
+    audience = alert.caller_audience if news else Audience.RESPONDER
     match state:
         case State.ACKNOWLEDGED:
             log.append(session, "AlertAcknowledged", alert.name, audience, operator)
