@@ -254,6 +254,7 @@ class TestWhoMay:
         await responders.move_on(name, unit, "ON_SCENE")
         assert (await watching.read_event())[0] == "AssignmentUpdated"
         await responders.rina("RequestAgency", name=name, agency=POLICE)
+        assert (await watching.read_event())[0] == "AgencyRequested"
         await responders.move_on(name, unit, "DONE")
         await responders.rina("AddNote", name=name, text="another crew comes", audience="RESPONDER")
         assert await watching.read_end() == "ALERT_CLOSED"

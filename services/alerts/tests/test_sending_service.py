@@ -188,6 +188,8 @@ class TestWhatACrewSeesAndSays:
         assert [(each.type, each.text, each.actor) for each in entries][2:] == [
             ("AlertAcknowledged", "", "rina"),
             ("NoteAdded", "the back door is open", "rina"),
+            # Who else answers they are shown, too.
+            ("AgencyRequested", "", "rina"),
             ("AlertDispatched", "", "rina"),
         ]
 
