@@ -360,8 +360,8 @@ class Alert(Call, Member, Outline, Model):
         self._changed(now)
 
     @property
-    def moves(self) -> bool:
-        """Whether it has come to another state than it says."""
+    def state_changed(self) -> bool:
+        """Whether what it has come to is not yet its `state`."""
         return self._find_state() != self.state
 
     def _find_state(self) -> State:

@@ -18,7 +18,8 @@ _STANDS = (
     Count.NON_EMERGENCY,
     Count.CANCELLED_VERIFIED,
 )
-_BESIDE = (Count.CANCELLED_UNVERIFIED, Count.DUPLICATE)
+# What has happened to every alert that an agency has closed.
+_OF_ALL_CLOSED = (Time.DELIVERY, Time.ANSWER)
 # These have the same cases, whatever is hidden of one is hidden of the other.
 _ALIKE = ((Time.DISPATCH, Time.DISPATCH_SINCE_RAISED),)
 _P50, _P90 = 0.5, 0.9
@@ -64,17 +65,22 @@ class Figures:
         self._stands = np.where(hidden, -1, counts).tolist()
         # Of fewer alerts than may be told nothing else is told, either.
         silent = hidden[:, -1]
-        beside = {each: hide_numbers(groups[:, each], limits, silent) for each in _BESIDE}
-        masks = {time: hide_numbers(sums.cases[:-1, time], limits, silent) for time in Time}
         raised = counts[:, -1]
         # Nobody closes what nobody has taken, nor takes what has not reached them.
         unfinished = Among(counts, hidden, [_STANDS.index(each) for each in (Count.OPEN, Count.CANCELLED_VERIFIED)])
-        for time in (Time.DELIVERY, Time.ANSWER):
-            masks[time] = unfinished.hide(sums.cases[:-1, time], limits, silent, raised - sums.cases[:, time], raised - 1)
+        masks = {
+            time: unfinished.hide(sums.cases[:-1, time], limits, silent, raised - sums.cases[:, time], raised - 1)
+            if time in _OF_ALL_CLOSED
+            else hide_numbers(sums.cases[:-1, time], limits, silent)
+            for time in Time
+        }
         # Nothing that was called off with the PIN was so without it.
         others = Among(counts, hidden, [place for place, each in enumerate(_STANDS) if each != Count.CANCELLED_VERIFIED])
         unverified = vectors[:, Count.CANCELLED_UNVERIFIED]
-        beside[Count.CANCELLED_UNVERIFIED] = others.hide(unverified[:-1], limits, silent, unverified, raised)
+        beside = {
+            Count.CANCELLED_UNVERIFIED: others.hide(unverified[:-1], limits, silent, unverified, raised),
+            Count.DUPLICATE: hide_numbers(groups[:, Count.DUPLICATE], limits, silent),
+        }
         self._beside = {each: np.where(mask, -1, vectors[:, each]).tolist() for each, mask in beside.items()}
         for one, other in _ALIKE:
             masks[one] = masks[other] = masks[one] | masks[other]

@@ -216,7 +216,7 @@ def follow(alert: Alert, lead: Alert, heir: Alert | None, now: datetime) -> Foll
     ]
     held = (own.operator, own.claimant) == (its.operator, its.claimant)
     alert.followed_state = progress
-    if held and not passed and not timed and not alert.moves:
+    if held and not passed and not timed and not alert.state_changed:
         return Followed()
     if its.claimant and not held:
         own.take(its.operator, its.claimant, now)

@@ -33,7 +33,7 @@ class Outline:
             self.outline_update_time, self.outline_revision = now, (self.outline_revision or self.revision - 1) + 1
 
     @property
-    def shows_more(self) -> bool:
+    def outline_changed(self) -> bool:
         """Whether its outline was counted since it was loaded or written."""
         return _changes(self, "outline_revision")
 

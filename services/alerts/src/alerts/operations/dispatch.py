@@ -43,7 +43,7 @@ def update_alert(session: Session, change: Change, values: dict[str, Any], etag:
         if not alert.update(values, etag, change.viewer, change.now):
             return alert
         asked = _reroute(alert, change) if alert.place and alert.place != before else ""
-        events.alert_updated(session, alert, change.operator, outline=alert.shows_more)
+        events.alert_updated(session, alert, change.operator, outline=alert.outline_changed)
         if asked and alert.agency != former:
             events.alert_handed_over(session, alert, "", former)
         elif asked:
@@ -122,7 +122,7 @@ def update_assignment(session: Session, change: Change, unit: str, status: Statu
         raise UnitNotFound(unit=unit)
     again = assignment.status == status
     if not replayed and alert.update_assignment(unit, status, reason, change.now):
-        outline = alert.shows_more
+        outline = alert.outline_changed
         if not assignment.is_active:
             free_units(session, alert, [unit])
         events.assignment_updated(session, alert, change.operator, assignment, again=again, outline=outline)
