@@ -40,6 +40,8 @@ def test_every_binding_is_an_operation(document: Any) -> None:
 def test_operation_ids_are_unique_and_everything_is_described(document: Any) -> None:
     operations = [operation for methods in document["paths"].values() for operation in methods.values()]
     assert len({operation["operationId"] for operation in operations}) == len(operations)
+    assert all(tag["description"] for tag in document["tags"])
+    assert {tag["name"] for tag in document["tags"]} == {tag for operation in operations for tag in operation["tags"]}
     for operation in operations:
         assert operation["summary"]
         assert all(parameter["description"] for parameter in operation["parameters"])

@@ -73,6 +73,7 @@ def write_openapi(contract: Contract) -> Json:
     for rpc in contract.rpcs:
         for number, binding in enumerate(rpc.bindings):
             paths.setdefault(write_path(binding.path), {})[binding.method.lower()] = writer.write_operation(rpc, binding, number)
+    services = dict.fromkeys(rpc.service for rpc in contract.rpcs if rpc.bindings)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -82,9 +83,14 @@ def write_openapi(contract: Contract) -> Json:
             "description": "Over JSON. The same RPCs are open to gRPC and gRPC-Web on the same port.",
         },
         "servers": [{"url": "/"}],
+        "tags": [{"name": name_tag(each), "description": contract.comments[f".{each}"]} for each in services],
         "paths": paths,
         "components": {"schemas": dict(sorted(writer.schemas.items())), "securitySchemes": SECURITY_SCHEMES},
     }
+
+
+def name_tag(service: str) -> str:
+    return service.rsplit(".", 1)[1]
 
 
 class Writer:
@@ -101,7 +107,7 @@ class Writer:
         in_path = [variable["field"] for variable in VARIABLE.finditer(binding.path)]
         operation: Json = {
             "operationId": f"{rpc.service}.{rpc.method.name}" + (f".{number + 1}" if number else ""),
-            "tags": [rpc.service.rsplit(".", 1)[1]],
+            "tags": [name_tag(rpc.service)],
             "summary": re.split(r"(?<=[.:])\s", rpc.comment)[0].rstrip(".:"),
             "description": rpc.comment,
             "security": write_security(rpc),
