@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from crews import FIRE, POLICE
 from people import Party, new_id, refusal_of
-from responders import Responders, report, states_of, statuses_of
+from responders import Responders, is_redacted, report, states_of, statuses_of
 
 from siaga.alerts.v1 import unit_pb2
 
@@ -97,11 +97,17 @@ class TestWhatChangesAnAlert:
         assert states_of(late)[POLICE] == "REQUESTED"
 
     async def test_what_was_given_away_meanwhile_can_be_repeated(self, responders: Responders) -> None:
-        name, request_id = await prepare(responders), new_id()
-        said = {"name": name, "agency": POLICE, "reason": "theirs", "requestId": request_id}
+        name, _ = await responders.take()
+        said = {"name": name, "agency": POLICE, "reason": "theirs", "requestId": new_id()}
+        text = {"name": name, "text": "we come", "requestId": new_id()}
+        contact = {"name": name, "means": "CALL", "result": "BUSY", "requestId": new_id()}
+        sent = await responders.rina("SendMessage", **text)
+        await responders.rina("RecordContact", **contact)
         await responders.rina("HandOverAlert", **said)
         await responders.oka("RespondToRequest", name=name, answer="ACCEPT")
         assert (await responders.rina("HandOverAlert", **said)).agency == POLICE
+        assert await responders.rina("SendMessage", **text) == sent
+        assert is_redacted(await responders.rina("RecordContact", **contact))
 
     async def test_a_callers_text_is_one_also_when_their_own_token_has_expired(self, responders: Responders) -> None:
         name, caller = await responders.raise_alert(responders.dewi)

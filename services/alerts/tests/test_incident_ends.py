@@ -81,6 +81,19 @@ async def send_for_the_other_and_give_back(responders: Responders, lead: str, ot
     await responders.rina("ReleaseAlert", name=lead)
 
 
+async def go_on(responders: Responders, incident: str, first: str, second: str) -> None:
+    """Whichever alert stands for the others by now."""
+    by = Incidents(responders.rina)
+    await by("AcknowledgeIncident", name=incident)
+    lead = (await by("GetIncident", name=incident)).lead
+    if statuses_of(await seen(responders, lead)).get(first) == "ASSIGNED":
+        await responders.move_on(lead, first, "EN_ROUTE")
+    await by("DispatchIncident", name=incident, units=[second])
+    await responders.move_on(lead, second, "EN_ROUTE", "DECLINED")
+    await by("DispatchIncident", name=incident, units=[second])
+    await responders.move_on(lead, second, "EN_ROUTE", "ON_SCENE", "ON_SCENE", "DONE")
+
+
 def find_order(alert: alert_pb2.Alert) -> list[set[str]]:
     """Of its times, which are equal and which come later."""
     times: dict[datetime, set[str]] = {}
@@ -108,7 +121,7 @@ async def test_neither_the_others_nor_whoever_calls_later_can_tell_how_it_was_ca
         # Of one account so many would be doubtful.
         mine = fresh(responders, f"caller-{place}")
         await mine("SetPins", pin=PIN, duressPin=DURESS)
-        unit = await responders.make_unit(f"amb-{place}")
+        unit, second = [await responders.make_unit(f"{kind}-{place}") for kind in ("amb", "car")]
         lead, _ = await responders.raise_alert(mine, **beside())
         other, caller = await responders.raise_alert(responders.nobody, **beside(NEAR * 2))
         incident = await until(lambda other=other: incident_of(responders, other))
@@ -117,7 +130,10 @@ async def test_neither_the_others_nor_whoever_calls_later_can_tell_how_it_was_ca
         later, again = await responders.raise_alert(mine, **beside())
         assert await until(lambda later=later: incident_of(responders, later)) == incident
         doors = [(mine, lead), (caller, other), (again, later)]
-        answers = [reply, *[await party(rpc, name=name) for party, name in doors for rpc in ("GetAlert", "ListAlertEvents")]]
+        asked = [(party, rpc, name) for party, name in doors for rpc in ("GetAlert", "ListAlertEvents")]
+        answers = [reply, *[await party(rpc, name=name) for party, rpc, name in asked]]
+        await go_on(responders, incident, unit, second)
+        answers += [await party(rpc, name=name) for party, rpc, name in asked]
         shown[pin] = [look(each).casefold().replace(f"caller-{place}", "") for each in answers]
         shown[pin] += [find_order(each) for each in answers if isinstance(each, alert_pb2.Alert)]
         for name in (lead, other, later):
@@ -187,11 +203,15 @@ async def test_what_a_colleague_holds_is_merged_into_nobody_elses_but_by_a_super
 
 
 async def test_a_text_to_all_that_is_repeated_says_whom_it_reached(responders: Responders) -> None:
-    incident, _ = await form_of_dewi(responders)
+    incident, alerts = await form_of_dewi(responders)
     await Incidents(responders.rina)("AcknowledgeIncident", name=incident)
     text = {"name": incident, "text": "help is on its way", "request_id": "0b1a6f3e-7b7e-4c52-9e8f-2f3f7d3a9c11"}
     assert (await Incidents(responders.rina)("MessageIncident", **text)).callers == 3
-    await Incidents(responders.rina)("ResolveIncident", name=incident, outcome="HELPED")
+    await responders.rina("HandOverAlert", name=alerts[0][0], agency=POLICE)
+    await responders.oka("RespondToRequest", name=alerts[0][0], answer="ACCEPT")
+    assert (await refusal_of(Incidents(responders.rina)("GetIncident", name=incident))).reason == "INCIDENT_NOT_FOUND"
+    assert (await Incidents(responders.rina)("MessageIncident", **text)).callers == 3
+    await Incidents(responders.oka)("ResolveIncident", name=incident, outcome="HELPED")
     assert (await Incidents(responders.rina)("MessageIncident", **text)).callers == 3
 
 

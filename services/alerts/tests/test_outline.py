@@ -72,6 +72,25 @@ async def test_whatever_is_shown_anew_is_told(responders: Responders) -> None:
     assert (await told("AssignmentUpdated")).etag == after.etag
 
 
+async def test_what_another_agency_answers_moves_nothing(responders: Responders) -> None:
+    name, _ = await responders.take(kind="VIOLENCE")
+    watching = responders.budi.watch("WatchAlerts")
+    [before] = await watching.read_snapshot()
+    await responders.rina("RequestAgency", name=name, agency=POLICE, reason="a knife")
+    await responders.oka("RespondToRequest", name=name, answer="ACCEPT")
+    assert await responders.budi("GetAlert", name=name) == before
+    held = await responders.oka("GetAlert", name=name)
+    await responders.oka("ReleaseAlert", name=name)
+    # Who held it is shown less, and so something newer.
+    released = await responders.oka("GetAlert", name=name)
+    assert is_redacted(released)
+    assert released.update_time.ToDatetime() > held.update_time.ToDatetime()
+    kind, told = await watching.read_event()
+    assert (kind, told) == ("AlertReleased", released)
+    await responders.oka("RespondToRequest", name=name, answer="REJECT", reason="no car")
+    assert await responders.budi("GetAlert", name=name) == released
+
+
 async def test_an_agency_that_has_refused_is_told_of_no_change_of_content(responders: Responders) -> None:
     name, _ = await responders.take()
     await responders.rina("RequestAgency", name=name, agency=POLICE)

@@ -7,7 +7,7 @@ from typing import Any
 
 import grpc
 import pytest
-from emergencies import NEAR, beside, wait_until_assessed
+from emergencies import NEAR, beside, make_prankster, wait_until_assessed
 from people import MONAS, Party, People, new_id, refusal_of
 from texting import PHONE, SmsGateway, write_aml
 from threatened import DURESS, PIN, WRONG, attempt, cancel, fresh, look, seen, set_pins
@@ -208,6 +208,17 @@ class TestErasure:
         assert (kept.kind, kept.outcome, kept.note, kept.caller.user) == (alert_pb2.Alert.FIRE, alert_pb2.Alert.HELPED, "", "")
         assert "secret" not in str((await people.rina("ListAlertEvents", name=name)).events)
         assert await people.dewi.list_names() == []
+
+    async def test_nor_does_what_was_found_of_its_caller_stay(self, people: People) -> None:
+        await make_prankster(people)
+        name, _ = await people.raise_alert(people.adi)
+        await wait_until_assessed(people)
+        assert (await people.rina("GetAlert", name=name)).caller_history.pranks == 2
+        await people.rina("AcknowledgeAlert", name=name)
+        await people.rina("ResolveAlert", name=name, outcome="HELPED")
+        await people.adi("EraseMyAlerts")
+        kept = await people.rina("GetAlert", name=name)
+        assert (list(kept.doubts), kept.HasField("caller_history")) == ([], False)
 
     async def test_it_can_be_repeated_by_whom_it_knows_no_more(self, people: People) -> None:
         name, _ = await people.raise_alert(people.dewi)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +93,15 @@ class TestEachDoor:
         await sms.send_aml(write_aml().replace("top=", "xx="), received=received)
         alert = await get(people, await sms.send("SOS"))
         assert alert.location.fix_time.ToDatetime(received.tzinfo) == received
+
+    async def test_a_clock_that_was_never_set_says_nothing(self, people: People, sms: SmsGateway) -> None:
+        name = await sms.send("SOS -6.1754,106.8272", received=datetime.min.replace(tzinfo=UTC))
+        since = await get(people, name)
+        assert since.location.fix_time.ToDatetime() >= since.create_time.ToDatetime()
+        await sms.send_aml(write_aml(-6.2, 106.8).replace("top=20", "top=00010101000000;x="))
+        assert place(await get(people, name)) == (-6.2, 106.8, Alert.Location.AML)
+        await sms.send("pindah ke -6.1760,106.8290")
+        assert place(await get(people, name))[:2] == (-6.176, 106.829)
 
     @pytest.mark.parametrize("message", [write_aml(0, 0, None, "N", "N"), write_aml(91), "v=1&device_number=%2B6281234567890"])
     async def test_one_without_a_position_is_taken(self, people: People, sms: SmsGateway, message: str) -> None:

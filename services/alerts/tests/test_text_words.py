@@ -153,6 +153,7 @@ OTHER = [
 CANCEL = ["BATAL", "batal", "Batalkan", "CANCEL", "cancelled", "*batal*", "\u202ebatal", "BATAL.", "maaf, batal", "mohon dibatalkan"]
 WITH_PIN = ["BATAL 1234", "batal pin 1234", "BATAL PIN: 1234", "cancel hunter2", "batal, 12 34", "batal pin saya 1234", "BATAL:1-2-3-4"]
 WITH_PIN += ["pak batal 1234", "mohon dibatalkan, pin 1234", "1234 batal", "pin 1234 batal", "12 34 - batal"]
+WITH_PIN += ["1 2 3 4 BATAL", "1-2-3-4-5-6-7-8 batal", "maaf pak, pin saya: 12 34 batal", "kode pin saya 1234 batal"]
 WITH_WORDS = ["batal, salah kirim maaf", "BATAL dia memaksa saya", "cancel it was a mistake", "batal pintu sudah terbuka"]
 
 

@@ -121,8 +121,9 @@ class TestAnIssue:
         [
             ({"expireTime": "2020-01-01T00:00:00Z"}, "info.expireTime"),
             ({"expireTime": in_hours(30 * 24 + 1)}, "info.expireTime"),
-            ({"onsetTime": in_hours(24)}, "info.expireTime"),
-            ({"effectiveTime": in_hours(24)}, "info.expireTime"),
+            *(({each: in_hours(24)}, "info.expireTime") for each in ("onsetTime", "effectiveTime")),
+            # Of a machine that knows none.
+            *(({each: "0001-01-01T00:00:00Z"}, f"info.{each}") for each in ("onsetTime", "effectiveTime")),
             ({"area": {}}, "info.area"),
             ({"area": {"polygons": [{"points": [IN_WEST, IN_WEST]}]}}, "info.area.polygons[0].points"),
             ({"area": {"areas": [f"areas/{number}" for number in range(101)]}}, "info.area.areas"),

@@ -6,16 +6,20 @@ from typing import Any
 
 import pytest
 from moments import ROOM, START, after, make_alert
+from people import MONAS
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from alerts import events
 from alerts.model.alerts import Alert
 from alerts.model.deliveries import About, Attempt, Delivery, DeliveryState, Result, make_delivery
+from alerts.model.enums import CancelClaim
 from alerts.model.tables import keys, log
 from alerts.model.webhooks import Webhook, WebhookSecret, WebhookState
+from alerts.operations import callers
 from alerts.operations import deliveries as operations
 from alerts.settings import Settings
+from alerts.store import alerts as alert_store
 from alerts.store import webhooks as store
 from chassis.clock import new_uuid, now
 from chassis.database import Database, open_database
@@ -111,6 +115,29 @@ class TestReadingTheLog:
         assert await queue(database, one)
         assert not await queue(database, two)
         assert await count(database, Delivery) == 1
+
+    async def test_of_what_was_erased_meanwhile_nothing_personal_stays(self, database: Database) -> None:
+        await keep_webhook(database)
+        alert = await raise_alert(database, location={"point": MONAS})
+        before = await read(database)
+        assert before and "cell" in before.deliveries[0].data
+
+        def erase(session: Session) -> None:
+            gone = alert_store.find_alert(session, alert.name, for_update=True)
+            assert gone and gone.cancel(START, CancelClaim.VERIFIED) and gone.erase(START)
+            events.alert_erased(session, gone)
+            callers.erase_content(session, gone)
+
+        await database.write(erase)
+        await queue(database, before)
+        # Nor is it told as long as it stands there.
+        due = await advance(database, time=now())
+        assert due and [about for _, about in due.deliveries] == [None]
+        after = await read(database)
+        assert after
+        await queue(database, after)
+        told = await database.read(lambda session: {each.type: each.data for each in session.scalars(select(Delivery))})
+        assert told["AlertRaised"].keys() == before.deliveries[0].data.keys() - {"cell"}
 
     async def test_a_second_row_for_an_event_is_impossible(self, database: Database) -> None:
         """Even where the cursor were moved without a look at where it stands: the mutant of the test above."""

@@ -11,11 +11,13 @@ from alerts.model.enums import Audience, Escalation, Kind, MessageType, Response
 from alerts.model.incidents import Incident
 from alerts.model.responses import Response
 from alerts.model.tables import log
-from alerts.model.units import SHOWN_TO_CALLER, Assignment
+from alerts.model.units import Assignment
 from alerts.model.warnings import PublicWarning
 
 # Cells of about 5 km², so that nobody can be found by one.
 _CELL_RESOLUTION = 7
+# Attributes that tell of whoever called for help.
+PERSONAL = ("user", "cell")
 
 
 def alert_raised(session: Session, alert: Alert, operator: str) -> None:
@@ -92,13 +94,15 @@ def alert_handed_over(session: Session, alert: Alert, operator: str, former: str
     log.append(session, "AlertHandedOver", alert.name, alert.caller_audience, operator, agency=alert.agency, former=former)
 
 
-def alert_dispatched(session: Session, alert: Alert, operator: str, sent: Sequence[Assignment]) -> None:
-    log.append(session, "AlertDispatched", alert.name, alert.caller_audience, operator, units=[each.unit for each in sent])
+def alert_dispatched(session: Session, alert: Alert, operator: str, sent: Sequence[Assignment], *, news: bool) -> None:
+    """`news` is whether the caller has been shown no help that is as far."""
+    audience = alert.caller_audience if news else Audience.RESPONDER
+    log.append(session, "AlertDispatched", alert.name, audience, operator, units=[each.unit for each in sent])
 
 
-def assignment_updated(session: Session, alert: Alert, operator: str, assignment: Assignment, *, again: bool, outline: bool) -> None:
-    """The same status again answers a call of the roll, which is no news to the caller. `outline` is as of `alert_updated`."""
-    audience = alert.caller_audience if assignment.status in SHOWN_TO_CALLER and not again else Audience.RESPONDER
+def assignment_updated(session: Session, alert: Alert, operator: str, assignment: Assignment, *, news: bool, outline: bool) -> None:
+    """`news` is as of `alert_dispatched`, `outline` as of `alert_updated`."""
+    audience = alert.caller_audience if news else Audience.RESPONDER
     status = Status(assignment.status).name
     log.append(session, "AssignmentUpdated", alert.name, audience, operator, units=[assignment.unit], status=status, outline=outline)
 

@@ -39,7 +39,7 @@ class ReceiveTextRequest(_message.Message):
     """
     @_builtins.property
     def received_time(self) -> _timestamp_pb2.Timestamp:
-        """When the network received it; a position in it is of this time. Absent, or later than now: now."""
+        """When the network received it; a position in it is of this time. Absent, not after 1970-01-01T00:00:00Z, or later than now: now."""
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class ReceiveAmlRequest(_message.Message):
     """The message, in any of the forms."""
     @_builtins.property
     def received_time(self) -> _timestamp_pb2.Timestamp:
-        """When the network received it. Absent, or later than now: now."""
+        """When the network received it. Absent, not after 1970-01-01T00:00:00Z, or later than now: now."""
 
     def __init__(
         self,

@@ -14,7 +14,7 @@ from alerts.model.membership import Member
 from alerts.model.outline import Outline
 from alerts.model.responses import Parts, Response
 from alerts.model.tables import Model
-from alerts.model.units import SHOWN_TO_CALLER, Assignment, Unit, find_progress
+from alerts.model.units import Assignment, Unit, find_progress
 
 if TYPE_CHECKING:
     from alerts.model.viewers import Viewer
@@ -228,7 +228,7 @@ class Alert(Call, Member, Outline, Model):
             self.assignments.append(assignment)
             sent.append(assignment)
         self.dispatch_time = self.dispatch_time or now
-        self._changed(now)
+        self._helped(now)
         return sent
 
     def update_assignment(self, unit: str, status: Status, reason: str, now: datetime) -> bool:
@@ -244,7 +244,7 @@ class Alert(Call, Member, Outline, Model):
             return False
         if status is Status.ON_SCENE:
             self.arrive_time = self.arrive_time or now
-        self._changed(now, shown=None if status in SHOWN_TO_CALLER and not again else False)
+        self._helped(now)
         return True
 
     def resolve(self, outcome: int, by: "Viewer", now: datetime) -> bool:
@@ -294,7 +294,7 @@ class Alert(Call, Member, Outline, Model):
     def wipe(self) -> bool:
         if not super().wipe():
             return False
-        self.cell = ""
+        self.cell, self.doubts, self.history = "", [], None
         for each in (*self.responses, *self.assignments):
             each.reason = ""
         return True
@@ -377,6 +377,10 @@ class Alert(Call, Member, Outline, Model):
     def _order(self, now: datetime) -> datetime:
         """A change is later than the one before it: it may have waited for its turn, or come by a clock that is behind."""
         return max(now, self.update_time + _TICK)
+
+    def _helped(self, now: datetime) -> None:
+        """No news to the caller where it comes no further: they could tell by it whether another alert stands for theirs."""
+        self._changed(now, shown=None if self._find_state() > self.caller_state else False)
 
     def _changed(self, now: datetime, *, shown: bool | None = None) -> None:
         """`shown` says whether the caller's side sees the change; where it is left out, unless they see nothing any more."""

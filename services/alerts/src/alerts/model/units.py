@@ -13,8 +13,6 @@ from alerts.model.enums import Duty, RollCall, State, Status
 from alerts.model.tables import Model
 
 _ACTIVE = frozenset({Status.ASSIGNED, Status.ACCEPTED, Status.EN_ROUTE, Status.ON_SCENE})
-# The caller learns that somebody is on the way or there, and no more of a crew's affairs.
-SHOWN_TO_CALLER = frozenset({Status.EN_ROUTE, Status.ON_SCENE})
 _ORDER = (Status.ASSIGNED, Status.ACCEPTED, Status.EN_ROUTE, Status.ON_SCENE, Status.DONE)
 _ASKED_TWICE, _MAYDAY_MISSED = 2, 2
 _TICK = timedelta(microseconds=1)

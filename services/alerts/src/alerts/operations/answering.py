@@ -38,15 +38,16 @@ def dispatch_incident(session: Session, change: Change, names: Sequence[str], *,
 
 def message_incident(session: Session, change: Change, text: str) -> int:
     """How many callers it reaches; those who must not be contacted are left out."""
-    incident = _find(session, change.name, change.viewer, for_update=True)
+    incident = store.find_incident(session, change.name, for_update=True)
     contacted = [
         each
-        for each in _find_resting(session, incident)
+        for each in (_find_resting(session, incident) if incident else ())
         if not each.cancel_time and each.contact_preference != ContactPreference.DO_NOT_CONTACT
     ]
-    # Whoever repeats the request has to learn whom it reached then.
-    if earlier := _claim(session, change, f"{incident.name}/callers/{len(contacted)}"):
+    # Whoever repeats the request has to learn whom it reached then, though the incident may be another agency's by now.
+    if earlier := _claim(session, change, f"{change.name}/callers/{len(contacted)}"):
         return int(earlier.rpartition("/")[2])
+    incident = require_incident(session, change.viewer, incident)
     lead, _ = require_content(change.viewer, require_answering(change.viewer, alert_store.find_alert(session, incident.lead)))
     lead.require_open()
     lead.parts.require_holder(change.viewer)

@@ -22,8 +22,6 @@ from alerts.store import webhooks as webhook_store
 
 # What a request that was refused has made.
 _REFUSED = "refused"
-# Of what events say.
-_PERSONAL = ("user", "cell")
 
 
 class OldPin(NamedTuple):
@@ -112,9 +110,9 @@ def erase_content(session: Session, *alerts: Alert) -> None:
             incident.forget(incident_store.find_places(session, name))
     for name in wiped:
         store.remove_content(session, name)
-        log.redact(session, name, _PERSONAL)
+        log.redact(session, name, events.PERSONAL)
     for delivery in webhook_store.lock_deliveries_about(session, wiped):
-        delivery.redact(_PERSONAL)
+        delivery.redact(events.PERSONAL)
 
 
 def _settle(session: Session, caller: Caller) -> None:

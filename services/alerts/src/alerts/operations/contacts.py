@@ -7,15 +7,15 @@ from alerts.errors import AlertNotFound, CallerNotContactable
 from alerts.model.alerts import Alert
 from alerts.model.enums import ContactPreference, Sender, View
 from alerts.model.timeline import Message, Note
-from alerts.operations.changes import Change, claim, require_content, take_for_agency
+from alerts.operations.changes import Change, claim, require_content, require_view, take_for_agency
 from alerts.store import alerts as store
 from chassis.clock import new_uuid
 
 
 def record_contact(session: Session, change: Change, means: int, result: int, text: str) -> Alert:
     alert, replayed = take_for_agency(session, change)
-    require_content(change.viewer, alert)
     if not replayed:
+        require_content(change.viewer, alert)
         alert.require_kept()
         note = Note(id=new_uuid(), alert=alert.name, text=text)
         store.add_note(session, note)
@@ -28,7 +28,9 @@ def send_message(session: Session, change: Change, text: str) -> tuple[Message, 
     """From the caller's side to the agency's or back. Raises CallerNotContactable and AlertClosed."""
     message = Message(id=new_uuid(), alert=change.name, text=text, create_time=change.now)
     earlier = claim(session, change, message.id)
-    alert, view = require_content(change.viewer, store.find_alert(session, change.name, for_update=True))
+    # Whoever repeats it is shown their own message, though the alert may be another agency's by now.
+    require = require_view if earlier else require_content
+    alert, view = require(change.viewer, store.find_alert(session, change.name, for_update=True))
     if earlier and alert.is_erased_for(view):
         # Whether or not it is kept still; it was theirs.
         message.id, message.sender, message.operator = earlier, Sender.CALLER, ""

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
+from alerts.events import PERSONAL
 from alerts.model.deliveries import About, Attempt, Delivery, is_told, make_delivery
 from alerts.model.tables import log
 from alerts.model.webhooks import DisableReason, Webhook, WebhookSecret, WebhookState
@@ -26,11 +27,14 @@ _log = logging.getLogger(__name__)
 
 
 class Reading(NamedTuple):
-    """What a reader found in the log after `begun`, up to `reached`; `idle` where there is no webhook to find it for."""
+    """What a reader found in the log after `begun`, up to `reached`; `idle` where there is no webhook to find it for. `erased` are the
+    alerts among its subjects of which nothing personal is kept any more.
+    """
 
     begun: int
     reached: int
     deliveries: Sequence[Delivery]
+    erased: Sequence[str] = ()
     idle: bool = False
 
 
@@ -54,8 +58,9 @@ def read_log(session: Session, now: datetime) -> Reading:
     if not events:
         return Reading(begun, begun, [])
     names = {event.resource for event in events}
-    found = (*alert_store.find_alerts(session, names), *warning_store.find_warnings(session, names))
-    subjects = {each.name: each for each in found}
+    alerts = alert_store.find_alerts(session, names)
+    subjects = {each.name: each for each in (*alerts, *warning_store.find_warnings(session, names))}
+    erased = [each.name for each in alerts if each.is_erased]
     told = [
         (webhook, event)
         for event in events
@@ -64,7 +69,8 @@ def read_log(session: Session, now: datetime) -> Reading:
     ]
     # In the order of their events, so that they go out in it.
     ids = sorted(new_uuid() for _ in told)
-    return Reading(begun, events[-1].id, [make_delivery(id, webhook.name, event, now) for id, (webhook, event) in zip(ids, told)])  # noqa: A001, B905
+    deliveries = [make_delivery(id, webhook.name, event, now) for id, (webhook, event) in zip(ids, told)]  # noqa: A001, B905
+    return Reading(begun, events[-1].id, deliveries, erased)
 
 
 def queue_events(session: Session, reading: Reading) -> bool:
@@ -72,6 +78,9 @@ def queue_events(session: Session, reading: Reading) -> bool:
     if not store.move_cursor(session, CONSUMER, reading.begun, reading.reached):
         return False
     store.add_deliveries(session, reading.deliveries)
+    # Whoever erased has not met what was queued at that moment; their own event comes after it.
+    for delivery in store.lock_deliveries_about(session, reading.erased):
+        delivery.redact(PERSONAL)
     return True
 
 

@@ -105,8 +105,9 @@ def dispatch_alert(session: Session, change: Change, names: Sequence[str], *, ac
             if name not in units or units[name].agency != change.viewer.agency:
                 raise UnitNotFound(unit=name)
         max_age = None if accept_old_positions else change.router.find_policy(change.viewer.agency).position_age
+        shown = alert.caller_state
         if sent := alert.dispatch([units[name] for name in names], change.viewer, change.now, max_age):
-            events.alert_dispatched(session, alert, change.operator, sent)
+            events.alert_dispatched(session, alert, change.operator, sent, news=alert.caller_state > shown)
             settle(session, alert, change.router, change.now)
     return alert
 
@@ -120,11 +121,11 @@ def update_assignment(session: Session, change: Change, unit: str, status: Statu
     if alert is None or assignment is None or change.viewer.has_raised(alert) or not change.viewer.commands(assignment):
         require_view(change.viewer, alert)
         raise UnitNotFound(unit=unit)
-    again = assignment.status == status
+    shown = alert.caller_state
     if not replayed and alert.update_assignment(unit, status, reason, change.now):
         outline = alert.outline_changed
         if not assignment.is_active:
             free_units(session, alert, [unit])
-        events.assignment_updated(session, alert, change.operator, assignment, again=again, outline=outline)
+        events.assignment_updated(session, alert, change.operator, assignment, news=alert.caller_state > shown, outline=outline)
         settle(session, alert, change.router, change.now)
     return alert, show_changed(session, change, alert) or View.REDACTED

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import CursorResult, delete, exists, func, insert, or_, select, text, update
+from sqlalchemy import CursorResult, and_, delete, exists, func, insert, or_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -114,10 +114,11 @@ def find_webhooks_of(session: Session, sender: str) -> Sequence[Webhook]:
 
 
 def find_due_deliveries(session: Session, webhook: str, now: datetime, limit: int) -> Sequence[tuple[Delivery, About | None]]:
-    """The longest due first, each with what is told of its alert as it is now; None where that was erased."""
+    """The longest due first, each with what is told of its alert as it is now; None where that was erased, once it has ended."""
+    kept = or_(Alert.erase_time.is_(None), Alert.close_time.is_(None))
     question = (
         select(Delivery, Alert.drill, Alert.restricted)
-        .outerjoin(Alert, Alert.name == Delivery.subject)
+        .outerjoin(Alert, and_(Alert.name == Delivery.subject, kept))
         .where(Delivery.webhook == webhook, Delivery.due_time <= now, Delivery.give_up_time > now)
         .order_by(Delivery.due_time, Delivery.id)
         .limit(limit)
@@ -133,7 +134,8 @@ def find_deliveries(session: Session, ids: Collection[str]) -> Mapping[str, Deli
 
 def lock_deliveries_about(session: Session, subjects: Collection[str]) -> Sequence[Delivery]:
     """In the same order."""
-    return session.scalars(select(Delivery).where(Delivery.subject.in_(subjects)).order_by(Delivery.id).with_for_update()).all()
+    question = select(Delivery).where(Delivery.subject.in_(subjects)).order_by(Delivery.id)
+    return session.scalars(question.with_for_update()).all() if subjects else []
 
 
 def hurry_deliveries(session: Session, webhook: str, now: datetime) -> None:

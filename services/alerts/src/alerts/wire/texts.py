@@ -1,6 +1,6 @@
 """Text messages as an SOS, and what they and AML messages say of a place."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from alerts.model.calls import AHEAD
@@ -13,6 +13,9 @@ from chassis.errors import InvalidRequest
 from siaga.alerts.v1 import alert_pb2
 from siaga.alerts.v1.alert_service_pb2 import RaiseAlertRequest
 from siaga.alerts.v1.text_service_pb2 import ReceiveAmlRequest, ReceiveTextRequest
+
+# What a machine without a clock says, too.
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def to_columns(
@@ -35,9 +38,13 @@ def read_received_time(request: ReceiveTextRequest | ReceiveAmlRequest, now: dat
         told = wire.to_time(request, "received_time")
     except InvalidRequest:
         return now
-    return told if told and told <= now + AHEAD else now
+    return told if told and _can_be(told, now) else now
 
 
 def to_sighting(fix: Fix, source: Source, received: datetime, now: datetime) -> Sighting:
-    fix_time = fix.fix_time if fix.fix_time and fix.fix_time <= now + AHEAD else received
+    fix_time = fix.fix_time if fix.fix_time and _can_be(fix.fix_time, now) else received
     return Sighting(fix.latitude, fix.longitude, fix.accuracy_meters, fix_time, source)
+
+
+def _can_be(time: datetime, now: datetime) -> bool:
+    return _EARLIEST < time <= now + AHEAD
