@@ -9,9 +9,7 @@ from alerts.model.suppression import Mask, Numbers
 
 
 class Attacker:
-    """Knows what is told, that totals are totals, and that a hidden number is at least 1 unless its row's total is hidden, too,
-    because it is small.
-    """
+    """Knows what is told, that totals are totals, and that a hidden number is at least 1 unless its row's total is hidden, too."""
 
     def __init__(self, table: Numbers, hidden: Mask, silent: Mask) -> None:
         self.table, self.hidden = table, hidden

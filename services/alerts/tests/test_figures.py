@@ -1,5 +1,6 @@
-"""What is told beside a table of how alerts ended computes none of the numbers that are hidden in it."""
+"""What is told beside a table of how alerts ended computes none of the numbers that are hidden in it, nor those beside it one another."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,43 +11,49 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 
 from alerts.model.figures import Figures
 from alerts.model.histograms import PLACES, Count, Numbers, Time, find_places
-from alerts.model.suppression import MIN_CASES, Among, hide_numbers
+from alerts.model.suppression import MIN_CASES, Among, Stages, hide_numbers
 
 STANDS = [Count.OPEN, Count.HELPED, Count.FALSE_ALARM, Count.PRANK, Count.UNREACHABLE, Count.NON_EMERGENCY, Count.CANCELLED_VERIFIED]
 UNFINISHED = {Count.OPEN, Count.CANCELLED_VERIFIED}
-# How many stand so, were answered, and were called off without a PIN.
-Group = dict[tuple[Count, bool, bool], int]
+# What happens to an alert in this order, and how far one may have come.
+STAGES = [Time.DELIVERY, Time.ANSWER, Time.DISPATCH, Time.DISPATCH_SINCE_RAISED, Time.TURNOUT, Time.ARRIVAL]
+NOTHING, DELIVERED, ANSWERED, SENT, ARRIVED = 0, 1, 2, 4, 6
+# How many stand so, have come so far, and were called off without a PIN.
+Group = dict[tuple[Count, int, bool], int]
 
 
 def make_group(alerts: Group) -> Numbers:
     """Whatever an agency has closed was answered, and what the PIN called off was so with it alone."""
     vector = np.zeros(PLACES, np.int64)
-    for (stand, answered, unverified), number in alerts.items():
+    for (stand, stage, unverified), number in alerts.items():
         vector[stand] += number
         vector[Count.CANCELLED_UNVERIFIED] += number * (unverified and stand != Count.CANCELLED_VERIFIED)
-        for place, count in find_places(Time.ANSWER, 5000):
-            vector[place] += number * count * (answered or stand not in UNFINISHED)
+        for time in STAGES[: stage if stand in UNFINISHED else max(stage, ANSWERED)]:
+            for place, count in find_places(time, 5000):
+                vector[place] += number * count
     return vector
 
 
 def groups() -> st.SearchStrategy[Numbers]:
-    alerts = st.tuples(st.sampled_from(STANDS), st.booleans(), st.booleans())
+    stages = st.sampled_from([NOTHING, DELIVERED, ANSWERED, SENT, SENT + 1, ARRIVED])
+    alerts = st.tuples(st.sampled_from(STANDS), stages, st.booleans())
     numbers = st.one_of(st.integers(1, 6), st.integers(1, 20))
     return st.lists(st.dictionaries(alerts, numbers, max_size=6).map(make_group), min_size=1, max_size=5).map(np.array)
 
 
 class Attacker:
-    """Knows all that is told of stands, answers and unverified cancels; that nobody closes what nobody has taken; that what was called off
-    with the PIN was not so without it; and that a hidden number is at least 1 unless nothing of its row is told.
+    """Knows all that is told of stands, times and unverified cancels; that nobody closes what nobody has taken, takes what has not reached
+    them, nor arrives unsent; that what was called off with the PIN was not so without it; and that a hidden number is at least 1 unless
+    nothing of its row is told.
     """
 
     def __init__(self, figures: Figures, rows: int) -> None:
         self.told = [figures.count(row) for row in range(rows + 1)]
         self.raised = [figures.count_raised(row) for row in range(rows + 1)]
-        self.answers = [times.cases if (times := figures.find_times(row, Time.ANSWER)) else None for row in range(rows + 1)]
+        self.cases = [[times.cases if (times := figures.find_times(row, time)) else None for row in range(rows + 1)] for time in STAGES]
         self.unverified = [each[Count.CANCELLED_UNVERIFIED] for each in self.told]
-        # For each row its stands, how many were answered and how many called off without a PIN; the total is their sum.
-        self.rows, self.width = rows, len(STANDS) + 2
+        # For each row its stands, how many have come how far, and how many were called off without a PIN; the total is their sum.
+        self.rows, self.width = rows, len(STANDS) + len(STAGES) + 1
         self.least, self.most = np.zeros(rows * self.width), np.full(rows * self.width, 1e4)
         self.lines, self.low, self.high = list[Any](), list[float](), list[float]()
         for row in range(rows + 1):
@@ -57,13 +64,16 @@ class Attacker:
                 self._sum(row, [s == STANDS[-1] for s in STANDS]),
                 self._sum(row, [1] * len(STANDS)),
             )
-            self._add(self._at(row, -2) - closed, 0, np.inf)
-            self._add(raised - self._at(row, -2), 0, np.inf)
-            self._add(raised - verified - self._at(row, -1), 0, np.inf)
+            delivered, answered, sent, since, set_out, arrived = (self._at(row, len(STANDS) + place) for place in range(len(STAGES)))
+            less = [raised - delivered, delivered - answered, answered - closed, answered - sent, sent - set_out, sent - arrived]
+            for each in (*less, raised - verified - self._at(row, -1)):
+                self._add(each, 0, np.inf)
+            self._add(sent - since, 0, 0)
 
     def _learn(self, row: int) -> None:
         silent = self.raised[row] is None
-        for place, number in enumerate([*(self.told[row][each] for each in STANDS), self.answers[row], self.unverified[row]]):
+        told = [*(self.told[row][each] for each in STANDS), *(each[row] for each in self.cases), self.unverified[row]]
+        for place, number in enumerate(told):
             known = (number, number) if number is not None else (0 if silent else 1, np.inf)
             self._add(self._at(row, place), *known)
         raised = self.raised[row]
@@ -93,6 +103,16 @@ class Attacker:
                 found.append((row, STANDS[place]))
         return found
 
+    def solve_times(self, limits: Sequence[int]) -> list[tuple[int, Time, int]]:
+        """The small ones of the hidden numbers of cases that have one value, with it."""
+        found: list[tuple[int, Time, int]] = []
+        for row, place in np.ndindex(self.rows + 1, len(STAGES)):
+            if self.cases[place][row] is None:
+                least, most = (self._find_end(self._at(row, len(STANDS) + place), sign) for sign in (1, -1))
+                if least == most and 0 < least < limits[row]:
+                    found.append((row, STAGES[place], least))
+        return found
+
     def _find_end(self, aim: Any, sign: int) -> float:
         result = milp(
             sign * aim,
@@ -110,23 +130,55 @@ class Attacker:
 @settings(max_examples=150, deadline=None)
 def test_no_hidden_number_can_be_computed(groups: Numbers, *, restricted: bool) -> None:
     limits = [10 if restricted else MIN_CASES] + [MIN_CASES] * len(groups)
-    assert Attacker(Figures(groups, limits), len(groups)).solve() == []
+    attacker = Attacker(Figures(groups, limits), len(groups))
+    assert attacker.solve() == []
+    assert attacker.solve_times(limits) == []
+
+
+# Of the first row three have come further, and what else is told says that all of the others have.
+PINNED: list[list[Group]] = [
+    [{(Count.OPEN, DELIVERED, False): 7, (Count.OPEN, ANSWERED, False): 3}, {(Count.HELPED, ANSWERED, False): 6}],
+    [
+        {(Count.OPEN, NOTHING, False): 7, (Count.OPEN, DELIVERED, False): 3},
+        {(Count.HELPED, ANSWERED, False): 6},
+        {(Count.HELPED, ANSWERED, False): 9},
+    ],
+    [
+        {(Count.OPEN, ANSWERED, False): 7, (Count.OPEN, SENT, False): 3},
+        {(Count.OPEN, ARRIVED, False): 6},
+        {(Count.OPEN, ARRIVED, False): 9},
+    ],
+    [
+        {(Count.OPEN, DELIVERED, False): 7, (Count.OPEN, ANSWERED, False): 3},
+        {(Count.OPEN, SENT, False): 6},
+        {(Count.OPEN, SENT, False): 9},
+    ],
+]
+
+
+@pytest.mark.parametrize("groups", PINNED)
+def test_how_far_others_have_come_may_tell_how_few_have(groups: list[Group], monkeypatch: pytest.MonkeyPatch) -> None:
+    table, limits = np.array([*map(make_group, groups)]), [MIN_CASES] * (len(groups) + 1)
+    assert Attacker(Figures(table, limits), len(groups)).solve_times(limits) == []
+    monkeypatch.setattr(Stages, "_find_plainly_safe", lambda _: np.True_)
+    found = Attacker(Figures(table, limits), len(groups)).solve_times(limits)
+    assert {(row, number) for row, _, number in found} == {(0, 3)}
 
 
 def test_how_many_were_answered_may_tell_how_they_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    closed = {(Count.HELPED, True, False): 14, (Count.PRANK, True, False): 1}
-    group = np.array([make_group({**closed, (Count.OPEN, False, False): 6})])
+    closed = {(Count.HELPED, ANSWERED, False): 14, (Count.PRANK, ANSWERED, False): 1}
+    group = np.array([make_group({**closed, (Count.OPEN, NOTHING, False): 6})])
     limits = [MIN_CASES] * 2
     assert Figures(group, limits).find_times(0, Time.ANSWER) is None
     monkeypatch.setattr(Among, "hide", lambda self, numbers, limits, also, among, most: hide_numbers(numbers, limits, also))  # noqa: ARG005
     attacker = Attacker(Figures(group, limits), 1)
-    assert attacker.answers == [15, 15]
+    assert attacker.cases[STAGES.index(Time.ANSWER)] == [15, 15]
     assert attacker.solve() == [(row, stand) for row in (0, 1) for stand in (Count.OPEN, Count.PRANK)]
 
 
 def test_how_many_were_called_off_may_tell_with_what(monkeypatch: pytest.MonkeyPatch) -> None:
     group = np.array(
-        [make_group({(Count.HELPED, True, True): 18, (Count.OPEN, False, True): 1, (Count.CANCELLED_VERIFIED, False, False): 1})]
+        [make_group({(Count.HELPED, ANSWERED, True): 18, (Count.OPEN, NOTHING, True): 1, (Count.CANCELLED_VERIFIED, NOTHING, False): 1})]
     )
     limits = [MIN_CASES] * 2
     assert Figures(group, limits).count(0)[Count.CANCELLED_UNVERIFIED] is None
@@ -139,10 +191,10 @@ def test_where_enough_is_open_the_answers_are_told() -> None:
         [
             make_group(
                 {
-                    (Count.HELPED, True, False): 14,
-                    (Count.PRANK, True, False): 1,
-                    (Count.UNREACHABLE, True, False): 2,
-                    (Count.OPEN, False, False): 6,
+                    (Count.HELPED, ANSWERED, False): 14,
+                    (Count.PRANK, ANSWERED, False): 1,
+                    (Count.UNREACHABLE, ANSWERED, False): 2,
+                    (Count.OPEN, NOTHING, False): 6,
                 }
             )
         ]

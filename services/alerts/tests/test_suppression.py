@@ -30,7 +30,7 @@ def attack(cells: Numbers, limits: Sequence[int], hidden: Mask) -> Attacker:
     table = with_totals(cells)
     small = (table > 0) & (table < np.asarray(limits)[:, None])
     assert (hidden >= small & (table > 0)).all(), "a small number is told"
-    return Attacker(table, hidden, small[:, -1])
+    return Attacker(table, hidden, hidden[:, -1])
 
 
 @given(cells=tables(), restricted=st.integers(-1, 6))

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from alerts.model.histograms import Count, Numbers, Sums, Time
-from alerts.model.suppression import Among, hide_cells, hide_numbers
+from alerts.model.suppression import Among, Stages, hide_cells, hide_numbers
 
 # How an alert may stand. A duplicate is none.
 _STANDS = (
@@ -20,8 +20,10 @@ _STANDS = (
 )
 # What has happened to every alert that an agency has closed.
 _OF_ALL_CLOSED = (Time.DELIVERY, Time.ANSWER)
-# These have the same cases, whatever is hidden of one is hidden of the other.
-_ALIKE = ((Time.DISPATCH, Time.DISPATCH_SINCE_RAISED),)
+# What happens to an alert one after the other, and after which of these; first, after it was raised. DISPATCH_SINCE_RAISED has the cases
+# of DISPATCH.
+_STAGES = (Time.DELIVERY, Time.ANSWER, Time.DISPATCH, Time.TURNOUT, Time.ARRIVAL)
+_EARLIER = (-1, 0, 1, 2, 2)
 _P50, _P90 = 0.5, 0.9
 # Of what is told: milliseconds, and hundredths of a percent.
 _SECONDS_DIGITS, _SHARE_DIGITS = 3, 4
@@ -67,9 +69,10 @@ class Figures:
         silent = hidden[:, -1]
         raised = counts[:, -1]
         # Nobody closes what nobody has taken, nor takes what has not reached them.
-        unfinished = Among(counts, hidden, [_STANDS.index(each) for each in (Count.OPEN, Count.CANCELLED_VERIFIED)])
+        unfinished = [_STANDS.index(each) for each in (Count.OPEN, Count.CANCELLED_VERIFIED)]
+        among = Among(counts, hidden, unfinished)
         masks = {
-            time: unfinished.hide(sums.cases[:-1, time], limits, silent, raised - sums.cases[:, time], raised - 1)
+            time: among.hide(sums.cases[:-1, time], limits, silent, raised - sums.cases[:, time], raised - 1)
             if time in _OF_ALL_CLOSED
             else hide_numbers(sums.cases[:-1, time], limits, silent)
             for time in Time
@@ -81,9 +84,12 @@ class Figures:
             Count.CANCELLED_UNVERIFIED: others.hide(unverified[:-1], limits, silent, unverified, raised),
             Count.DUPLICATE: hide_numbers(groups[:, Count.DUPLICATE], limits, silent),
         }
+        closed = raised - counts[:, unfinished].sum(axis=1)
+        least = np.column_stack([np.maximum(closed if each in _OF_ALL_CLOSED else 0, ~silent) for each in _STAGES])
+        stages = Stages(sums.cases[:, list(_STAGES)], np.column_stack([masks[each] for each in _STAGES]), _EARLIER, raised, least)
+        masks |= dict(zip(_STAGES, stages.hide(limits, silent).T, strict=True))
+        masks[Time.DISPATCH_SINCE_RAISED] = masks[Time.DISPATCH]
         self._beside = {each: np.where(mask, -1, vectors[:, each]).tolist() for each, mask in beside.items()}
-        for one, other in _ALIKE:
-            masks[one] = masks[other] = masks[one] | masks[other]
         self._cases = np.where(np.column_stack([masks[time] for time in Time]), -1, sums.cases).tolist()
         seconds = (sums.find_means(), sums.find_quantiles(_P50), sums.find_quantiles(_P90))
         # By row and time.

@@ -10,7 +10,7 @@ one down in each row and each column that they pass through. So a hidden number 
 of which each may be one higher or one lower, as its turn is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,9 @@ def _hide(cells: Numbers, limits: Sequence[int], hidden_totals: Mask) -> Mask:
             # Nothing else would keep it: then nothing is told.
             table.hidden[:] = True
             break
+    # What else came to be silent is so in whatever the silent ones have.
+    silent = table.hidden[:, -1]
+    table.hidden[silent] |= table.values[silent].sum(axis=0) > 0
     return table.hidden
 
 
@@ -97,6 +100,80 @@ class Among:
             # Among more rows they may be anywhere.
             more = np.where(hidden[:-1] | (numbers == 0), 0, room - among[:-1])
             also[more.argmax() if more.any() else -1] = True
+
+
+class Stages:
+    """Numbers beside a table of which everybody knows that each counts some of those that an earlier one counts: whoever was answered had
+    been delivered. `earlier` says for each column which one that is, -1 for all of the row's alerts. Of these numbers, too, a small one
+    that is hidden must not follow from the others: it may be one higher or one lower, with whatever hidden ones have to change then.
+    """
+
+    def __init__(self, numbers: Numbers, hidden: Mask, earlier: Sequence[int], most: Numbers, least: Numbers) -> None:
+        """`numbers` are with their totals. `most` is how many alerts each row has; `least`, by row and column, how many it has at least by
+        what is told elsewhere.
+        """
+        self._numbers, self._hidden, self._earlier, self._least = numbers, hidden.copy(), earlier, least
+        self._later = [[later for later, its in enumerate(earlier) if its == column] for column in range(len(earlier))]
+        before = [most if each < 0 else numbers[:, each] for each in earlier]
+        after = [np.max([least[:, column], *(numbers[:, each] for each in later)], axis=0) for column, later in enumerate(self._later)]
+        self._may_rise, self._may_fall = np.column_stack(before) > numbers, numbers > np.column_stack(after)
+
+    def hide(self, limits: Sequence[int], silent: Mask) -> Mask:
+        """`silent` are the rows of which nothing is told: what is in one of them may be in another."""
+        small = (self._numbers > 0) & (self._numbers < np.asarray(limits)[:, None]) & ~silent[:, None]
+        for row, column in np.argwhere(small & ~self._find_plainly_safe()):
+            changes = [each for each in self._find_changes(int(row), int(column)) if each is not None]
+            # Where the rows leave no room of their own, it is among those of which nothing is told.
+            every_total = {(len(self._numbers) - 1, each) for each in range(len(self._earlier))}
+            for cell in min(changes, key=self._find_cost, default=every_total):
+                self._hidden[cell] = True
+        return self._hidden
+
+    def _find_plainly_safe(self) -> Mask:
+        """Where one other number of its column makes up for it, or its total does, and nothing else changes."""
+        rise, fall = (self._hidden & each for each in (self._may_rise, self._may_fall))
+        rise[-1] = fall[-1] = False
+        others_rise, others_fall = (each.sum(axis=0) - each > 0 for each in (rise, fall))
+        safe = (rise & (others_fall | self._hidden[-1])) | (fall & (others_rise | self._hidden[-1]))
+        safe[-1] = rise.any(axis=0)
+        return safe
+
+    def _find_changes(self, row: int, column: int) -> Iterator[set[tuple[int, int]] | None]:
+        """By which a hidden number would be another one; of the totals, as one of their rows is."""
+        rows = range(len(self._numbers) - 1)
+        pairs = [(row, other) for other in rows] if row in rows else [(each, each) for each in rows]
+        for kept in (~self._hidden[-1], np.zeros(len(self._earlier), bool)):
+            for one, other in pairs:
+                yield self._change(one, other, {column}, set(), kept)
+                yield self._change(other, one, set(), {column}, kept)
+
+    def _change(self, up: int, down: int, rising: set[int], falling: set[int], kept: Mask) -> set[tuple[int, int]] | None:
+        """The cells that change where numbers of the row `up` rise and of `down` fall, with all that these take with them; None where that
+        cannot be. `kept` are the columns whose totals stay as they are.
+        """
+        seen = -1
+        while seen < (seen := len(rising) + len(falling)):
+            for each in [*rising]:
+                if not self._may_rise[up, each]:
+                    rising.add(self._earlier[each])
+                if kept[each]:
+                    falling.add(each)
+            if -1 in rising or any(self._numbers[down, each] <= self._least[down, each] for each in falling):
+                return None
+            for each in [*falling]:
+                falling.update(later for later in self._later[each] if self._numbers[down, later] >= self._numbers[down, each])
+                if kept[each]:
+                    rising.add(each)
+        total = len(self._numbers) - 1
+        cells = {(up, each) for each in rising} | {(down, each) for each in falling} | {(total, each) for each in rising ^ falling}
+        possible = up != down or not (rising and falling)
+        possible &= all(self._numbers[total, each] > self._least[total, each] for each in falling - rising)
+        # What is nothing is told as such.
+        return cells if possible and all(self._numbers[cell] or self._hidden[cell] for cell in cells) else None
+
+    def _find_cost(self, cells: Iterable[tuple[int, int]]) -> float:
+        total = len(self._numbers) - 1
+        return sum(self._numbers[cell] + (_TOTAL_COST if cell[0] == total else 0) for cell in cells if not self._hidden[cell])
 
 
 class _Table:
