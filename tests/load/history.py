@@ -223,6 +223,7 @@ def _add_rows(rows: Rows, course: Course, *, closed: bool) -> None:
             "reason": "",
             "roll_step": 0,
             "missed_roll_calls": 0,
+            "past": False,
         }
         assignment |= {
             "dispatch_time": at["dispatch"],

@@ -135,6 +135,18 @@ def test_no_hidden_number_can_be_computed(groups: Numbers, *, restricted: bool) 
     assert attacker.solve_times(limits) == []
 
 
+# An open one of the second row would follow: all of the first were sent, and so as many of the third were answered as were helped.
+OPEN_PINNED: list[Group] = [
+    {(Count.OPEN, ARRIVED, False): 9},
+    {(Count.OPEN, ARRIVED, False): 1, (Count.HELPED, ARRIVED, False): 4, (Count.CANCELLED_VERIFIED, ARRIVED, False): 2},
+    {(Count.OPEN, DELIVERED, False): 4, (Count.HELPED, ARRIVED, False): 7},
+]
+
+
+def test_how_far_others_have_come_may_tell_how_few_are_open() -> None:
+    assert Attacker(Figures(np.array([*map(make_group, OPEN_PINNED)]), [MIN_CASES] * 4), 3).solve() == []
+
+
 # Of the first row three have come further, and what else is told says that all of the others have.
 PINNED: list[list[Group]] = [
     [{(Count.OPEN, DELIVERED, False): 7, (Count.OPEN, ANSWERED, False): 3}, {(Count.HELPED, ANSWERED, False): 6}],
@@ -163,6 +175,15 @@ def test_how_far_others_have_come_may_tell_how_few_have(groups: list[Group], mon
     monkeypatch.setattr(Stages, "_find_plainly_safe", lambda _: np.True_)
     found = Attacker(Figures(table, limits), len(groups)).solve_times(limits)
     assert {(row, number) for row, _, number in found} == {(0, 3)}
+
+
+def test_a_year_of_days_on_which_whoever_is_sent_arrives_costs_what_its_kinds_of_days_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    days = [{(Count.HELPED, ARRIVED, False): 1 + day % 4, (Count.HELPED, ANSWERED, False): 5 + day % 7} for day in range(366)]
+    tried, change = list[int](), Stages._change
+    monkeypatch.setattr(Stages, "_change", lambda self, up, *more: tried.append(up) or change(self, up, *more))
+    figures = Figures(np.array([*map(make_group, days)]), [MIN_CASES] * 367)
+    assert figures.find_times(0, Time.ARRIVAL) is None
+    assert len(tried) < 100
 
 
 def test_how_many_were_answered_may_tell_how_they_ended(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -143,6 +143,73 @@ async def test_neither_the_others_nor_whoever_calls_later_can_tell_how_it_was_ca
     assert shown[DURESS] == shown[PIN] == shown[WRONG] == shown[""]
 
 
+async def close(responders: Responders, incident: str, heir: str) -> None:  # noqa: ARG001
+    await responders.rina("ResolveAlert", name=heir, outcome="HELPED")
+
+
+async def take_out(responders: Responders, incident: str, heir: str) -> None:
+    await Incidents(responders.rina)("UnmergeAlert", name=incident, alert=heir)
+
+
+async def form_of_three(responders: Responders, place: int) -> tuple[Party, str, list[tuple[str, Party]]]:
+    """Whoever raised the first has PINs; nobody has taken any."""
+    mine = fresh(responders, f"caller-{place}")
+    await mine("SetPins", pin=PIN, duressPin=DURESS)
+    alerts = [await responders.raise_alert(mine, **beside())]
+    alerts += [await responders.raise_alert(responders.nobody, **beside(NEAR * number)) for number in (1, 2)]
+    return mine, await until(lambda: incident_of(responders, alerts[-1][0])), alerts
+
+
+async def show(alerts: list[tuple[str, Party]]) -> list[Any]:
+    answers = [await party(rpc, name=name) for name, party in alerts for rpc in ("GetAlert", "ListAlertEvents")]
+    return [look(each) for each in answers] + [find_order(each) for each in answers if isinstance(each, alert_pb2.Alert)]
+
+
+async def end(responders: Responders, alerts: list[tuple[str, Party]]) -> None:
+    for name, _ in alerts:
+        if not (await seen(responders, name)).HasField("close_time"):
+            await responders.rina("AcknowledgeAlert", name=name)
+            await responders.rina("ResolveAlert", name=name, outcome="HELPED")
+
+
+@pytest.mark.parametrize("steps", [("ON_SCENE", "DONE"), ("ON_SCENE",), ("EN_ROUTE",)])
+@pytest.mark.parametrize("depart", [close, take_out])
+async def test_nor_once_the_one_that_would_lead_has_gone_too(
+    responders: Responders, depart: Callable[[Responders, str, str], Awaitable[None]], steps: tuple[str, ...]
+) -> None:
+    shown: dict[str, list[Any]] = {}
+    for place, pin in enumerate((PIN, DURESS)):
+        mine, incident, alerts = await form_of_three(responders, place)
+        unit = await responders.make_unit(f"amb-{place}")
+        await send_for_all(responders, alerts[0][0], alerts[1][0], unit)
+        await mine("CancelAlert", name=alerts[0][0], pin=pin)
+        await responders.move_on((await Incidents(responders.rina)("GetIncident", name=incident)).lead, unit, *steps)
+        await depart(responders, incident, alerts[1][0])
+        alerts.append(await responders.raise_alert(responders.nobody, **beside()))
+        assert await until(lambda later=alerts[-1][0]: incident_of(responders, later)) == incident
+        shown[pin] = await show(alerts[2:])
+        await end(responders, alerts)
+    assert shown[PIN] == shown[DURESS]
+
+
+async def test_nor_where_another_one_is_put_to_them(responders: Responders) -> None:
+    shown: dict[str, list[Any]] = {}
+    for place, pin in enumerate((PIN, DURESS)):
+        mine, incident, alerts = await form_of_three(responders, place)
+        await Incidents(responders.rina)("AcknowledgeIncident", name=incident)
+        alerts.append(await responders.raise_alert(responders.nobody, **beside(FAR)))
+        await mine("CancelAlert", name=alerts[0][0], pin=pin)
+        await responders.rina("AcknowledgeAlert", name=alerts[-1][0])
+        unit = await responders.make_unit(f"amb-{place}")
+        await responders.send(alerts[-1][0], unit)
+        await responders.move_on(alerts[-1][0], unit, "ON_SCENE")
+        lead = (await Incidents(responders.rina)("GetIncident", name=incident)).lead
+        await Incidents(responders.rina)("MergeAlerts", alerts=[lead, alerts[-1][0]])
+        shown[pin] = await show(alerts[1:])
+        await end(responders, alerts)
+    assert shown[PIN] == shown[DURESS]
+
+
 async def test_no_doubtful_one_comes_to_stand_for_a_genuine_one(people: People) -> None:
     await make_prankster(people)
     lead, _ = await people.raise_alert(people.dewi, **beside())

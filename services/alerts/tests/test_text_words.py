@@ -66,6 +66,8 @@ URGENT = [
     "ada maling tolong",
     "selamat malam pak. ada yang jatuh, butuh bantuan",
     "rumah saya SOS",
+    "batalyon 5 kebakaran",
+    "saya di batalion polisi, tolong",
     "rumah saya S.O.S",
     "di sini \N{SQUARED SOS}",
     "my mother fell, help",
@@ -147,13 +149,30 @@ OTHER = [
     "emergencyexit",
     "saya baik saja",
     "jangan batalkan",
+    "pak batalyon infanteri 203",
     "112",
     "\u0405\u041e\u0405",
 ]
-CANCEL = ["BATAL", "batal", "Batalkan", "CANCEL", "cancelled", "*batal*", "\u202ebatal", "BATAL.", "maaf, batal", "mohon dibatalkan"]
+CANCEL = [
+    "batalll",
+    "batalkanlah",
+    "dibatalin aja",
+    "dibatalkan ya",
+    "canceled",
+    "BATAL",
+    "batal",
+    "Batalkan",
+    "CANCEL",
+    "cancelled",
+    "*batal*",
+    "\u202ebatal",
+    "BATAL.",
+    "maaf, batal",
+    "mohon dibatalkan",
+]
 WITH_PIN = ["BATAL 1234", "batal pin 1234", "BATAL PIN: 1234", "cancel hunter2", "batal, 12 34", "batal pin saya 1234", "BATAL:1-2-3-4"]
 WITH_PIN += ["pak batal 1234", "mohon dibatalkan, pin 1234", "1234 batal", "pin 1234 batal", "12 34 - batal"]
-WITH_PIN += ["1 2 3 4 BATAL", "1-2-3-4-5-6-7-8 batal", "maaf pak, pin saya: 12 34 batal", "kode pin saya 1234 batal"]
+WITH_PIN += ["1234batal", "1 2 3 4 BATAL", "1-2-3-4-5-6-7-8 batal", "maaf pak, pin saya: 12 34 batal", "kode pin saya 1234 batal"]
 WITH_WORDS = ["batal, salah kirim maaf", "BATAL dia memaksa saya", "cancel it was a mistake", "batal pintu sudah terbuka"]
 
 

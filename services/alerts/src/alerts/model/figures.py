@@ -18,8 +18,8 @@ _STANDS = (
     Count.NON_EMERGENCY,
     Count.CANCELLED_VERIFIED,
 )
-# What has happened to every alert that an agency has closed.
-_OF_ALL_CLOSED = (Time.DELIVERY, Time.ANSWER)
+# What has happened to every alert that an agency has closed, and what comes after it.
+_OF_ALL_CLOSED = {Time.DELIVERY: Time.ANSWER, Time.ANSWER: Time.DISPATCH}
 # What happens to an alert one after the other, and after which of these; first, after it was raised. DISPATCH_SINCE_RAISED has the cases
 # of DISPATCH.
 _STAGES = (Time.DELIVERY, Time.ANSWER, Time.DISPATCH, Time.TURNOUT, Time.ARRIVAL)
@@ -71,9 +71,10 @@ class Figures:
         # Nobody closes what nobody has taken, nor takes what has not reached them.
         unfinished = [_STANDS.index(each) for each in (Count.OPEN, Count.CANCELLED_VERIFIED)]
         among = Among(counts, hidden, unfinished)
+        most = {time: raised - np.maximum(sums.cases[:, later], 1) for time, later in _OF_ALL_CLOSED.items()}
         masks = {
-            time: among.hide(sums.cases[:-1, time], limits, silent, raised - sums.cases[:, time], raised - 1)
-            if time in _OF_ALL_CLOSED
+            time: among.hide(sums.cases[:-1, time], limits, silent, raised - sums.cases[:, time], most[time])
+            if time in most
             else hide_numbers(sums.cases[:-1, time], limits, silent)
             for time in Time
         }

@@ -73,6 +73,8 @@ class Incident(Model):
     agency: Mapped[str]
     drill: Mapped[bool] = mapped_column(default=False)
     lead: Mapped[str]
+    # Who would lead, had the lead closed when its caller was made to call it off; empty where that is not so.
+    heir: Mapped[str] = mapped_column(default="")
     operator: Mapped[str]
     latitude: Mapped[float | None]
     longitude: Mapped[float | None]
@@ -207,7 +209,7 @@ def follow(alert: Alert, lead: Alert, heir: Alert | None, now: datetime) -> Foll
     if passed:
         alert.pass_to(lead.agency, now)
     own, before = alert.parts.lead, alert.state
-    progress = _find_inherited(lead, heir) if heir and lead.cancel_time else State(lead.state)
+    progress = _find_inherited(lead, heir) if heir else State(lead.state)
     standing = [each for each in (lead, heir) if each]
     timed = [
         field
@@ -232,10 +234,16 @@ def follow(alert: Alert, lead: Alert, heir: Alert | None, now: datetime) -> Foll
 
 
 def _find_inherited(lead: Alert, heir: Alert) -> State:
-    """What was over when the lead was called off nobody would have inherited."""
-    assert lead.cancel_time
-    passed_on = [each for each in lead.assignments if each.is_active or (each.end_time and each.end_time > lead.cancel_time)]
-    return find_progress([*passed_on, *heir.assignments], held=bool(lead.parts.lead.claimant))
+    inherited = [each for each in lead.assignments if not each.past]
+    return find_progress([*inherited, *heir.assignments], held=bool(lead.parts.lead.claimant))
+
+
+def inherit(lead: Alert, *, alone: bool) -> None:
+    """Another one would lead from now on instead of a lead that leads on: with what is under way, or `alone`, where that would have gone
+    with whoever would have led until now.
+    """
+    for each in lead.assignments:
+        each.past = each.past or alone or not each.is_active
 
 
 def hand_on(alert: Alert, successor: Alert, now: datetime) -> tuple[list[str], list[Response]]:

@@ -121,13 +121,22 @@ class Stages:
     def hide(self, limits: Sequence[int], silent: Mask) -> Mask:
         """`silent` are the rows of which nothing is told: what is in one of them may be in another."""
         small = (self._numbers > 0) & (self._numbers < np.asarray(limits)[:, None]) & ~silent[:, None]
-        for row, column in np.argwhere(small & ~self._find_plainly_safe()):
-            changes = [each for each in self._find_changes(int(row), int(column)) if each is not None]
-            # Where the rows leave no room of their own, it is among those of which nothing is told.
-            every_total = {(len(self._numbers) - 1, each) for each in range(len(self._earlier))}
-            for cell in min(changes, key=self._find_cost, default=every_total):
+        safe: set[tuple[int, int]] = set()
+        while True:
+            kinds = self._find_kinds()
+            exposed = np.argwhere(small & ~self._find_plainly_safe())
+            hiding = next((cells for row, column in exposed if (cells := self._find_cheapest(int(row), int(column), kinds, safe))), None)
+            if not hiding:
+                return self._hidden
+            for cell in hiding:
                 self._hidden[cell] = True
-        return self._hidden
+
+    def _find_kinds(self) -> Numbers:
+        """Of each row but the totals' what it comes to for a change: rows of one kind do alike."""
+        rows = self._numbers[:-1]
+        alike = [rows[:, later] >= rows[:, its] for later, its in enumerate(self._earlier) if its >= 0]
+        traits = np.column_stack((self._may_rise[:-1], rows <= self._least[:-1], self._hidden[:-1], rows > 0, *alike))
+        return traits @ (1 << np.arange(traits.shape[1]))
 
     def _find_plainly_safe(self) -> Mask:
         """Where one other number of its column makes up for it, or its total does, and nothing else changes."""
@@ -138,14 +147,37 @@ class Stages:
         safe[-1] = rise.any(axis=0)
         return safe
 
-    def _find_changes(self, row: int, column: int) -> Iterator[set[tuple[int, int]] | None]:
-        """By which a hidden number would be another one; of the totals, as one of their rows is."""
-        rows = range(len(self._numbers) - 1)
-        pairs = [(row, other) for other in rows] if row in rows else [(each, each) for each in rows]
+    def _find_cheapest(self, row: int, column: int, kinds: Numbers, safe: set[tuple[int, int]]) -> set[tuple[int, int]]:
+        """What has to be hidden, too, for a number to be safe; nothing where it is. `safe` are the kinds and columns found so before."""
+        total = len(self._numbers) - 1
+        kind = int(kinds[row]) if row < total else -1
+        if (kind, column) in safe:
+            return set()
+        cheapest: set[tuple[int, int]] | None = None
+        for cells in self._find_changes(row, column, kinds):
+            more = {cell for cell in cells if not self._hidden[cell]}
+            if not more:
+                safe.add((kind, column))
+                return more
+            if cheapest is None or self._find_cost(more) < self._find_cost(cheapest):
+                cheapest = more
+        # Where the rows leave no room of their own, it is among those of which nothing is told.
+        every_total = {(total, each) for each in range(len(self._earlier)) if not self._hidden[total, each]}
+        return every_total if cheapest is None else cheapest
+
+    def _find_changes(self, row: int, column: int, kinds: Numbers) -> Iterator[set[tuple[int, int]]]:
+        """By which a hidden number would be another one, with the least row of each kind; of the totals, as one of their rows is."""
+        order = np.argsort(self._numbers[:-1].sum(axis=1), kind="stable")
+        others = order[order != row]
+        rows = others[np.unique(kinds[others], return_index=True)[1]].tolist()
+        pairs = [(row, other) for other in rows] if row < len(kinds) else [(each, each) for each in rows]
+        if len(kinds) == 1:
+            pairs = [(0, 0)]
         for kept in (~self._hidden[-1], np.zeros(len(self._earlier), bool)):
             for one, other in pairs:
-                yield self._change(one, other, {column}, set(), kept)
-                yield self._change(other, one, set(), {column}, kept)
+                for cells in (self._change(one, other, {column}, set(), kept), self._change(other, one, set(), {column}, kept)):
+                    if cells is not None:
+                        yield cells
 
     def _change(self, up: int, down: int, rising: set[int], falling: set[int], kept: Mask) -> set[tuple[int, int]] | None:
         """The cells that change where numbers of the row `up` rise and of `down` fall, with all that these take with them; None where that
@@ -173,7 +205,7 @@ class Stages:
 
     def _find_cost(self, cells: Iterable[tuple[int, int]]) -> float:
         total = len(self._numbers) - 1
-        return sum(self._numbers[cell] + (_TOTAL_COST if cell[0] == total else 0) for cell in cells if not self._hidden[cell])
+        return sum(self._numbers[cell] + (_TOTAL_COST if cell[0] == total else 0) for cell in cells)
 
 
 class _Table:

@@ -136,6 +136,8 @@ class Assignment(Model):
     roll_time: Mapped[datetime | None]
     roll_step: Mapped[int] = mapped_column(SmallInteger, default=0)
     missed_roll_calls: Mapped[int] = mapped_column(default=0)
+    # Of the lead of an incident that leads on though it was called off: not what whoever would lead by now would have come to have.
+    past: Mapped[bool] = mapped_column(default=False)
 
     __table_args__ = (Index("ix_assignments_unit", "unit", "alert"),)
 

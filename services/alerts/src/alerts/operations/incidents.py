@@ -15,6 +15,7 @@ from alerts.model.incidents import (
     can_rest,
     follow,
     hand_on,
+    inherit,
     is_held,
     join,
     leads_on,
@@ -24,6 +25,7 @@ from alerts.model.incidents import (
 )
 from alerts.operations.changes import keep_clocks
 from alerts.routing import Router
+from alerts.store import alerts as alert_store
 from alerts.store import incidents as store
 from alerts.store import units as unit_store
 
@@ -61,7 +63,7 @@ def carry_on(session: Session, incident: Incident, router: Router, time: datetim
     session.flush()
     members = store.lock_open_members(session, incident.name)
     lead, former = _choose_lead(incident, members), incident.agency
-    heir = _choose_lead(incident, [each for each in members if each is not lead]) if lead and lead.cancel_time else None
+    heir = _find_heir(session, incident, lead, members)
     # The lead first: the others follow what it is by then.
     for member in sorted(members, key=lambda each: each is not lead):
         rests = lead is not None and rests_with(member, lead, former)
@@ -104,16 +106,29 @@ def _follow(session: Session, member: Alert, lead: Alert, heir: Alert | None, ti
         events.alert_handed_over(session, member, operator, former)
 
 
+def _find_heir(session: Session, incident: Incident, lead: Alert | None, members: Sequence[Alert]) -> Alert | None:
+    """Of a lead that leads on. What whoever would have led until now had then goes on for the next one, as `give_way` has it, unless it
+    was taken out.
+    """
+    heir = _choose_lead(incident, [each for each in members if each is not lead]) if lead and leads_on(lead, members) else None
+    name = heir.name if heir else ""
+    if lead and name != incident.heir:
+        former = alert_store.find_alert(session, incident.heir) if incident.heir else None
+        inherit(lead, alone=former is not None and former.incident != incident.name)
+        incident.heir = name
+    return heir
+
+
 def _choose_lead(incident: Incident, members: Sequence[Alert]) -> Alert | None:
-    """The one that there was as long as it is open, unless somebody has taken another one instead; then the oldest that anybody can
-    rest with, a doubtful one after all others; else the oldest. One that was called off leads only where there is no other, or where
-    its caller was made to do it.
+    """The one that there was, or would be, as long as it is open, unless somebody has taken another one instead; then the oldest that
+    anybody can rest with, a doubtful one after all others; else the oldest. One that was called off leads only where there is no other,
+    or where its caller was made to do it.
     """
     if forced := [each for each in members if each.name == incident.lead and leads_on(each, members)]:
         return forced[0]
     able = [each for each in members if can_lead(each)] or [each for each in members if can_rest(each)]
-    led = [each for each in able if each.name == incident.lead]
-    if led and is_held(led[0]):
+    led = [each for each in able if each.name == (incident.heir or incident.lead)]
+    if led and led[0].parts.lead.claimant:
         return led[0]
     genuine = [each for each in able if not each.doubts]
     alike = [each for each in genuine or able if each.kind == incident.kind]

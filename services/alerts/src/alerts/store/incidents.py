@@ -107,9 +107,7 @@ _CANDIDATES = _ask_for_candidates(
     or_(Alert.cancel_time.is_(None), and_(Alert.cancel_claim == CancelClaim.DURESS, Incident.lead == Alert.name)),
     Alert.merged_into == "",
 )
-_RESTING = _ask_for_candidates(
-    Alert.incident.in_(bindparam("incidents", expanding=True)), Alert.cancel_time.is_(None), Alert.merged_into != ""
-).order_by(Alert.name)
+_HEIRS = _ask_for_candidates(Incident.name.in_(bindparam("incidents", expanding=True)), Incident.heir == Alert.name)
 _WAITING = (
     select(*(getattr(Alert, name) for name in Waiting._fields[:-2]), _LATITUDE, _LONGITUDE)
     .where(Alert.grouping == Grouping.WAITING, Alert.close_time.is_(None))
@@ -219,10 +217,8 @@ def find_candidates(session: Session, cells: Collection[str], newest: str) -> Se
     """
     found = [Candidate._make(row) for row in session.execute(_CANDIDATES, {"cells": cells, "newest": newest})]
     leading_on = {each.incident for each in found if each.called_off}
-    following = [Candidate._make(row) for row in session.execute(_RESTING, {"incidents": leading_on})] if leading_on else []
-    # The first of each incident, a doubtful one after all others, as the lead is chosen.
-    instead = {each.incident: each for each in sorted(following, key=lambda each: (bool(each.doubts), each.name), reverse=True)}
-    return [*(each for each in found if not each.called_off), *instead.values()]
+    heirs = [Candidate._make(row) for row in session.execute(_HEIRS, {"incidents": leading_on})] if leading_on else []
+    return [*(each for each in found if not each.called_off), *heirs]
 
 
 def assess_fresh(

@@ -47,8 +47,9 @@ _BEFORE = (
 _AFTER = "diskon|promo|hadiah|bonus|cashback|modal|tunai|sosial|dana|pinjaman|pulsa|kuota|contact|credit|center|centre|desk|insurance|sale"
 _TALKED_OF = f"(?:bantu|bantuan|darurat|emergency|help|{_DANGERS})"
 _OTHERWISE = re.compile(rf"{_BEGIN}(?:(?:{_BEFORE})\s{{1,3}}{_TALKED_OF}|{_TALKED_OF}\s{{1,3}}(?:{_AFTER})){_END}")
-# After courtesies, or after the PIN, digit by digit, too.
-_CANCEL = re.compile(rf"(?:(?:{_POLITE}|maaf|sorry|pin|kode|\d+)[\W_]{{1,5}}){{0,12}}(?:di)?(?:batal|cancel)[^\W\d_]*")
+# After courtesies, or after the PIN, digit by digit, too. A battalion (batalyon) is something else.
+_TO_CANCEL = r"(?:di)?(?:batal+|cancel+)(?:kan|in|ed|ing|nya|lah|ah|aja|saja|deh|dong|ya)*(?![^\W\d_])"
+_CANCEL = re.compile(rf"(?:(?:{_POLITE}|maaf|sorry|pin|kode)[\W_]{{1,5}}|\d++[\W_]{{0,5}}){{0,12}}{_TO_CANCEL}")
 # One word, digits in groups, or whatever follows the word itself.
 _PIN = re.compile(r"pin\b.*|[\d\W]*|\S{1,64}", re.DOTALL)
 # As many as a PIN has, whatever signs stand between them.

@@ -1,4 +1,6 @@
-"""PostgreSQL keeps the vectors of the statistics as they are; and what was found of callers goes with what they had erased before."""
+"""Who would lead an incident, had its lead closed when its caller was made to call it off. PostgreSQL keeps the vectors of the statistics
+as they are. What was found of callers goes with what they had erased before.
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,6 +10,8 @@ down_revision = "0013"
 
 
 def upgrade() -> None:
+    op.add_column("incidents", sa.Column("heir", sa.String(), server_default="", nullable=False))
+    op.add_column("assignments", sa.Column("past", sa.Boolean(), server_default=sa.false(), nullable=False))
     if op.get_bind().dialect.name == "postgresql":
         # To unpack them took longer than to read them. Of those that are there it does so until they change.
         for column in ("whole", "hours"):
