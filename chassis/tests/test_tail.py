@@ -5,17 +5,17 @@ import random
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import aclosing
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import MetaData, insert
+from sqlalchemy import insert
 from sqlalchemy.orm import Session
 from tiny_service import NIGHTLY, Model, Thing, load_things, log
-from watched import Watched, names_of, read_until, watching, write_cursor
+from watched import CountsReads, Watched, names_of, read_until, watching, write_cursor
 
 from chassis.database import Database
-from chassis.events import Event, EventLog
 from chassis.tail import Change, EndReason, Follower, Heartbeat, Tail
 from chassis.testing import Postgres
 from chassis.watch import SnapshotEnd
@@ -60,8 +60,11 @@ async def test_whoever_joins_during_a_storm_of_writes_misses_nothing_and_gets_no
     assert len(readers) > 4
 
 
+_held = ContextVar("held", default=False)
+
+
 class Held:
-    """A database whose reads by the task `held` return only when they are let go: the moments between the steps of a follower."""
+    """A database whose reads for whoever is `_held` return only when they are let go: the moments between the steps of a follower."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -69,8 +72,7 @@ class Held:
 
     async def read(self, operation: Callable[[Session], Any], **options: Any) -> Any:
         found = await self._database.read(operation, **options)
-        task = asyncio.current_task()
-        if task and task.get_name() == "held":
+        if _held.get():
             self._reached.set()
             await self._free.wait()
             self._free.clear()
@@ -118,8 +120,9 @@ async def join_between_writes(url: str, kind: type[Tail[Thing]]) -> list[str]:
         first, second, third = (
             asyncio.create_task(read_until(each, name)) for each, name in zip(readers, ("first", "second", "third"), strict=True)
         )
+        _held.set(True)
         late = asyncio.create_task(read_until(watched.follow(), "third"))
-        late.set_name("held")
+        _held.set(False)
         await held[0].is_held()
         await watched.add("first")
         await first
@@ -180,18 +183,8 @@ async def test_a_follower_gets_what_it_wants_in_order_and_nothing_else(database_
         assert names_of(await read_until(even, "050")) == [f"{number:03}" for number in range(0, 51, 2)]
 
 
-class CountsReads(EventLog):
-    """The log, with how often it was read."""
-
-    reads = 0
-
-    def after(self, session: Session, position: int, limit: int) -> list[Event]:
-        self.reads += 1
-        return list(super().after(session, position, limit))
-
-
 async def test_nothing_is_read_while_nobody_follows(tmp_path: Path) -> None:
-    counting = CountsReads(MetaData())
+    counting = CountsReads()
     async with watching(f"sqlite:///{tmp_path / 'test.db'}", own_log=counting) as watched:
         for number in range(5):
             await watched.add(f"unseen {number}")

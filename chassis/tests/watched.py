@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import MetaData, select
 from sqlalchemy.orm import Session
 from tiny_service import Thing, add_thing, load_things, log, open_things
 
 from chassis.bell import Bell
 from chassis.database import Database
-from chassis.events import EventLog
+from chassis.events import Event, EventLog
 from chassis.tail import Change, Tail
 from chassis.testing import free_port
 from chassis.watch import Found, Step, Watches
@@ -35,6 +35,18 @@ class Watched(NamedTuple):
         self, cursor: str = "", wants: Callable[[Change[Thing]], bool] = lambda _: True, expire_time: float = 0.0, question: str = "things"
     ) -> Steps:
         return self.watches.follow(question, cursor, find_all, wants, expire_time)
+
+
+class CountsReads(EventLog):
+    """The log, with how often it was read."""
+
+    def __init__(self) -> None:
+        super().__init__(MetaData())
+        self.reads = 0
+
+    def after(self, session: Session, position: int, limit: int) -> list[Event]:
+        self.reads += 1
+        return list(super().after(session, position, limit))
 
 
 def find_all(session: Session) -> Sequence[Thing]:

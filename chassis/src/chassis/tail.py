@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections import deque
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -16,6 +16,7 @@ from chassis.bell import Bell
 from chassis.database import Database
 from chassis.errors import ServiceUnavailable
 from chassis.events import Event, EventLog
+from chassis.together import ReadsTogether
 
 S = TypeVar("S")
 HEARTBEAT_SECONDS = 15.0
@@ -94,22 +95,25 @@ class _Turns:
 
     def __init__(self) -> None:
         self._free = _AT_ONCE
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: OrderedDict[object, asyncio.Future[None]] = OrderedDict()
 
-    async def take(self) -> None:
+    def has_to_wait(self, reader: object) -> bool:
+        return reader in self._waiting
+
+    async def take(self, reader: object) -> None:
         if self._free == _AT_ONCE:
             asyncio.get_running_loop().call_soon(self._begin_round)
         if self._free:
             self._free -= 1
         else:
             turn = asyncio.get_running_loop().create_future()
-            self._waiting.append(turn)
+            self._waiting[reader] = turn
             await turn
 
     def _begin_round(self) -> None:
         self._free = _AT_ONCE
         while self._waiting and self._free:
-            turn = self._waiting.popleft()
+            _, turn = self._waiting.popitem(last=False)
             if not turn.done():
                 turn.set_result(None)
                 self._free -= 1
@@ -122,6 +126,7 @@ class Tail(Generic[S]):
 
     def __init__(self, database: Database, log: EventLog, bell: Bell, load: Callable[[Session, set[str]], dict[str, S]]) -> None:
         self._database, self._log, self._bell, self._load = database, log, bell, load
+        self._reads = ReadsTogether(database)
         self._followers: set[Follower[S]] = set()
         self._turns = _Turns()
         # Where the fan-out stands; None while nobody follows, when nothing is read.
@@ -156,6 +161,8 @@ class Tail(Generic[S]):
         in_seconds = expire_time - time.time() if expire_time else _FOR_EVER
         expiry = asyncio.get_running_loop().call_later(in_seconds, follower.end, EndReason.TOKEN_EXPIRED)
         try:
+            async for change in self._approach(follower):
+                yield follower.position, change
             async for change in self._join(follower):
                 yield follower.position, change
             while True:
@@ -164,7 +171,7 @@ class Tail(Generic[S]):
                     if item.event.id <= follower.position:
                         continue
                     follower.position = item.event.id
-                    await self._turns.take()
+                    await self._turns.take(follower)
                 elif isinstance(item, Heartbeat) and self._position is not None and follower.queue.empty():
                     # A quiet watch moves on, too, or its cursor would grow too old to resume from.
                     follower.position = max(follower.position, self._position)
@@ -177,6 +184,15 @@ class Tail(Generic[S]):
             if not self._followers:
                 self._position = None
 
+    async def _approach(self, follower: Follower[S]) -> AsyncIterator[Change[S]]:
+        """What the log has, until no more is missed than comes at once: a queue would run over while its reader catches up."""
+        while not follower.ended and (stands := await self._find_place()) - follower.position > _BATCH:
+            if self._stopping:
+                follower.end(self._stopping)
+            # From where all others read, too, who are about as far: it is read for them together.
+            async for change in self._read_on(follower, follower.position // _BATCH * _BATCH, stands):
+                yield change
+
     async def _join(self, follower: Follower[S]) -> AsyncIterator[Change[S]]:
         """What the log has up to where the tail stands; what comes after it, the queue will have.
 
@@ -184,19 +200,27 @@ class Tail(Generic[S]):
         nothing is left would not arrive while many write, and the queue would run over with what it has read.
         """
         self._followers.add(follower)
-        if self._position is None:
-            newest = await self._database.read(self._log.position)
-            self._position = newest if self._position is None else self._position
-        joined = self._position
+        joined = self._position = await self._find_place()
         while follower.position < joined and not follower.ended:
-            began = follower.position
-            changes, reached = await self._read(began)
-            for change in changes:
-                if follower.wants(change) and not follower.ended:
-                    follower.position = change.event.id
-                    yield change
-            if not follower.ended:
-                follower.position = reached if reached > began else joined
+            async for change in self._read_on(follower, follower.position, joined):
+                yield change
+
+    async def _find_place(self) -> int:
+        """Where the tail stands, or would."""
+        newest = await self._reads.read("position", self._log.position) if self._position is None else 0
+        return newest if self._position is None else self._position
+
+    async def _read_on(self, follower: Follower[S], start: int, end: int) -> AsyncIterator[Change[S]]:
+        """What a follower has not had of as much as is read at once after `start`; it stands at `end` where there is nothing."""
+        began = follower.position
+        changes, reached = await self._read(start)
+        for change in changes:
+            if change.event.id > follower.position and follower.wants(change) and not follower.ended:
+                follower.position = change.event.id
+                await self._turns.take(follower)
+                yield change
+        if not follower.ended:
+            follower.position = reached if reached > began else end
 
     async def find(self, position: int) -> Change[S] | None:
         """The change at just this place."""
@@ -235,11 +259,18 @@ class Tail(Generic[S]):
             await self._let_read()
 
     async def _let_read(self) -> None:
-        """Returns when there is room for as much again. Those who read nothing at all hold nobody up."""
+        """Returns when there is room for as much again. Those who read nothing at all hold nobody up.
+
+        While one of them has to wait for its turn it is this process that is slow, for however long: if it ended them, all would
+        come back at once, which costs more than to let them read.
+        """
         end = time.monotonic() + _LONGEST_SECONDS
-        while time.monotonic() < end:
-            crowded = {each: each.queue.qsize() for each in self._followers if each.queue.qsize() > _BATCH}
-            if len(crowded) <= _FEW * len(self._followers):
+        while crowded := {each: each.queue.qsize() for each in self._followers if each.queue.qsize() > _BATCH}:
+            if any(map(self._turns.has_to_wait, crowded)):
+                end = time.monotonic() + _LONGEST_SECONDS
+                await asyncio.sleep(_STALLED_SECONDS)
+                continue
+            if len(crowded) <= _FEW * len(self._followers) or time.monotonic() > end:
                 return
             await asyncio.sleep(_STALLED_SECONDS)
             if all(each.queue.qsize() >= size for each, size in crowded.items()):
@@ -255,7 +286,7 @@ class Tail(Generic[S]):
             subjects = self._load(session, {event.resource for event in events})
             return [Change(event, subjects[event.resource]) for event in events if event.resource in subjects], events[-1].id
 
-        return await self._database.read(read)
+        return await self._reads.read((position, limit), read)
 
     async def _beat(self) -> None:
         while True:

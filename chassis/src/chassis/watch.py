@@ -12,6 +12,7 @@ from chassis.database import Database
 from chassis.errors import InvalidCursor
 from chassis.events import EventLog
 from chassis.tail import Change, EndReason, Heartbeat, Tail
+from chassis.together import ReadsTogether
 
 S = TypeVar("S")
 # The place in a cursor that was given out before the snapshot was complete: there is nothing to go on from but the start.
@@ -49,6 +50,7 @@ class Watches(Generic[S]):
     def __init__(self, database: Database, log: EventLog, tail: Tail[Any], kind: type[S], seal: Sealing, unseal: Sealing) -> None:
         self._database, self._log, self._tail, self._kind = database, log, tail, kind
         self._seal, self._unseal = seal, unseal
+        self._reads = ReadsTogether(database)
         # Of a change for all who ask the same; what is quiet must look different each time.
         self._write_once = lru_cache(_QUESTIONS)(self._write)
 
@@ -60,7 +62,7 @@ class Watches(Generic[S]):
         wants: Callable[[Change[S]], bool],
         expire_time: float = 0.0,
     ) -> AsyncIterator[tuple[str, Step[S]]]:
-        """Each step with the cursor after it; cursors belong to `question` alone.
+        """Each step with the cursor after it; cursors belong to `question` alone, which says what `find_open` finds.
 
         Without a cursor it starts with what `find_open` finds, `now` with what happens from now on. Raises InvalidCursor
         and CursorExpired.
@@ -70,12 +72,14 @@ class Watches(Generic[S]):
             position = await self._database.read(self._log.position)
             yield self._write(question, position), Heartbeat()
         elif place == _START:
-            # The position and what is open are read in one snapshot, so that every later change is after it.
-            position, found = await self._database.read(
-                lambda session: (self._log.position(session), find_open(session)), seconds=_OPEN_SECONDS
-            )
+
+            def read(session: Session) -> tuple[int, Sequence[S], str]:
+                """The position and what is open from one snapshot, so that every later change is after it."""
+                return self._log.position(session), find_open(session), self._write(question, _START)
+
+            position, found, start = await self._reads.read(question, read, seconds=_OPEN_SECONDS)
             for each in found:
-                yield self._write(question, _START), Found(each)
+                yield start, Found(each)
             yield self._write(question, position), SnapshotEnd()
         else:
             position = place

@@ -160,7 +160,7 @@ def _tell(place: str, step: Step[Shown], view: View) -> list[bytes]:
 
 def _tell_room(place: str, step: Found[Shown] | Change[Shown], viewer: Viewer) -> list[bytes]:
     """What of a step is shown on the screens of an agency's room: once for all of them, unless it depends on who looks."""
-    shared = isinstance(step, Change) and not step.traceparent and not step.subject.alert.restricted
+    shared = not step.subject.alert.restricted and not (isinstance(step, Change) and step.traceparent)
     told = step.subject.told.get(place) if shared else None
     if told is None:
         alert, view = step.subject.alert, viewer.view_unasked(step.subject.alert) or View.REDACTED
