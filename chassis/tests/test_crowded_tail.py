@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_service import Thing
 from watched import CountsReads, Steps, names_of, read_until, watching
 
 from chassis import tail
-from chassis.tail import Change, EndReason, Follower, Heartbeat, Tail, _Turns
+from chassis.tail import Change, EndReason, Heartbeat, _Turns
 from chassis.watch import SnapshotEnd
 
 
@@ -39,7 +38,7 @@ async def test_a_burst_does_not_end_those_whom_a_busy_process_serves_slowly(data
 
 
 class _AllAtOnce(_Turns):
-    async def take(self, reader: object) -> None:
+    async def take(self) -> None:
         """Whoever has something to read goes on."""
 
 
@@ -84,62 +83,61 @@ async def read_to_end(steps: Steps, last: str, work_seconds: float = 0.0) -> End
     return None
 
 
-class _NeverWaitedFor(_Turns):
-    """Mutant: nobody sees that readers wait for this process."""
-
-    def has_to_wait(self, reader: object) -> bool:
-        return False
-
-
-class _AnyoneWaits(_Turns):
-    """Mutant: that others wait excuses whoever does not read."""
-
-    def has_to_wait(self, reader: object) -> bool:
-        return bool(self._waiting)
-
-
-@pytest.mark.parametrize("turns", [_Turns, _NeverWaitedFor])
-async def test_however_long_a_busy_process_takes_it_ends_nobody_who_would_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, turns: type[_Turns]
-) -> None:
-    """Those who are ended come back at once, and to have them all back costs more than to let them read."""
+@pytest.mark.parametrize("patience", [tail._PATIENCE_SECONDS, -1.0])
+async def test_a_busy_process_ends_nobody_who_would_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patience: float) -> None:
+    """Those who are ended come back at once, and to have them all back costs more than to let them read on from the log."""
     monkeypatch.setattr(tail, "_LONGEST_SECONDS", 0.0)
+    monkeypatch.setattr(tail, "_PATIENCE_SECONDS", patience)
+    names = [f"{number:03}" for number in range(800)]
+
+    async def read_to_end(steps: Steps) -> list[str] | EndReason:
+        """All names, or why it was ended; each step is some work, during which nobody else goes on."""
+        read: list[str] = []
+        async for _, step in steps:
+            time.sleep(0.0001)  # the work
+            if isinstance(step, EndReason):
+                return step
+            read += [step.event.resource] * isinstance(step, Change)
+            if len(read) == len(names):
+                break
+        return read
 
     async with watching(f"sqlite:///{tmp_path / 'test.db'}") as watched:
-        watched.tail._turns = turns()
         followers = [watched.follow() for _ in range(40)]
         for each in followers:
             await read_until(each, SnapshotEnd)
-        reading = [asyncio.create_task(read_to_end(each, "799", 0.0001)) for each in followers]
+        reading = [asyncio.create_task(read_to_end(each)) for each in followers]
         await asyncio.sleep(0.05)
-        await watched.add(*(f"{number:03}" for number in range(800)))
-        ended = (await asyncio.gather(*reading)).count(EndReason.SLOW_READER)
-    assert (ended > 20) is (turns is _NeverWaitedFor), ended
+        await watched.add(*names)
+        found = await asyncio.gather(*reading)
+    if patience > 0:
+        assert found == [names] * len(followers)
+    else:
+        assert found.count(EndReason.SLOW_READER) > 20, "the mutant"
 
 
-class _JoinsAtOnce(Tail[Thing]):
-    """Mutant: whoever is far behind has a queue from the beginning."""
-
-    async def _approach(self, follower: Follower[Thing]) -> AsyncIterator[Change[Thing]]:
-        for change in ():
-            yield change
-
-
-@pytest.mark.parametrize("kind", [Tail, _JoinsAtOnce])
-async def test_whoever_comes_back_far_behind_is_not_ended_by_what_is_written_meanwhile(tmp_path: Path, kind: type[Tail[Thing]]) -> None:
-    async with watching(f"sqlite:///{tmp_path / 'test.db'}", kind) as watched:
-        [(cursor, _)] = await read_until(watched.follow(), SnapshotEnd)
-        missed, more = ([f"{word} {number:03}" for number in range(600)] for word in ("missed", "more"))
-        await watched.add(*missed)
-        steps, there = watched.follow(cursor), watched.follow("now")
-        read = await read_until(steps, missed[0])
-        await read_until(there, Heartbeat)
-        reading = asyncio.create_task(read_until(there, more[-1]))
-        for name in more:
+async def test_whoever_falls_behind_goes_on_from_the_log(database_url: str) -> None:
+    names = [f"{number:03}" for number in range(600)]
+    async with watching(database_url) as watched:
+        behind, there = watched.follow("now"), watched.follow("now")
+        for each in (behind, there):
+            await read_until(each, Heartbeat)
+        joining = [asyncio.create_task(read_until(each, "joined")) for each in (behind, there)]
+        await asyncio.sleep(0.05)
+        await watched.add("joined")
+        await asyncio.gather(*joining)
+        reading = asyncio.create_task(read_until(there, names[-1]))
+        for name in names:
             await watched.add(name)
         await reading
-        read += await read_until(steps, EndReason if kind is _JoinsAtOnce else more[-1])
-    assert names_of(read) == missed[: len(read) - 2] if kind is _JoinsAtOnce else missed + more
+        [follower] = [each for each in watched.tail._followers if each.behind]
+        assert follower.queue.empty(), "nothing is kept for it"
+        read = await read_until(behind, names[-1])
+        assert names_of(read) == names
+        assert not follower.behind
+        following = asyncio.create_task(read_until(behind, "last"))
+        await watched.add("last")
+        assert names_of(await following) == ["last"]
 
 
 async def test_what_many_have_missed_is_read_for_them_together(database_url: str) -> None:
@@ -153,28 +151,11 @@ async def test_what_many_have_missed_is_read_for_them_together(database_url: str
     assert counting.reads < readers * events / 128 / 2
 
 
-@pytest.mark.parametrize("turns", [_Turns, _AnyoneWaits])
-async def test_while_others_wait_for_their_turn_one_who_reads_nothing_holds_nobody_up(tmp_path: Path, turns: type[_Turns]) -> None:
-    async def go_on() -> None:
-        reader = object()
-        while True:
-            await watched.tail._turns.take(reader)
-
-    async with watching(f"sqlite:///{tmp_path / 'test.db'}") as watched:
-        watched.tail._turns = turns()
-        stalled, there = watched.follow("now"), watched.follow("now")
-        for each in (stalled, there):
-            await read_until(each, Heartbeat)
-        joining = [asyncio.create_task(read_until(each, "joined")) for each in (stalled, there)]
-        await asyncio.sleep(0.05)
-        await watched.add("joined")
-        await asyncio.gather(*joining)
-        await watched.add(*(f"{number:03}" for number in range(200)))
-        await read_until(there, "199")
-        busy = [asyncio.create_task(go_on()) for _ in range(40)]
-        telling = asyncio.create_task(watched.tail._let_read())
-        await asyncio.wait([telling], timeout=3)
-        assert telling.done() is (turns is _Turns)
-        for each in (telling, *busy):
-            each.cancel()
-        await asyncio.gather(telling, *busy, return_exceptions=True)
+async def test_whoever_is_still_far_behind_is_ended_as_all_others_are(database_url: str) -> None:
+    async with watching(database_url) as watched:
+        [(cursor, _)] = await read_until(watched.follow(), SnapshotEnd)
+        await watched.add(*(f"{number:03}" for number in range(1000)))
+        steps = watched.follow(cursor)
+        read = await read_until(steps, "100")
+        watched.tail.stop()
+        assert await read_until(steps, EndReason) == [(read[-1][0], EndReason.SERVICE_STOPPING)]

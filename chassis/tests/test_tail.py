@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from tiny_service import NIGHTLY, Model, Thing, load_things, log
 from watched import CountsReads, Watched, names_of, read_until, watching, write_cursor
 
+from chassis import tail
 from chassis.database import Database
 from chassis.tail import Change, EndReason, Follower, Heartbeat, Tail
 from chassis.testing import Postgres
@@ -145,7 +146,8 @@ async def test_a_follower_who_reads_first_has_a_gap(database_url: str) -> None:
     assert await join_between_writes(database_url, ReadsBeforeItJoins) == ["before", "first", "third"]
 
 
-async def test_a_slow_reader_is_ended_and_finds_everything_after_its_cursor(database_url: str) -> None:
+async def test_a_slow_reader_is_ended_and_finds_everything_after_its_cursor(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tail, "_PATIENCE_SECONDS", 0.1)
     async with watching(database_url) as watched:
         slow = watched.follow()
         await read_until(slow, SnapshotEnd)
@@ -332,7 +334,10 @@ def test_heartbeats_come_while_nothing_happens_and_move_the_cursor(
     run_fast(watch())
 
 
-async def test_a_watch_whose_transport_takes_nothing_holds_nobody_up_and_is_told_when_it_reads_again(tmp_path: Path) -> None:
+async def test_a_watch_whose_transport_takes_nothing_holds_nobody_up_and_is_told_when_it_reads_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tail, "_PATIENCE_SECONDS", 0.1)
     async with watching(f"sqlite:///{tmp_path / 'test.db'}") as watched:
         quick = asyncio.create_task(read_until(watched.follow(), "399", 1000))
         stalled = watched.follow()

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections import OrderedDict
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -31,6 +31,8 @@ _BATCH = _QUEUE // 2
 _FEW = 0.1
 _STALLED_SECONDS = 0.1
 _LONGEST_SECONDS = 5.0
+# Whoever takes nothing for so long while their queue runs over does not read; others are only behind.
+_PATIENCE_SECONDS = 5.0
 _FOR_EVER = 1e9
 _log = logging.getLogger(__name__)
 
@@ -65,15 +67,17 @@ class Follower(Generic[S]):
     # Of the last change that it was given, or might have been.
     position: int
     queue: "asyncio.Queue[Change[S] | Heartbeat | EndReason]" = field(default_factory=lambda: asyncio.Queue(_QUEUE))
+    # Whether its queue has run over, so that it has to go on from the log.
+    behind: bool = False
     ended: EndReason | None = None
 
     def offer(self, item: Change[S] | Heartbeat) -> None:
-        if self.ended is None:
+        if not self.ended and not self.behind:
             try:
                 self.queue.put_nowait(item)
             except asyncio.QueueFull:
-                _log.info("a watch was ended: its reader is too slow")
-                self.end(EndReason.SLOW_READER)
+                self.behind = True
+                self._drop()
 
     def end(self, reason: EndReason) -> None:
         """What still waits is dropped: the watcher finds it in the log after its cursor.
@@ -83,9 +87,12 @@ class Follower(Generic[S]):
         """
         if self.ended is None:
             self.ended = reason
-            while not self.queue.empty():
-                self.queue.get_nowait()
+            self._drop()
             self.queue.put_nowait(reason)
+
+    def _drop(self) -> None:
+        while not self.queue.empty():
+            self.queue.get_nowait()
 
 
 class _Turns:
@@ -95,25 +102,22 @@ class _Turns:
 
     def __init__(self) -> None:
         self._free = _AT_ONCE
-        self._waiting: OrderedDict[object, asyncio.Future[None]] = OrderedDict()
+        self._waiting: deque[asyncio.Future[None]] = deque()
 
-    def has_to_wait(self, reader: object) -> bool:
-        return reader in self._waiting
-
-    async def take(self, reader: object) -> None:
+    async def take(self) -> None:
         if self._free == _AT_ONCE:
             asyncio.get_running_loop().call_soon(self._begin_round)
         if self._free:
             self._free -= 1
         else:
             turn = asyncio.get_running_loop().create_future()
-            self._waiting[reader] = turn
+            self._waiting.append(turn)
             await turn
 
     def _begin_round(self) -> None:
         self._free = _AT_ONCE
         while self._waiting and self._free:
-            _, turn = self._waiting.popitem(last=False)
+            turn = self._waiting.popleft()
             if not turn.done():
                 turn.set_result(None)
                 self._free -= 1
@@ -127,6 +131,8 @@ class Tail(Generic[S]):
     def __init__(self, database: Database, log: EventLog, bell: Bell, load: Callable[[Session, set[str]], dict[str, S]]) -> None:
         self._database, self._log, self._bell, self._load = database, log, bell, load
         self._reads = ReadsTogether(database)
+        self._watching: set[Follower[S]] = set()
+        # Those of them who are told by the fan-out; the others go on from the log.
         self._followers: set[Follower[S]] = set()
         self._turns = _Turns()
         # Where the fan-out stands; None while nobody follows, when nothing is read.
@@ -159,36 +165,52 @@ class Tail(Generic[S]):
         if self._stopping:
             follower.end(self._stopping)
         in_seconds = expire_time - time.time() if expire_time else _FOR_EVER
+        self._watching.add(follower)
         expiry = asyncio.get_running_loop().call_later(in_seconds, follower.end, EndReason.TOKEN_EXPIRED)
         try:
+            async for item in self._tell(follower):
+                handed = time.monotonic()
+                yield follower.position, item
+                if isinstance(item, EndReason):
+                    return
+                if follower.behind and time.monotonic() - handed > _PATIENCE_SECONDS:
+                    _log.info("a watch was ended: its reader is too slow")
+                    follower.end(EndReason.SLOW_READER)
+        finally:
+            expiry.cancel()
+            self._watching.discard(follower)
+            self._leave(follower)
+
+    async def _tell(self, follower: Follower[S]) -> "AsyncIterator[Change[S] | Heartbeat | EndReason]":
+        """From the queue, and from the log where more is missed than a queue takes: when a watch comes back, or all are slow because
+        this process is. To end those would bring them back at once, which costs more than to let them read.
+        """
+        while not follower.ended:
             async for change in self._approach(follower):
-                yield follower.position, change
+                yield change
             async for change in self._join(follower):
-                yield follower.position, change
-            while True:
-                item = await follower.queue.get()
+                yield change
+            while not follower.behind and isinstance(item := await follower.queue.get(), Change | Heartbeat):
                 if isinstance(item, Change):
                     if item.event.id <= follower.position:
                         continue
                     follower.position = item.event.id
-                    await self._turns.take(follower)
-                elif isinstance(item, Heartbeat) and self._position is not None and follower.queue.empty():
+                    await self._turns.take()
+                elif self._position is not None and follower.queue.empty() and not follower.behind:
                     # A quiet watch moves on, too, or its cursor would grow too old to resume from.
                     follower.position = max(follower.position, self._position)
-                yield follower.position, item
-                if isinstance(item, EndReason):
-                    return
-        finally:
-            expiry.cancel()
-            self._followers.discard(follower)
-            if not self._followers:
-                self._position = None
+                yield item
+            self._leave(follower)
+        yield follower.ended
+
+    def _leave(self, follower: Follower[S]) -> None:
+        self._followers.discard(follower)
+        if not self._followers:
+            self._position = None
 
     async def _approach(self, follower: Follower[S]) -> AsyncIterator[Change[S]]:
         """What the log has, until no more is missed than comes at once: a queue would run over while its reader catches up."""
         while not follower.ended and (stands := await self._find_place()) - follower.position > _BATCH:
-            if self._stopping:
-                follower.end(self._stopping)
             # From where all others read, too, who are about as far: it is read for them together.
             async for change in self._read_on(follower, follower.position // _BATCH * _BATCH, stands):
                 yield change
@@ -199,6 +221,7 @@ class Tail(Generic[S]):
         In this order nothing falls between the two: join, see where the tail stands, read up to there. Whoever read on until
         nothing is left would not arrive while many write, and the queue would run over with what it has read.
         """
+        follower.behind = False
         self._followers.add(follower)
         joined = self._position = await self._find_place()
         while follower.position < joined and not follower.ended:
@@ -217,7 +240,7 @@ class Tail(Generic[S]):
         for change in changes:
             if change.event.id > follower.position and follower.wants(change) and not follower.ended:
                 follower.position = change.event.id
-                await self._turns.take(follower)
+                await self._turns.take()
                 yield change
         if not follower.ended:
             follower.position = reached if reached > began else end
@@ -234,7 +257,7 @@ class Tail(Generic[S]):
 
     def _end_all(self) -> None:
         """A reader who does not take notice keeps the tail at its place no longer."""
-        for follower in self._followers:
+        for follower in self._watching:
             follower.end(EndReason.SERVICE_STOPPING)
         self._followers.clear()
         self._position = None
@@ -259,18 +282,11 @@ class Tail(Generic[S]):
             await self._let_read()
 
     async def _let_read(self) -> None:
-        """Returns when there is room for as much again. Those who read nothing at all hold nobody up.
-
-        While one of them has to wait for its turn it is this process that is slow, for however long: if it ended them, all would
-        come back at once, which costs more than to let them read.
-        """
+        """Returns when there is room for as much again. Those who read nothing at all hold nobody up."""
         end = time.monotonic() + _LONGEST_SECONDS
-        while crowded := {each: each.queue.qsize() for each in self._followers if each.queue.qsize() > _BATCH}:
-            if any(map(self._turns.has_to_wait, crowded)):
-                end = time.monotonic() + _LONGEST_SECONDS
-                await asyncio.sleep(_STALLED_SECONDS)
-                continue
-            if len(crowded) <= _FEW * len(self._followers) or time.monotonic() > end:
+        while time.monotonic() < end:
+            crowded = {each: each.queue.qsize() for each in self._followers if each.queue.qsize() > _BATCH}
+            if len(crowded) <= _FEW * len(self._followers):
                 return
             await asyncio.sleep(_STALLED_SECONDS)
             if all(each.queue.qsize() >= size for each, size in crowded.items()):
