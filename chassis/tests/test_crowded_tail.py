@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import pytest
 from watched import CountsReads, Steps, names_of, read_until, watching
 
 from chassis import tail
-from chassis.tail import Change, EndReason, Heartbeat, _Turns
+from chassis.tail import Change, EndReason, Follower, Heartbeat, _Turns
 from chassis.watch import SnapshotEnd
 
 
@@ -83,11 +83,22 @@ async def read_to_end(steps: Steps, last: str, work_seconds: float = 0.0) -> End
     return None
 
 
-@pytest.mark.parametrize("patience", [tail._PATIENCE_SECONDS, -1.0])
-async def test_a_busy_process_ends_nobody_who_would_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patience: float) -> None:
+def end_at_once(follower: Follower[Any], item: Change[Any] | Heartbeat) -> None:
+    """Mutant of Follower.offer: whoever falls behind is ended."""
+    if not follower.ended:
+        try:
+            follower.queue.put_nowait(item)
+        except asyncio.QueueFull:
+            follower.end(EndReason.SLOW_READER)
+
+
+@pytest.mark.parametrize("offer", [Follower.offer, end_at_once])
+async def test_a_busy_process_ends_nobody_who_would_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, offer: Callable[[Follower[Any], Change[Any] | Heartbeat], None]
+) -> None:
     """Those who are ended come back at once, and to have them all back costs more than to let them read on from the log."""
     monkeypatch.setattr(tail, "_LONGEST_SECONDS", 0.0)
-    monkeypatch.setattr(tail, "_PATIENCE_SECONDS", patience)
+    monkeypatch.setattr(Follower, "offer", offer)
     names = [f"{number:03}" for number in range(800)]
 
     async def read_to_end(steps: Steps) -> list[str] | EndReason:
@@ -110,10 +121,10 @@ async def test_a_busy_process_ends_nobody_who_would_read(tmp_path: Path, monkeyp
         await asyncio.sleep(0.05)
         await watched.add(*names)
         found = await asyncio.gather(*reading)
-    if patience > 0:
-        assert found == [names] * len(followers)
+    if offer is end_at_once:
+        assert found.count(EndReason.SLOW_READER) > 20
     else:
-        assert found.count(EndReason.SLOW_READER) > 20, "the mutant"
+        assert found == [names] * len(followers)
 
 
 async def test_whoever_falls_behind_goes_on_from_the_log(database_url: str) -> None:
@@ -130,11 +141,11 @@ async def test_whoever_falls_behind_goes_on_from_the_log(database_url: str) -> N
         for name in names:
             await watched.add(name)
         await reading
-        [follower] = [each for each in watched.tail._followers if each.behind]
+        [follower] = [each for each in watched.tail._followers if each.patience]
         assert follower.queue.empty(), "nothing is kept for it"
         read = await read_until(behind, names[-1])
         assert names_of(read) == names
-        assert not follower.behind
+        assert not follower.patience
         following = asyncio.create_task(read_until(behind, "last"))
         await watched.add("last")
         assert names_of(await following) == ["last"]

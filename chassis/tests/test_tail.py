@@ -147,7 +147,7 @@ async def test_a_follower_who_reads_first_has_a_gap(database_url: str) -> None:
 
 
 async def test_a_slow_reader_is_ended_and_finds_everything_after_its_cursor(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tail, "_PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(tail, "_PATIENCE_SECONDS", 0.0)
     async with watching(database_url) as watched:
         slow = watched.follow()
         await read_until(slow, SnapshotEnd)
@@ -337,7 +337,7 @@ def test_heartbeats_come_while_nothing_happens_and_move_the_cursor(
 async def test_a_watch_whose_transport_takes_nothing_holds_nobody_up_and_is_told_when_it_reads_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tail, "_PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(tail, "_PATIENCE_SECONDS", 0.0)
     async with watching(f"sqlite:///{tmp_path / 'test.db'}") as watched:
         quick = asyncio.create_task(read_until(watched.follow(), "399", 1000))
         stalled = watched.follow()

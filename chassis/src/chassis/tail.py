@@ -31,7 +31,7 @@ _BATCH = _QUEUE // 2
 _FEW = 0.1
 _STALLED_SECONDS = 0.1
 _LONGEST_SECONDS = 5.0
-# Whoever takes nothing for so long while their queue runs over does not read; others are only behind.
+# Whoever takes nothing for so long after their queue has run over does not read; others are only behind.
 _PATIENCE_SECONDS = 5.0
 _FOR_EVER = 1e9
 _log = logging.getLogger(__name__)
@@ -67,17 +67,23 @@ class Follower(Generic[S]):
     # Of the last change that it was given, or might have been.
     position: int
     queue: "asyncio.Queue[Change[S] | Heartbeat | EndReason]" = field(default_factory=lambda: asyncio.Queue(_QUEUE))
-    # Whether its queue has run over, so that it has to go on from the log.
-    behind: bool = False
+    # Ends it if it takes nothing more: its queue has run over, and it has to go on from the log.
+    patience: asyncio.TimerHandle | None = None
     ended: EndReason | None = None
 
     def offer(self, item: Change[S] | Heartbeat) -> None:
-        if not self.ended and not self.behind:
+        if not self.ended and not self.patience:
             try:
                 self.queue.put_nowait(item)
             except asyncio.QueueFull:
-                self.behind = True
                 self._drop()
+                self.patience = asyncio.get_running_loop().call_later(_PATIENCE_SECONDS, self.end, EndReason.SLOW_READER)
+
+    def leave(self) -> None:
+        """It goes on from the log, or not at all."""
+        if self.patience:
+            self.patience.cancel()
+            self.patience = None
 
     def end(self, reason: EndReason) -> None:
         """What still waits is dropped: the watcher finds it in the log after its cursor.
@@ -86,6 +92,8 @@ class Follower(Generic[S]):
         grpc cannot end a call that waits for its reader, and a peer that is gone is noticed by its pings.
         """
         if self.ended is None:
+            if reason is EndReason.SLOW_READER:
+                _log.info("a watch was ended: its reader is too slow")
             self.ended = reason
             self._drop()
             self.queue.put_nowait(reason)
@@ -169,13 +177,7 @@ class Tail(Generic[S]):
         expiry = asyncio.get_running_loop().call_later(in_seconds, follower.end, EndReason.TOKEN_EXPIRED)
         try:
             async for item in self._tell(follower):
-                handed = time.monotonic()
                 yield follower.position, item
-                if isinstance(item, EndReason):
-                    return
-                if follower.behind and time.monotonic() - handed > _PATIENCE_SECONDS:
-                    _log.info("a watch was ended: its reader is too slow")
-                    follower.end(EndReason.SLOW_READER)
         finally:
             expiry.cancel()
             self._watching.discard(follower)
@@ -190,13 +192,13 @@ class Tail(Generic[S]):
                 yield change
             async for change in self._join(follower):
                 yield change
-            while not follower.behind and isinstance(item := await follower.queue.get(), Change | Heartbeat):
+            while not follower.patience and isinstance(item := await follower.queue.get(), Change | Heartbeat):
                 if isinstance(item, Change):
                     if item.event.id <= follower.position:
                         continue
                     follower.position = item.event.id
                     await self._turns.take()
-                elif self._position is not None and follower.queue.empty() and not follower.behind:
+                elif self._position is not None and follower.queue.empty() and not follower.patience:
                     # A quiet watch moves on, too, or its cursor would grow too old to resume from.
                     follower.position = max(follower.position, self._position)
                 yield item
@@ -204,6 +206,7 @@ class Tail(Generic[S]):
         yield follower.ended
 
     def _leave(self, follower: Follower[S]) -> None:
+        follower.leave()
         self._followers.discard(follower)
         if not self._followers:
             self._position = None
@@ -221,7 +224,6 @@ class Tail(Generic[S]):
         In this order nothing falls between the two: join, see where the tail stands, read up to there. Whoever read on until
         nothing is left would not arrive while many write, and the queue would run over with what it has read.
         """
-        follower.behind = False
         self._followers.add(follower)
         joined = self._position = await self._find_place()
         while follower.position < joined and not follower.ended:
