@@ -113,6 +113,16 @@ class Attacker:
                     found.append((row, STAGES[place], least))
         return found
 
+    def solve_unverified(self, limits: Sequence[int]) -> list[tuple[int, int]]:
+        """Of the hidden numbers that were called off without a PIN the small ones that have one value, with it."""
+        found: list[tuple[int, int]] = []
+        for row, number in enumerate(self.unverified):
+            if number is None:
+                least, most = (self._find_end(self._at(row, -1), sign) for sign in (1, -1))
+                if least == most and 0 < least < limits[row]:
+                    found.append((row, least))
+        return found
+
     def _find_end(self, aim: Any, sign: int) -> float:
         result = milp(
             sign * aim,
@@ -133,6 +143,7 @@ def test_no_hidden_number_can_be_computed(groups: Numbers, *, restricted: bool) 
     attacker = Attacker(Figures(groups, limits), len(groups))
     assert attacker.solve() == []
     assert attacker.solve_times(limits) == []
+    assert attacker.solve_unverified(limits) == []
 
 
 # An open one of the second row would follow: all of the first were sent, and so as many of the third were answered as were helped.
@@ -205,6 +216,19 @@ def test_how_many_were_called_off_may_tell_with_what(monkeypatch: pytest.MonkeyP
     assert Figures(group, limits).count(0)[Count.CANCELLED_UNVERIFIED] is None
     monkeypatch.setattr(Among, "hide", lambda self, numbers, limits, also, among, most: hide_numbers(numbers, limits, also))  # noqa: ARG005
     assert (0, Count.CANCELLED_VERIFIED) in Attacker(Figures(group, limits), 1).solve()
+
+
+# All that may have been called off without a PIN were: as many as the total says are all that there is room for.
+FULL: Group = {(Count.CANCELLED_VERIFIED, ANSWERED, False): 6, (Count.OPEN, ANSWERED, True): 1, (Count.UNREACHABLE, ANSWERED, True): 2}
+
+
+@pytest.mark.parametrize("rows", [2, 4])
+def test_how_many_may_have_been_called_off_may_tell_how_many_were(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    groups = np.array([make_group(FULL)] * rows + [make_group({(Count.HELPED, ANSWERED, False): 20})])
+    limits = [MIN_CASES] * (rows + 2)
+    assert Attacker(Figures(groups, limits), rows + 1).solve_unverified(limits) == []
+    monkeypatch.setattr(Stages, "_find_plainly_safe", lambda _: np.True_)
+    assert Attacker(Figures(groups, limits), rows + 1).solve_unverified(limits) == [(row, 3) for row in range(rows)]
 
 
 def test_where_enough_is_open_the_answers_are_told() -> None:
