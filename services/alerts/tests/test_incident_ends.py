@@ -192,22 +192,49 @@ async def test_nor_once_the_one_that_would_lead_has_gone_too(
     assert shown[PIN] == shown[DURESS]
 
 
-async def test_nor_where_another_one_is_put_to_them(responders: Responders) -> None:
+@pytest.mark.parametrize(("held", "sent"), [(True, True), (False, True), (False, False)])
+async def test_nor_where_another_one_is_put_to_them(responders: Responders, *, held: bool, sent: bool) -> None:
     shown: dict[str, list[Any]] = {}
     for place, pin in enumerate((PIN, DURESS)):
         mine, incident, alerts = await form_of_three(responders, place)
-        await Incidents(responders.rina)("AcknowledgeIncident", name=incident)
+        if held:
+            await Incidents(responders.rina)("AcknowledgeIncident", name=incident)
         alerts.append(await responders.raise_alert(responders.nobody, **beside(FAR)))
         await mine("CancelAlert", name=alerts[0][0], pin=pin)
         await responders.rina("AcknowledgeAlert", name=alerts[-1][0])
-        unit = await responders.make_unit(f"amb-{place}")
-        await responders.send(alerts[-1][0], unit)
-        await responders.move_on(alerts[-1][0], unit, "ON_SCENE")
+        if sent:
+            unit = await responders.make_unit(f"amb-{place}")
+            await responders.send(alerts[-1][0], unit)
+            await responders.move_on(alerts[-1][0], unit, "ON_SCENE")
         lead = (await Incidents(responders.rina)("GetIncident", name=incident)).lead
         await Incidents(responders.rina)("MergeAlerts", alerts=[lead, alerts[-1][0]])
         shown[pin] = await show(alerts[1:])
         await end(responders, alerts)
     assert shown[PIN] == shown[DURESS]
+
+
+@pytest.mark.parametrize("cancels", [False, True])
+async def test_nor_whoever_calls_later_far_from_the_lead_and_near_the_one_that_would_lead(responders: Responders, *, cancels: bool) -> None:
+    found: dict[str, bool] = {}
+    for place, pin in enumerate((PIN, DURESS)):
+        mine = fresh(responders, f"caller-{place}")
+        await mine("SetPins", pin=PIN, duressPin=DURESS)
+        lead, _ = await responders.raise_alert(mine, **beside())
+        other, caller = await responders.raise_alert(responders.nobody, **beside(3 * FAR))
+        incident = (await Incidents(responders.rina)("MergeAlerts", alerts=[lead, other])).name
+        await mine("CancelAlert", name=lead, pin=pin)
+        if cancels:
+            await caller("CancelAlert", name=other)
+        later, _ = await responders.raise_alert(responders.nobody, **beside(3 * FAR))
+        last, _ = await responders.raise_alert(responders.nobody, **beside(3 * FAR))
+        joined = await until(lambda later=last: incident_of(responders, later))
+        found[pin] = joined == incident
+        assert joined == await incident_of(responders, later)
+        for name in (lead, other, later, last):
+            if not (await seen(responders, name)).HasField("close_time"):
+                await responders.rina("AcknowledgeAlert", name=name)
+                await responders.rina("ResolveAlert", name=name, outcome="HELPED")
+    assert found == dict.fromkeys((PIN, DURESS), not cancels)
 
 
 async def test_no_doubtful_one_comes_to_stand_for_a_genuine_one(people: People) -> None:

@@ -20,6 +20,7 @@ from alerts.model.tables import log
 from alerts.store import alerts as store
 from alerts.store import statistics as statistics_store
 from alerts.store.alerts import Filters
+from alerts.store.incidents import find_candidates
 from alerts.store.statistics import Period, Question
 from chassis import migrations
 from chassis.database import Database, open_database
@@ -71,6 +72,7 @@ QUESTIONS: dict[str, Callable[[Session], object]] = {
     "those of an agency": count(agency=ROOM),
     "what is to be counted": lambda session: log.after(session, log.position(session) - 50, 100),
     "what was counted": add_contributions,
+    "what a new alert may join": lambda session: find_candidates(session, {"888c10711bfffff"}, "alerts/z"),
     "the members of an incident": lambda session: statistics_store.find_members(session, {"incidents/none"}),
 }
 # Of these there may be many: they are found in their order.

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import Any, NamedTuple
 
-from sqlalchemy import Index, SmallInteger
+from sqlalchemy import Index, SmallInteger, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from alerts.model.alerts import Alert
@@ -35,6 +35,9 @@ _TIMES = (
 Places = Sequence[tuple[float, float]]
 _PRANKS = 2
 _MANY = 5
+
+
+_HAS_HEIR = "heir <> ''"
 
 
 class IncidentState(IntEnum):
@@ -85,7 +88,11 @@ class Incident(Model):
     create_time: Mapped[datetime]
     update_time: Mapped[datetime]
 
-    __table_args__ = (Index("ix_incidents_agency", "agency", "name"),)
+    __table_args__ = (
+        Index("ix_incidents_agency", "agency", "name"),
+        # Few among many.
+        Index("ix_incidents_heir", "heir", sqlite_where=text(_HAS_HEIR), postgresql_where=text(_HAS_HEIR)),
+    )
 
     def follow(self, lead: Alert | None, members: int, still_open: int, places: Places, now: datetime) -> bool:
         """Takes over what its members have become; False where nothing has changed."""
@@ -156,6 +163,13 @@ def is_held(alert: Alert) -> bool:
     return bool(alert.parts.lead.claimant) and not alert.merged_into
 
 
+def find_holding(lead: Alert, heir: Alert | None) -> Response:
+    """The part of whoever holds what rests with the lead: of one that leads on though it was called off, and that nobody has taken,
+    whoever has taken the one that would lead.
+    """
+    return heir.parts.lead if heir and is_held(heir) and not lead.parts.lead.claimant else lead.parts.lead
+
+
 def find_doubts(pranks: int, lately: int, *, same_words: bool) -> list[int]:
     """`lately` is how many the account has raised within ten minutes."""
     found = {Doubt.PRANKS_BEFORE: pranks >= _PRANKS, Doubt.MANY_OF_ONE_CALLER: lately > _MANY, Doubt.SAME_WORDS: same_words}
@@ -204,7 +218,7 @@ def follow(alert: Alert, lead: Alert, heir: Alert | None, now: datetime) -> Foll
     """Its caller is shown what is done for the lead. Of one that leads on though it was called off they are shown what they would be,
     had it ended and `heir` led instead.
     """
-    its = lead.parts.lead
+    its = find_holding(lead, heir)
     passed = alert.agency != lead.agency
     if passed:
         alert.pass_to(lead.agency, now)
@@ -235,7 +249,7 @@ def follow(alert: Alert, lead: Alert, heir: Alert | None, now: datetime) -> Foll
 
 def _find_inherited(lead: Alert, heir: Alert) -> State:
     inherited = [each for each in lead.assignments if not each.past]
-    return find_progress([*inherited, *heir.assignments], held=bool(lead.parts.lead.claimant))
+    return find_progress([*inherited, *heir.assignments], held=bool(find_holding(lead, heir).claimant))
 
 
 def inherit(lead: Alert, *, alone: bool) -> None:

@@ -13,6 +13,7 @@ from alerts.model.incidents import (
     IncidentState,
     can_lead,
     can_rest,
+    find_holding,
     follow,
     hand_on,
     inherit,
@@ -91,7 +92,7 @@ def carry_on(session: Session, incident: Incident, router: Router, time: datetim
 
 
 def _follow(session: Session, member: Alert, lead: Alert, heir: Alert | None, time: datetime) -> None:
-    former, held_by, operator = member.agency, member.parts.lead.operator, lead.parts.lead.operator
+    former, held_by, operator = member.agency, member.parts.lead.operator, find_holding(lead, heir).operator
     followed = follow(member, lead, heir, time)
     if followed.state:
         events.alert_followed(session, member, followed.state, operator, news=followed.news)

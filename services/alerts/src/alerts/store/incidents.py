@@ -4,11 +4,11 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, case, func, or_, select, text, update
+from sqlalchemy import ColumnElement, Select, and_, bindparam, case, func, literal_column, or_, select, text, update
 from sqlalchemy.orm import Session, aliased, selectinload
 
 from alerts.model.alerts import Alert
-from alerts.model.enums import CancelClaim, Grouping, Outcome
+from alerts.model.enums import Grouping, Outcome
 from alerts.model.incidents import MAX_MEMBERS, Incident, IncidentState, is_news
 
 _WITH_PARTS = (selectinload(Alert.responses), selectinload(Alert.assignments))
@@ -68,7 +68,6 @@ class Candidate(NamedTuple):
     members: int
     latitude: float
     longitude: float
-    called_off: bool
 
     @property
     def place(self) -> tuple[float, float]:
@@ -81,7 +80,7 @@ class Candidate(NamedTuple):
         return same and first and alert.create_time - self.latest_time <= within
 
 
-def _ask_for_candidates(*conditions: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
+def _ask_for_candidates(*conditions: ColumnElement[bool], alone: bool = False) -> Select[*tuple[Any, ...]]:
     columns = [getattr(Alert, name) for name in Candidate._fields[:7]]
     member = aliased(Alert)
     latest = select(member.create_time).where(member.incident == Alert.incident).order_by(member.name.desc()).limit(1)
@@ -92,22 +91,22 @@ def _ask_for_candidates(*conditions: ColumnElement[bool]) -> Select[*tuple[Any, 
             func.coalesce(Incident.alert_count, 1),
             _LATITUDE,
             _LONGITUDE,
-            Alert.cancel_time.is_not(None),
         )
-        .outerjoin(Incident, Incident.name == Alert.incident)
-        .where(*conditions, Alert.close_time.is_(None), Alert.restricted.is_(False), Alert.by_staff.is_(False))
-        .where(Alert.grouping != Grouping.APART)
+        .join(Incident, Incident.name == Alert.incident, isouter=alone)
+        .where(*conditions, Alert.cell.in_(bindparam("cells", expanding=True)), Alert.grouping != Grouping.APART)
+        .where(Alert.close_time.is_(None), Alert.cancel_time.is_(None), Alert.restricted.is_(False), Alert.by_staff.is_(False))
     )
 
 
 # Put together once: in a flood they are asked ten times a second.
 _CANDIDATES = _ask_for_candidates(
-    Alert.cell.in_(bindparam("cells", expanding=True)),
     or_(Incident.alert_count < MAX_MEMBERS, and_(Incident.alert_count.is_(None), Alert.name <= bindparam("newest"))),
-    or_(Alert.cancel_time.is_(None), and_(Alert.cancel_claim == CancelClaim.DURESS, Incident.lead == Alert.name)),
     Alert.merged_into == "",
+    alone=True,
 )
-_HEIRS = _ask_for_candidates(Incident.name.in_(bindparam("incidents", expanding=True)), Incident.heir == Alert.name)
+# As the index has it, or it would not be used.
+_HAS_HEIR = Incident.heir != literal_column("''")
+_HEIRS = _ask_for_candidates(_HAS_HEIR, Incident.heir == Alert.name, Incident.alert_count < MAX_MEMBERS)
 _WAITING = (
     select(*(getattr(Alert, name) for name in Waiting._fields[:-2]), _LATITUDE, _LONGITUDE)
     .where(Alert.grouping == Grouping.WAITING, Alert.close_time.is_(None))
@@ -213,12 +212,11 @@ def find_candidates(session: Session, cells: Collection[str], newest: str) -> Se
     newer than `newest`.
 
     Nothing here depends on whether the agency still works on one that was called off: its caller may raise the new alert. Where it
-    leads on, the one counts that would lead if it were closed.
+    leads on, the one counts that would lead if it were closed, wherever that one is.
     """
-    found = [Candidate._make(row) for row in session.execute(_CANDIDATES, {"cells": cells, "newest": newest})]
-    leading_on = {each.incident for each in found if each.called_off}
-    heirs = [Candidate._make(row) for row in session.execute(_HEIRS, {"incidents": leading_on})] if leading_on else []
-    return [*(each for each in found if not each.called_off), *heirs]
+    found = session.execute(_CANDIDATES, {"cells": cells, "newest": newest}).all()
+    heirs = session.execute(_HEIRS, {"cells": cells}).all()
+    return list({each[0]: Candidate._make(each) for each in (*found, *heirs)}.values())
 
 
 def assess_fresh(
