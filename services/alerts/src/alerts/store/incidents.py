@@ -105,8 +105,8 @@ _CANDIDATES = _ask_for_candidates(
     alone=True,
 )
 # As the index has it, or it would not be used.
-_HAS_HEIR = Incident.heir != literal_column("''")
-_HEIRS = _ask_for_candidates(_HAS_HEIR, Incident.heir == Alert.name, Incident.alert_count < MAX_MEMBERS)
+_HEIRS = select(Incident.heir).where(Incident.heir != literal_column("''"), Incident.state == IncidentState.OPEN)
+_OF_HEIRS = _ask_for_candidates(Alert.name.in_(bindparam("heirs", expanding=True)), Incident.alert_count < MAX_MEMBERS)
 _WAITING = (
     select(*(getattr(Alert, name) for name in Waiting._fields[:-2]), _LATITUDE, _LONGITUDE)
     .where(Alert.grouping == Grouping.WAITING, Alert.close_time.is_(None))
@@ -215,8 +215,11 @@ def find_candidates(session: Session, cells: Collection[str], newest: str) -> Se
     leads on, the one counts that would lead if it were closed, wherever that one is.
     """
     found = session.execute(_CANDIDATES, {"cells": cells, "newest": newest}).all()
-    heirs = session.execute(_HEIRS, {"cells": cells}).all()
-    return list({each[0]: Candidate._make(each) for each in (*found, *heirs)}.values())
+    # Asked apart: there are none, mostly.
+    heirs = session.scalars(_HEIRS).all()
+    if heirs:
+        found = [*found, *session.execute(_OF_HEIRS, {"cells": cells, "heirs": heirs})]
+    return list({each[0]: Candidate._make(each) for each in found}.values())
 
 
 def assess_fresh(
