@@ -72,17 +72,6 @@ async def test_of_hundreds_who_read_few_go_on_in_each_round_of_the_loop(tmp_path
     assert (most > 100) is all_at_once, most
 
 
-async def read_to_end(steps: Steps, last: str, work_seconds: float = 0.0) -> EndReason | None:
-    """Until it is ended, or has been told of the thing `last`; each step is some work, during which nobody else goes on."""
-    async for _, step in steps:
-        time.sleep(work_seconds)  # the work
-        if isinstance(step, EndReason):
-            return step
-        if isinstance(step, Change) and step.event.resource == last:
-            break
-    return None
-
-
 def end_at_once(follower: Follower[Any], item: Change[Any] | Heartbeat) -> None:
     """Mutant of Follower.offer: whoever falls behind is ended."""
     if not follower.ended:
@@ -134,7 +123,6 @@ async def test_whoever_falls_behind_goes_on_from_the_log(database_url: str) -> N
         for each in (behind, there):
             await read_until(each, Heartbeat)
         joining = [asyncio.create_task(read_until(each, "joined")) for each in (behind, there)]
-        await asyncio.sleep(0.05)
         await watched.add("joined")
         await asyncio.gather(*joining)
         reading = asyncio.create_task(read_until(there, names[-1]))

@@ -232,8 +232,10 @@ class Tail(Generic[S]):
 
     async def _find_place(self) -> int:
         """Where the tail stands, or would."""
-        newest = await self._reads.read("position", self._log.position) if self._position is None else 0
-        return newest if self._position is None else self._position
+        if self._position is None:
+            newest = await self._reads.read("position", self._log.position)
+            return newest if self._position is None else self._position
+        return self._position
 
     async def _read_on(self, follower: Follower[S], start: int, end: int) -> AsyncIterator[Change[S]]:
         """What a follower has not had of as much as is read at once after `start`; it stands at `end` where there is nothing."""

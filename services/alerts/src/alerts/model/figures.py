@@ -81,12 +81,11 @@ class Figures:
         # Nothing that was called off with the PIN was so without it.
         others = Among(counts, hidden, [place for place, each in enumerate(_STANDS) if each != Count.CANCELLED_VERIFIED])
         unverified = vectors[:, Count.CANCELLED_UNVERIFIED]
-        called_off = others.hide(unverified[:-1], limits, silent, unverified, raised)
-        may_be = raised - vectors[:, Count.CANCELLED_VERIFIED]
+        unverified_mask = others.hide(unverified[:-1], limits, silent, unverified, raised)
+        may_be, must_be = raised - vectors[:, Count.CANCELLED_VERIFIED], np.where(silent, 0, 1)
+        called_off = Stages(unverified[:, None], unverified_mask[:, None], (-1,), may_be, must_be[:, None])
         beside = {
-            Count.CANCELLED_UNVERIFIED: Stages(unverified[:, None], called_off[:, None], (-1,), may_be, ~silent[:, None] + 0)
-            .hide(limits, silent)
-            .ravel(),
+            Count.CANCELLED_UNVERIFIED: called_off.hide(limits, silent)[:, 0],
             Count.DUPLICATE: hide_numbers(groups[:, Count.DUPLICATE], limits, silent),
         }
         closed = raised - counts[:, unfinished].sum(axis=1)
