@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from contextvars import ContextVar
 from pathlib import Path
@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
 from tiny_service import NIGHTLY, Model, Thing, load_things, log
-from watched import CountsReads, Watched, names_of, read_until, watching, write_cursor
+from watched import CountsReads, Watched, names_of, read_until, watching
 
 from chassis import tail
 from chassis.database import Database
@@ -306,32 +306,6 @@ async def test_a_watch_ends_with_the_token_that_it_began_with(database_url: str)
         await watched.add("secret by now")
         late = await read_until(watched.follow(cursor, expire_time=began), EndReason)
         assert [type(step) for _, step in late] == [Heartbeat, EndReason]
-
-
-def test_heartbeats_come_while_nothing_happens_and_move_the_cursor(
-    run_fast: Callable[[Coroutine[Any, Any, None]], None], tmp_path: Path
-) -> None:
-    async def watch() -> None:
-        loop = asyncio.get_running_loop()
-        async with watching(f"sqlite:///{tmp_path / 'test.db'}") as watched:
-            steps = watched.follow("now", wants=lambda _: False)
-            await read_until(steps, Heartbeat)
-            reading = asyncio.create_task(anext(steps))
-            await watched.add("of no interest")
-            newest = await watched.database.read(log.position)
-            began = loop.time()
-            cursor, step = await reading
-            assert isinstance(step, Heartbeat)
-            assert loop.time() - began < 17
-            if cursor != write_cursor(newest):
-                # The first one may have overtaken the tail.
-                cursor, _ = await anext(steps)
-            assert cursor == write_cursor(newest)
-            began = loop.time()
-            await anext(steps)
-            assert 10 < loop.time() - began < 20
-
-    run_fast(watch())
 
 
 async def test_a_watch_whose_transport_takes_nothing_holds_nobody_up_and_is_told_when_it_reads_again(

@@ -56,7 +56,9 @@ class EndReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """Nothing happened."""
+    """Nothing happened since what was told before it. Of the fan-out `place` is up to where all was offered that was wanted."""
+
+    place: int = 0
 
 
 @dataclass(eq=False, slots=True)
@@ -145,6 +147,8 @@ class Tail(Generic[S]):
         self._turns = _Turns()
         # Where the fan-out stands; None while nobody follows, when nothing is read.
         self._position: int | None = None
+        # Up to where all followers were offered what is theirs: of what was read last that takes several rounds of the loop.
+        self._offered = 0
         self._stopping: EndReason | None = None
 
     async def run(self) -> None:
@@ -198,9 +202,9 @@ class Tail(Generic[S]):
                         continue
                     follower.position = item.event.id
                     await self._turns.take()
-                elif self._position is not None and follower.queue.empty() and not follower.patience:
+                else:
                     # A quiet watch moves on, too, or its cursor would grow too old to resume from.
-                    follower.position = max(follower.position, self._position)
+                    follower.position = max(follower.position, item.place)
                 yield item
             self._leave(follower)
         yield follower.ended
@@ -282,6 +286,7 @@ class Tail(Generic[S]):
                         if follower.wants(told):
                             follower.offer(told)
                 await asyncio.sleep(0)
+            self._offered = reached
             await asyncio.sleep(_PAUSE_SECONDS)
             await self._let_read()
 
@@ -312,4 +317,4 @@ class Tail(Generic[S]):
         while True:
             await asyncio.sleep(HEARTBEAT_SECONDS)
             for follower in self._followers:
-                follower.offer(Heartbeat())
+                follower.offer(Heartbeat(self._offered))
