@@ -15,6 +15,7 @@ from alerts.model import Model
 from alerts.model.alerts import Alert
 from alerts.model.incidents import Doubt
 from alerts.model.tables import log
+from alerts.operations.incidents import form_incident
 from chassis import migrations
 from chassis.database import open_database
 from contract.test_migrations import cut_after, schema_of
@@ -53,6 +54,31 @@ def test_what_was_found_of_a_caller_goes_with_what_they_had_erased_before(databa
     migrations.migrate(database_url, FOLDER, Model.metadata)
     kept = write(database_url, lambda session: session.execute(select(Alert.doubts, Alert.history).order_by(Alert.name)).all())
     assert kept == [([], None), ([Doubt.MANY_OF_ONE_CALLER], FOUND)]
+
+
+def test_what_is_under_way_for_one_that_leads_on_is_due_to_its_heir(database_url: str, tmp_path: Path) -> None:
+    migrations.migrate(database_url, cut_after(FOLDER, "0015", tmp_path / "migrations"), Model.metadata)
+    lead, other, heir = (make_alert() for _ in range(3))
+
+    def make(session: Session) -> None:
+        session.add_all([lead, other, heir])
+        incident = form_incident(session, "incidents/one", lead, START)
+        incident.heir = heir.name
+        session.flush()
+        columns = "alert, number, unit, agency, kind, crew, status, reason, dispatch_time, roll_step, missed_roll_calls, past"
+        for alert, number, past in ((lead, 0, False), (lead, 1, True), (other, 0, False), (other, 1, True)):
+            values = f"'{alert.name}', {number}, 'units/1', '', 1, '[]', 1, '', '2026-03-01', 0, 0, {past}"
+            session.execute(text(f"INSERT INTO assignments ({columns}) VALUES ({values})"))
+
+    write(database_url, make)
+    migrations.migrate(database_url, FOLDER, Model.metadata)
+    kept = write(database_url, lambda session: session.execute(text("SELECT alert, number, heir FROM assignments")).all())
+    assert {(alert, number): due for alert, number, due in kept} == {
+        (lead.name, 0): heir.name,
+        (lead.name, 1): "",
+        (other.name, 0): None,
+        (other.name, 1): "",
+    }
 
 
 @on_postgres

@@ -1,6 +1,7 @@
 """Several alerts of one emergency, and what makes an alert doubtful."""
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import Any, NamedTuple
@@ -12,7 +13,7 @@ from alerts.model.alerts import Alert
 from alerts.model.enums import CancelClaim, Grouping, Kind, ResponseState, State
 from alerts.model.responses import Response
 from alerts.model.tables import Model
-from alerts.model.units import find_progress
+from alerts.model.units import Assignment, find_progress
 
 # How far from each other alerts of one emergency are raised, in metres, and never farther than the cells in which they are
 # looked for; of the others there are no two of one place.
@@ -50,6 +51,24 @@ class Doubt(IntEnum):
     MANY_OF_ONE_CALLER = 2
     SAME_WORDS = 3
     NOTHING_KNOWN = 4
+
+
+class Due(NamedTuple):
+    """At work for an alert that leads on though it was called off, and due to whoever would have come to have it."""
+
+    alert: Alert
+    assignment: Assignment
+
+
+class Standing(NamedTuple):
+    """What counts for an alert of what is done for others: who leads it and who holds it, how far the help is, and the alerts to which
+    that has come.
+    """
+
+    agency: str
+    holder: Response
+    progress: State
+    alerts: Sequence[Alert]
 
 
 class Followed(NamedTuple):
@@ -132,11 +151,16 @@ class Incident(Model):
         return (self.state, *who, self.latitude, self.longitude, self.alert_count, self.open_count)
 
 
+def is_forced(alert: Alert) -> bool:
+    """Whether its caller was made to call it off."""
+    return alert.cancel_claim == CancelClaim.DURESS
+
+
 def can_rest(alert: Alert) -> bool:
     """Whether anything may stand for it; whoever cannot speak, or was made to say that all is well, is answered for themselves, and so
     is whoever could see as somebody who answers what becomes of the others.
     """
-    return not (alert.restricted or alert.by_staff) and alert.close_time is None and alert.cancel_claim != CancelClaim.DURESS
+    return not (alert.restricted or alert.by_staff) and alert.close_time is None and not is_forced(alert)
 
 
 def can_lead(alert: Alert) -> bool:
@@ -148,19 +172,26 @@ def leads_on(alert: Alert, members: Iterable[Alert]) -> bool:
     """Whether it stands for others though it was called off, because its caller was made to do that: what is under way for all of
     them goes on as it was. The others' callers are shown what they would be, had their alerts inherited it.
     """
-    return alert.cancel_claim == CancelClaim.DURESS and any(each.merged_into == alert.name for each in members)
+    return is_forced(alert) and any(each.merged_into == alert.name for each in members)
 
 
-def rests_with(alert: Alert, lead: Alert, former: str) -> bool:
+def rests_with(alert: Alert, lead: Alert, heir: Alert | None, former: str) -> bool:
     """Whether the lead stands for it; `former` is the agency that led until now, whose alerts go along with the lead."""
     passed = alert.merged_into == lead.name and alert.agency == former
-    alike = (alert.kind, alert.drill) == (lead.kind, lead.drill) and (alert.agency == lead.agency or passed)
-    return alike and can_rest(alert) and alert is not lead and not (is_held(alert) and not lead.parts.lead.claimant)
+    like = heir or lead
+    alike = (alert.kind, alert.drill) == (like.kind, like.drill) and (alert.agency == lead.agency or passed)
+    holder = lead.parts.lead if alert is heir else find_holding(lead, heir)
+    return alike and can_rest(alert) and alert is not lead and not (is_held(alert) and not holder.claimant)
 
 
 def is_held(alert: Alert) -> bool:
     """Whether somebody has taken it, and not another one that stands for it."""
     return bool(alert.parts.lead.claimant) and not alert.merged_into
+
+
+def has_given_way(alert: Alert, incident: str) -> bool:
+    """Whether what was under way for it has gone to the next one: not what it took with it when it was taken out."""
+    return alert.incident == incident and bool(alert.close_time or alert.cancel_time)
 
 
 def find_holding(lead: Alert, heir: Alert | None) -> Response:
@@ -214,21 +245,36 @@ def rest_with(alert: Alert, lead: str, now: datetime) -> None:
     alert.touch(now, shown=False)
 
 
-def follow(alert: Alert, lead: Alert, heir: Alert | None, now: datetime) -> Followed:
-    """Its caller is shown what is done for the lead. Of one that leads on though it was called off they are shown what they would be,
-    had it ended and `heir` led instead.
+def find_standing(alert: Alert, lead: Alert, heir: Alert | None, due: Mapping[str, Sequence[Due]]) -> Standing:
+    """By the lead with which it rests, which is itself where it rests with none, and by what is due to it. Of a lead that leads on though
+    it was called off it is what it would be, had that one ended and `heir` led instead.
     """
-    its = find_holding(lead, heir)
-    passed = alert.agency != lead.agency
+    holder = find_holding(lead, heir) if lead is not alert else alert.parts.lead
+    progress = State.RAISED if lead is alert else State(lead.state)
+    standing = [lead, heir] if heir else [lead]
+    if heir:
+        progress = _find_progress(heir, due, holder)
+    if owed := due.get(alert.name):
+        progress = max(progress, _find_progress(alert, due, holder))
+        standing += [each.alert for each in owed]
+    return Standing(lead.agency, holder, progress, standing)
+
+
+def _find_progress(alert: Alert, due: Mapping[str, Sequence[Due]], holder: Response) -> State:
+    return find_progress([*alert.assignments, *[each.assignment for each in due.get(alert.name, ())]], held=bool(holder.claimant))
+
+
+def follow(alert: Alert, standing: Standing, now: datetime) -> Followed:
+    """Its caller is shown what is done for those that stand for it."""
+    its, progress = standing.holder, standing.progress
+    passed = alert.agency != standing.agency
     if passed:
-        alert.pass_to(lead.agency, now)
+        alert.pass_to(standing.agency, now)
     own, before = alert.parts.lead, alert.state
-    progress = _find_inherited(lead, heir) if heir else State(lead.state)
-    standing = [each for each in (lead, heir) if each]
     timed = [
         field
         for state, field in _TIMES
-        if progress >= state and not getattr(alert, field) and any(getattr(each, field) for each in standing)
+        if progress >= state and not getattr(alert, field) and any(getattr(each, field) for each in standing.alerts)
     ]
     held = (own.operator, own.claimant) == (its.operator, its.claimant)
     alert.followed_state = progress
@@ -236,7 +282,7 @@ def follow(alert: Alert, lead: Alert, heir: Alert | None, now: datetime) -> Foll
         return Followed()
     if its.claimant and not held:
         own.take(its.operator, its.claimant, now)
-    elif not its.claimant:
+    elif not its.claimant and its is not own:
         own.release(now)
     # To the microsecond, or it could be told how it came to follow.
     now = max(now, alert.update_time + _TICK)
@@ -247,17 +293,21 @@ def follow(alert: Alert, lead: Alert, heir: Alert | None, now: datetime) -> Foll
     return Followed(State(alert.state) if alert.state != before else None, news, "deliver_time" in timed)
 
 
-def _find_inherited(lead: Alert, heir: Alert) -> State:
-    inherited = [each for each in lead.assignments if not each.past]
-    return find_progress([*inherited, *heir.assignments], held=bool(find_holding(lead, heir).claimant))
+def list_due(members: Iterable[Alert]) -> Mapping[str, Sequence[Due]]:
+    """By the alert to which it is due."""
+    due: defaultdict[str, list[Due]] = defaultdict(list)
+    for alert in members:
+        for each in alert.assignments:
+            if each.heir:
+                due[each.heir].append(Due(alert, each))
+    return due
 
 
-def inherit(lead: Alert, *, alone: bool) -> None:
-    """Another one would lead from now on instead of a lead that leads on: with what is under way, or `alone`, where that would have gone
-    with whoever would have led until now.
-    """
-    for each in lead.assignments:
-        each.past = each.past or alone or not each.is_active
+def fall_due(alert: Alert, heir: str, former: str, *, fresh: bool, passed: bool) -> None:
+    """What was due to the former heir is to the next one, where it has `passed`; and so is what is `fresh`, due to nobody yet."""
+    for each in alert.assignments:
+        if each.heir == former or (fresh and each.heir is None):
+            each.heir = heir if passed and each.is_active else each.heir or ""
 
 
 def hand_on(alert: Alert, successor: Alert, now: datetime) -> tuple[list[str], list[Response]]:

@@ -136,8 +136,8 @@ class Assignment(Model):
     roll_time: Mapped[datetime | None]
     roll_step: Mapped[int] = mapped_column(SmallInteger, default=0)
     missed_roll_calls: Mapped[int] = mapped_column(default=0)
-    # Of the lead of an incident that leads on though it was called off: not what whoever would lead by now would have come to have.
-    past: Mapped[bool] = mapped_column(default=False)
+    # Of an alert that leads on though it was called off: who would have come to have it; empty for nobody, None where nobody leads on.
+    heir: Mapped[str | None]
 
     __table_args__ = (Index("ix_assignments_unit", "unit", "alert"),)
 
@@ -170,7 +170,7 @@ class Assignment(Model):
         """The same for another alert; here it ends."""
         columns = {column.key: getattr(self, column.key) for column in Assignment.__table__.columns}
         self.status, self.end_time = Status.DONE, now
-        return Assignment(**columns | {"alert": alert, "number": number})
+        return Assignment(**columns | {"alert": alert, "number": number, "heir": None})
 
     def find_roll_due(self, interval: timedelta) -> datetime | None:
         """When the crew is asked next, or has missed a call; None where the roll is not called."""

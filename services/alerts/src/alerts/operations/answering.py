@@ -9,14 +9,14 @@ from alerts import events
 from alerts.errors import AgencyInConflict, AlertClosed, AlertNotFound, CallerIsStaff, IncidentNotFound, NotClaimant
 from alerts.model.alerts import Alert
 from alerts.model.enums import ContactPreference, Outcome, Sender, View
-from alerts.model.incidents import Incident, leave
+from alerts.model.incidents import Incident, leave, rest_with
 from alerts.model.tables import keys
 from alerts.model.timeline import Message
 from alerts.model.viewers import Viewer
 from alerts.operations.alerts import acknowledge_alert, end_alert, resolve_alert
 from alerts.operations.changes import Change, keep_clocks, require_answering, require_content
 from alerts.operations.dispatch import dispatch_alert
-from alerts.operations.incidents import carry_on, form_incident, join_incident
+from alerts.operations.incidents import carry_on, find_bound, form_incident, join_incident
 from alerts.store import alerts as alert_store
 from alerts.store import incidents as store
 from chassis.clock import new_uuid
@@ -98,17 +98,13 @@ def merge_alerts(session: Session, change: Change, names: Sequence[str]) -> Inci
     for name in sorted({each.incident for each in found if each.incident}):
         store.find_incident(session, name, for_update=True)
     incident = store.find_incident(session, kept) if kept else None
-    alerts = [_lock_answered(session, change.viewer, name) for name in sorted(names)]
-    for alert in alerts:
-        _require_leading(change.viewer, alert)
-        if alert.conflict_agency:
-            # Whichever agency comes to lead the incident, or to help, is shown the names of all of its alerts.
-            raise AgencyInConflict(alert=alert.name)
-        if alert.by_staff:
-            raise CallerIsStaff(alert=alert.name)
-        alert.require_open()
+    bound = find_bound(session, [each for each in found if each.incident != kept])
+    alerts = [_lock_mergeable(session, change.viewer, name) for name in sorted({*names, *bound, *bound.values()})]
     held_by = {alert.name: alert.parts.lead.claimant for alert in alerts}
     former = {alert.incident for alert in alerts if alert.incident and alert.incident != kept}
+    for alert in (each for each in alerts if each.merged_into and each.merged_into == bound.get(each.name)):
+        # It comes as the one that would lead.
+        rest_with(alert, "", change.now)
     incident = incident or form_incident(session, change.name, alerts[0], change.now)
     join_incident(session, incident, alerts, change.router, change.now, change.operator)
     if not change.viewer.supervises and any(
@@ -151,6 +147,18 @@ def _lock_answered(session: Session, viewer: Viewer, name: str) -> Alert:
     """As an agency that has a part in it sees it, its caller's side not: that one puts nothing together."""
     alert = require_answering(viewer, alert_store.find_alert(session, name, for_update=True))
     return require_content(viewer, alert)[0]
+
+
+def _lock_mergeable(session: Session, viewer: Viewer, name: str) -> Alert:
+    alert = _lock_answered(session, viewer, name)
+    _require_leading(viewer, alert)
+    if alert.conflict_agency:
+        # Whichever agency comes to lead the incident, or to help, is shown the names of all of its alerts.
+        raise AgencyInConflict(alert=alert.name)
+    if alert.by_staff:
+        raise CallerIsStaff(alert=alert.name)
+    alert.require_open()
+    return alert
 
 
 def _require_leading(viewer: Viewer, alert: Alert) -> None:

@@ -1,6 +1,6 @@
 """What alerts of one emergency have in common, and who stands for whom."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy.orm import Session
@@ -11,16 +11,20 @@ from alerts.model.alerts import Alert
 from alerts.model.incidents import (
     Incident,
     IncidentState,
+    Standing,
     can_lead,
     can_rest,
-    find_holding,
+    fall_due,
+    find_standing,
     follow,
     hand_on,
-    inherit,
+    has_given_way,
+    is_forced,
     is_held,
     join,
     leads_on,
     leave,
+    list_due,
     rest_with,
     rests_with,
 )
@@ -39,15 +43,17 @@ def settle(session: Session, alert: Alert, router: Router, time: datetime) -> No
 
 
 def give_way(session: Session, alert: Alert, time: datetime) -> None:
-    """Before one that stands for others ends or is called off: the units and helpers that were sent for all of them go on for the
-    next one.
+    """Before one that stands for others, or would, ends or is called off: the units and helpers that were sent for all of them go on for
+    the next one.
     """
     incident = store.find_incident(session, alert.incident, for_update=True) if alert.incident else None
-    if incident is None or incident.lead != alert.name:
+    if incident is None or alert.name not in {incident.lead, incident.heir}:
         return
     session.flush()
-    successor = _choose_lead(incident, [each for each in store.lock_open_members(session, incident.name) if each is not alert])
-    if successor and successor.merged_into == alert.name:
+    lead, heir = _choose_lead(incident, [each for each in store.lock_open_members(session, incident.name) if each is not alert])
+    following = heir or lead
+    if lead and following and following.merged_into == incident.lead:
+        successor = lead if alert.name == incident.lead else following
         units, helpers = hand_on(alert, successor, time)
         for unit in unit_store.lock_units(session, units).values():
             unit.work_for(successor.name, time)
@@ -63,24 +69,28 @@ def carry_on(session: Session, incident: Incident, router: Router, time: datetim
     """
     session.flush()
     members = store.lock_open_members(session, incident.name)
-    lead, former = _choose_lead(incident, members), incident.agency
-    heir = _find_heir(session, incident, lead, members)
+    former = incident.agency
+    lead, heir = _choose_lead(incident, members)
+    _note_heir(session, incident, lead, heir, members)
+    due = list_due(members)
     # The lead first: the others follow what it is by then.
     for member in sorted(members, key=lambda each: each is not lead):
-        rests = lead is not None and rests_with(member, lead, former)
+        rests = lead is not None and rests_with(member, lead, heir, former)
         if member.merged_into != (lead.name if lead and rests else ""):
             rest_with(member, lead.name if lead and rests else "", time)
             keep_clocks(session, member, router)
             if member.name not in joined:
                 events.alert_merged(session, member.name, "", incident.name)
         if lead and rests:
-            _follow(session, member, lead, heir, time)
+            _follow(session, member, find_standing(member, lead, heir, due), time)
         elif lead and member.agency != lead.agency:
             # Who answers the incident could do nothing for it.
             leave(member, time)
             keep_clocks(session, member, router)
             events.alert_unmerged(session, member, "", incident.name)
             members.remove(member)
+        elif member.name in due:
+            _follow(session, member, find_standing(member, member, None, due), time)
     session.flush()
     was_open = incident.state == IncidentState.OPEN
     shown = [each.place for each in members if each.place and not each.restricted]
@@ -91,9 +101,9 @@ def carry_on(session: Session, incident: Incident, router: Router, time: datetim
         events.incident_changed(session, incident, event, former if former != incident.agency else "")
 
 
-def _follow(session: Session, member: Alert, lead: Alert, heir: Alert | None, time: datetime) -> None:
-    former, held_by, operator = member.agency, member.parts.lead.operator, find_holding(lead, heir).operator
-    followed = follow(member, lead, heir, time)
+def _follow(session: Session, member: Alert, standing: Standing, time: datetime) -> None:
+    former, held_by, operator = member.agency, member.parts.lead.operator, standing.holder.operator
+    followed = follow(member, standing, time)
     if followed.state:
         events.alert_followed(session, member, followed.state, operator, news=followed.news)
     elif member.agency == former and operator != held_by:
@@ -107,26 +117,36 @@ def _follow(session: Session, member: Alert, lead: Alert, heir: Alert | None, ti
         events.alert_handed_over(session, member, operator, former)
 
 
-def _find_heir(session: Session, incident: Incident, lead: Alert | None, members: Sequence[Alert]) -> Alert | None:
-    """Of a lead that leads on. What whoever would have led until now had then goes on for the next one, as `give_way` has it, unless it
-    was taken out.
+def _note_heir(session: Session, incident: Incident, lead: Alert | None, heir: Alert | None, members: Sequence[Alert]) -> None:
+    """What is under way for one that leads on is due to its heir. What was to the one before, who has ended or was called off, passes to
+    the next as `give_way` has it; of one that was taken out, or whose place another one has taken, it does not.
     """
-    heir = _choose_lead(incident, [each for each in members if each is not lead]) if lead and leads_on(lead, members) else None
     name = heir.name if heir else ""
-    if lead and name != incident.heir:
-        former = alert_store.find_alert(session, incident.heir) if incident.heir else None
-        inherit(lead, alone=former is not None and former.incident != incident.name)
-        incident.heir = name
-    return heir
+    if heir:
+        former = alert_store.find_alert(session, incident.heir) if incident.heir not in {"", name} else None
+        passed = name == incident.heir or (heir.merged_into == incident.lead and (former is None or has_given_way(former, incident.name)))
+        for each in members:
+            # Of whoever would have led and was made to call it off, too.
+            fresh = each is lead or (each is former and is_forced(each))
+            fall_due(each, name, former.name if former else name, fresh=fresh, passed=passed)
+    incident.heir = name
 
 
-def _choose_lead(incident: Incident, members: Sequence[Alert]) -> Alert | None:
-    """The one that there was, or would be, as long as it is open, unless somebody has taken another one instead; then the oldest that
-    anybody can rest with, a doubtful one after all others; else the oldest. One that was called off leads only where there is no other,
-    or where its caller was made to do it.
+def _choose_lead(incident: Incident, members: Sequence[Alert]) -> tuple[Alert | None, Alert | None]:
+    """Who leads; and, of one that was called off and leads on, because its caller was made to do it, who would lead instead. It does so
+    as long as somebody rests with it, and wherever the one would lead to whom the help is due that is under way for it.
     """
-    if forced := [each for each in members if each.name == incident.lead and leads_on(each, members)]:
-        return forced[0]
+    forced = next((each for each in members if each.name == incident.lead and leads_on(each, members)), None)
+    chosen = _choose(incident, [each for each in members if each is not forced])
+    if chosen and not forced:
+        forced = next((each.alert for each in list_due(members).get(chosen.name, ())), None)
+    return (forced, chosen) if forced else (chosen, None)
+
+
+def _choose(incident: Incident, members: Sequence[Alert]) -> Alert | None:
+    """The one that there was, as long as it is open, unless somebody has taken another one instead; then the oldest that anybody can rest
+    with, a doubtful one after all others; else the oldest. One that was called off leads only where there is no other.
+    """
     able = [each for each in members if can_lead(each)] or [each for each in members if can_rest(each)]
     led = [each for each in able if each.name == (incident.heir or incident.lead)]
     if led and led[0].parts.lead.claimant:
@@ -135,6 +155,22 @@ def _choose_lead(incident: Incident, members: Sequence[Alert]) -> Alert | None:
     alike = [each for each in genuine or able if each.kind == incident.kind]
     held = [each for each in alike if is_held(each)]
     return next(iter([*held, *(each for each in led if each in alike), *alike, *genuine, *able, *members]), None)
+
+
+def find_bound(session: Session, alerts: Sequence[Alert]) -> Mapping[str, str]:
+    """Who goes along when these are put into another incident: one that was called off and leads on, by its heir, from whom it is not
+    parted.
+    """
+    bound: dict[str, str] = {}
+    named = {each.name for each in alerts}
+    for name in sorted({each.incident for each in alerts if each.incident}):
+        incident = store.find_incident(session, name)
+        members = {each.name: each for each in store.lock_open_members(session, name) if not each.restricted}
+        for forced in members.values():
+            leads = incident is not None and incident.lead == forced.name
+            heirs = {incident.heir} if incident and leads else {each.heir for each in forced.assignments}
+            bound |= {heir: forced.name for heir in heirs if heir and heir in members and named & {heir, forced.name}}
+    return bound
 
 
 def form_incident(session: Session, name: str, lead: Alert, time: datetime) -> Incident:
