@@ -205,6 +205,14 @@ class TestTheSameMessageAgain:
             assert await sms.send("di sini -6.1754,106.8272", message_id="m2") == name
         assert await read_events(people, name) == ["AlertRaised", "AlertRouted", "MessageSent", "AlertTracked"]
 
+    async def test_one_that_was_passed_over_calls_nothing_off(self, people: People, sms: SmsGateway) -> None:
+        assert await sms.send("BATAL", message_id="m1") == ""
+        name = await sms.send("SOS kebakaran", message_id="m2")
+        assert await sms.send("BATAL", message_id="m1") == ""
+        assert await sms.send("SOS", message_id="m1") == ""
+        assert (await get(people, name)).cancel_claim == Alert.CANCEL_CLAIM_UNSPECIFIED
+        assert await people.sari.list_names() == [name]
+
     async def test_ids_are_each_senders_own_and_differ_in_their_case(self, people: People, sms: SmsGateway) -> None:
         names = [
             await sms.send("SOS", PHONE, "aB"),

@@ -74,14 +74,17 @@ def receive_text(session: Session, text: Text, router: Router, describe: Describ
     if number:
         limited = number.is_limited(text.now)
         alert = choose_alert(store.lock_open_alerts(session, text.number), text.now, distress=text.distress, limited=limited)
-    if alert is None and not (text.distress or text.urgent):
+    passed_over = alert is None and not (text.distress or text.urgent)
+    name = alert.name if alert else "" if passed_over else f"alerts/{new_uuid()}"
+    # Of one that was passed over, too: handed over again it must not call off what has been raised since.
+    earlier = keys.claim(session, text.key, "", None, name) if text.key else None
+    if passed_over and number and not known:
         # Nor is it kept that the number has sent it.
-        if number and not known:
-            store.forget_number(session, number)
-        return Receipt(Effect.PASSED_OVER)
-    name = alert.name if alert else f"alerts/{new_uuid()}"
-    if text.key and (earlier := keys.claim(session, text.key, "", None, name)):
+        store.forget_number(session, number)
+    if earlier is not None:
         return Receipt(Effect.REPEATED, earlier)
+    if passed_over:
+        return Receipt(Effect.PASSED_OVER)
     if number and text.seen:
         number.learn(text.seen, text.now)
     if alert is None:
@@ -93,8 +96,11 @@ def receive_text(session: Session, text: Text, router: Router, describe: Describ
     return Receipt(Effect.CANCELLED if text.cancel else Effect.LIMITED if flooding else Effect.ADDED, name)
 
 
-def receive_aml(session: Session, number: bytes, key: str, seen: Sighting, now: datetime, router: Router) -> Receipt:
+def receive_aml(session: Session, number: bytes, key: str, seen: Sighting | None, now: datetime, router: Router) -> Receipt:
     """Tracks the alerts that the handset's call or text has raised, or keeps the position until it does."""
+    if seen is None or not number:
+        earlier = keys.claim(session, key, "", None, "") if key else None
+        return Receipt(Effect.EMPTY) if earlier is None else Receipt(Effect.REPEATED, earlier)
     kept, _ = store.lock_number(session, number, now)
     alerts = [each for each in store.lock_open_alerts(session, number) if each.create_time > now - ONE_CALL and hears(each, now)]
     name = alerts[-1].name if alerts else ""

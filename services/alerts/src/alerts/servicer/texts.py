@@ -82,9 +82,7 @@ class TextServicer(text_service_pb2_grpc.TextServiceServicer):
             _log.warning("an AML message of %d characters says that it has %d", reading.length, reading.told_length)
         sender = request.sender or reading.number
         number = hash_number(sender, self._country)
-        if reading.fix is None or not number:
-            return _count(Receipt(Effect.EMPTY))
-        seen = wire.to_sighting(reading.fix, Source.AML, wire.read_received_time(request, time), time)
+        seen = wire.to_sighting(reading.fix, Source.AML, wire.read_received_time(request, time), time) if reading.fix else None
         key = self._name_message("aml", sender, request.message_id)
         operation = partial(operations.receive_aml, number=number, key=key, seen=seen, now=time, router=self._router)
         return _count(await self._database.write(operation))
