@@ -42,8 +42,8 @@ LOCAL = Targets(allow_private=True)
 
 async def send(url: str, targets: Targets = LOCAL, sender: type[Sender] = Sender) -> Attempt:
     made = sender(targets)
-    async with made.open() as client:
-        return await made.send(client, url, [KEY], PARCEL)
+    async with made.open() as transport:
+        return await made.send(transport, url, [KEY], PARCEL)
 
 
 @pytest.fixture
@@ -81,9 +81,36 @@ async def test_a_redirect_is_not_followed(receiver: Receiver, status: int) -> No
 
 
 class _Following(Sender):
-    async def _post(self, client: httpx.AsyncClient, target: Target, headers: dict[str, str], body: str) -> httpx.Response:
-        client.follow_redirects = True
-        return await super()._post(client, target, headers, body)
+    async def _post(self, transport: httpx.AsyncBaseTransport, target: Target, headers: dict[str, str], body: str) -> httpx.Response:
+        client = httpx.AsyncClient(transport=transport, follow_redirects=True)
+        return await client.post(target.url, content=body, headers=headers)
+
+
+HOSTILE = (
+    answer(302, location="http://xn--a/"),
+    answer(301, location="http://[::1"),
+    answer(308, location="\xff\xfe"),
+    answer(200, **{"set-cookie": "lb=\xff\xff"}),
+    answer(204, **{"set-cookie": "lb=ok; path=/"}),
+)
+
+
+async def test_what_an_answer_says_beside_its_status_changes_nothing(receiver: Receiver) -> None:
+    receiver.behaviours = list(HOSTILE)
+    sender = Sender(LOCAL)
+    async with sender.open() as transport:
+        attempts = [await sender.send(transport, receiver.url, [KEY], PARCEL) for _ in range(len(HOSTILE) + 1)]
+    assert [each.status for each in attempts] == [302, 301, 308, 200, 204, 204]
+    assert [each.result for each in attempts] == [*[Result.STATUS] * 3, *[Result.TAKEN] * 3]
+    assert not any("cookie" in each.headers for each in receiver.requests)
+
+
+async def test_what_nobody_has_thought_of_is_an_attempt_too(receiver: Receiver) -> None:
+    class Breaks(Sender):
+        async def _post(self, *_: object) -> httpx.Response:
+            raise RecursionError
+
+    assert (await send(receiver.url, sender=Breaks)).result is Result.CUT_OFF
 
 
 @pytest.mark.parametrize(
@@ -194,7 +221,8 @@ class TestAddresses:
 
 
 class _Trusting(Sender):
-    async def _post(self, client: httpx.AsyncClient, target: Target, headers: dict[str, str], body: str) -> httpx.Response:
+    async def _post(self, transport: httpx.AsyncBaseTransport, target: Target, headers: dict[str, str], body: str) -> httpx.Response:
+        client = httpx.AsyncClient(transport=transport)
         return await client.post(target.url, content=body, headers=headers)
 
 

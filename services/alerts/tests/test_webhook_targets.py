@@ -179,6 +179,11 @@ async def test_a_spelling_that_may_be_read_in_two_ways_is_refused(targets: Targe
     assert "not public" not in await refuse(targets, url)
 
 
+@pytest.mark.parametrize("host", ["xn--a.example.com", "xn--zz--.id"])
+async def test_a_name_that_no_registry_gives_is_refused_in_our_words(host: str) -> None:
+    assert await refuse(STRICT, f"https://{host}/") == "cannot be read"
+
+
 @pytest.mark.parametrize("port", PORTS)
 async def test_a_port_of_another_service_is_refused(port: str) -> None:
     assert "not public" not in await refuse(STRICT, f"https://good.example:{port}/")

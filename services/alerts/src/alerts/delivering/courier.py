@@ -96,14 +96,14 @@ class Courier:
         attempts: dict[str, tuple[Attempt, float]] = {}
         url = ""
         try:
-            async with self._sender.open() as client:
+            async with self._sender.open() as transport:
                 while due := await self._database.write(
                     partial(operations.advance_webhook, name=name, sender=self._id, attempts=attempts, now=now())
                 ):
                     if due.webhook.url != (url := url or due.webhook.url):
                         # Connections that another name vouched for are of no use to this one: the next turn opens others.
                         break
-                    attempts = await self._send_all(client, due)
+                    attempts = await self._send_all(transport, due)
         except ServiceUnavailable:
             pass
         except Exception as error:  # noqa: BLE001  # one that cannot be served must not end the others
@@ -111,15 +111,15 @@ class Courier:
         finally:
             self._serving.discard(name)
 
-    async def _send_all(self, client: httpx.AsyncClient, due: Round) -> dict[str, tuple[Attempt, float]]:
+    async def _send_all(self, transport: httpx.AsyncBaseTransport, due: Round) -> dict[str, tuple[Attempt, float]]:
         keys = [each.key for each in due.secrets]
-        attempts = await asyncio.gather(*(self._send(client, due.webhook.url, keys, *each) for each in due.deliveries))
+        attempts = await asyncio.gather(*(self._send(transport, due.webhook.url, keys, *each) for each in due.deliveries))
         return {delivery.id: (attempt, random.random()) for (delivery, _), attempt in zip(due.deliveries, attempts, strict=True)}  # noqa: S311  # no secret
 
-    async def _send(self, client: httpx.AsyncClient, url: str, keys: list[bytes], delivery: Delivery, about: About | None) -> Attempt:
+    async def _send(self, transport: httpx.AsyncBaseTransport, url: str, keys: list[bytes], delivery: Delivery, about: About | None) -> Attempt:
         await self._wait_for_turn()
         with telemetry.event_span(f"deliver {delivery.type}", delivery.traceparent) as traceparent:
-            attempt = await self._sender.send(client, url, keys, Parcel(delivery.id, wire.to_event(delivery, about), traceparent))
+            attempt = await self._sender.send(transport, url, keys, Parcel(delivery.id, wire.to_event(delivery, about), traceparent))
         _attempts.add(1, {"result": attempt.result.name})
         return attempt
 

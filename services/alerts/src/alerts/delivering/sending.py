@@ -18,7 +18,8 @@ from alerts.model.deliveries import Attempt, Result
 from chassis.clock import now
 from chassis.tls import trust
 
-_CONNECT_SECONDS, _SECONDS = 2.0, 10.0
+_SECONDS = 10.0
+_TIMEOUT = httpx.Timeout(_SECONDS, connect=2.0)
 # An answer of which this much has come is one, whatever else it says.
 _MAX_ANSWER = 65536
 _MAX_RETRY_AFTER = timedelta(hours=1)
@@ -39,42 +40,42 @@ class Sender:
         self._targets = targets
 
     @asynccontextmanager
-    async def open(self) -> AsyncGenerator[httpx.AsyncClient, None]:
+    async def open(self) -> AsyncGenerator[httpx.AsyncBaseTransport, None]:
         """For one webhook: a connection that its name vouches for must not serve another name at the same address.
 
-        The environment has no say: a proxy would look the name up for itself.
+        No client: that would keep a receiver's cookies, and read where a redirect leads. The environment has no say: a proxy would look
+        the name up for itself.
         """
-        timeout = httpx.Timeout(_SECONDS, connect=_CONNECT_SECONDS)
-        async with httpx.AsyncClient(verify=trust(), trust_env=False, timeout=timeout, follow_redirects=False) as client:
-            yield client
+        async with httpx.AsyncHTTPTransport(verify=trust(), trust_env=False) as transport:
+            yield transport
 
-    async def send(self, client: httpx.AsyncClient, url: str, keys: Sequence[bytes], parcel: Parcel) -> Attempt:
+    async def send(self, transport: httpx.AsyncBaseTransport, url: str, keys: Sequence[bytes], parcel: Parcel) -> Attempt:
         """Raises nothing: whatever goes wrong is the attempt's result."""
         began, start = now(), time.perf_counter()
         status, retry_after = 0, None
         try:
             async with asyncio.timeout(_SECONDS):
                 target = await self._targets.find(url)
-                answer = await self._post(client, target, sign(keys, parcel, began), parcel.body)
+                answer = await self._post(transport, target, sign(keys, parcel, began), parcel.body)
                 status, retry_after = answer.status_code, read_retry_after(answer, now())
                 result = Result.TAKEN if answer.is_success else Result.STATUS
-        except (WebhookTargetRefused, TimeoutError, httpx.HTTPError, httpx.InvalidURL) as error:
+        except Exception as error:  # noqa: BLE001  # or whatever a receiver thinks of would end the deliveries beside it
             result = _explain(error)
         return Attempt(began, result, status, time.perf_counter() - start, retry_after)
 
-    async def _post(self, client: httpx.AsyncClient, target: Target, headers: dict[str, str], body: str) -> httpx.Response:
+    async def _post(self, transport: httpx.AsyncBaseTransport, target: Target, headers: dict[str, str], body: str) -> httpx.Response:
         """At the first of the addresses that takes a connection."""
         url = target.url
         for address in target.addresses[:_ADDRESSES]:
-            request = client.build_request(
+            request = httpx.Request(
                 "POST",
                 url.copy_with(host=address),
                 content=body.encode(),
                 headers=_HEADERS | headers | {"host": url.netloc.decode()},
-                extensions={"sni_hostname": url.host},
+                extensions={"sni_hostname": url.host, "timeout": _TIMEOUT.as_dict()},
             )
             try:
-                answer = await client.send(request, stream=True)
+                answer = await transport.handle_async_request(request)
             except (httpx.ConnectError, httpx.ConnectTimeout):
                 if address == target.addresses[:_ADDRESSES][-1]:
                     raise

@@ -83,10 +83,11 @@ class Targets:
             raise ValueError("must have a name or an address in its usual form as its host")
         try:
             parsed = httpx.URL(url)
-        except httpx.InvalidURL:
+            named = parsed.host
+        except (httpx.InvalidURL, ValueError):
             raise ValueError("cannot be read") from None
         port = {"https": 443, "http": 80}[parsed.scheme] if parsed.port is None else parsed.port
-        if parsed.host != host or parsed.userinfo:
+        if named != host or parsed.userinfo:
             raise ValueError("cannot be read in one way alone")
         if port not in _WEB_PORTS and not _FIRST_USER_PORT <= port <= 65535:  # noqa: PLR2004  # the last port
             raise ValueError("must have the port 443, 80 or one above 1023")

@@ -11,7 +11,7 @@ from opentelemetry import metrics
 
 from alerts.model.enums import Source
 from alerts.operations import texts as operations
-from alerts.operations.texts import Effect, Receipt, Text, hash_number
+from alerts.operations.texts import Receipt, Text, hash_number
 from alerts.routing import Router
 from alerts.servicer.viewing import hash_token
 from alerts.texts import aml
