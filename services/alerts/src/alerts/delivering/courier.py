@@ -116,7 +116,9 @@ class Courier:
         attempts = await asyncio.gather(*(self._send(transport, due.webhook.url, keys, *each) for each in due.deliveries))
         return {delivery.id: (attempt, random.random()) for (delivery, _), attempt in zip(due.deliveries, attempts, strict=True)}  # noqa: S311  # no secret
 
-    async def _send(self, transport: httpx.AsyncBaseTransport, url: str, keys: list[bytes], delivery: Delivery, about: About | None) -> Attempt:
+    async def _send(
+        self, transport: httpx.AsyncBaseTransport, url: str, keys: list[bytes], delivery: Delivery, about: About | None
+    ) -> Attempt:
         await self._wait_for_turn()
         with telemetry.event_span(f"deliver {delivery.type}", delivery.traceparent) as traceparent:
             attempt = await self._sender.send(transport, url, keys, Parcel(delivery.id, wire.to_event(delivery, about), traceparent))
