@@ -238,12 +238,27 @@ async def test_of_two_writes_that_wait_for_each_other_one_gives_way_and_the_data
 
 async def test_an_urgent_write_waits_for_its_turn_while_others_are_answered(own_postgres: Postgres) -> None:
     async with open_things(own_postgres.url) as database:
-        slow = [asyncio.create_task(database.write(lambda session: session.execute(text("SELECT pg_sleep(0.5)")))) for _ in range(32)]
+        sleep = text("SELECT pg_sleep(0.5)")
+        slow = [asyncio.create_task(database.write(lambda session: session.execute(sleep), urgent=True)) for _ in range(32)]
         await asyncio.sleep(0)
         began = time.monotonic()
         assert await database.write(lambda session: add_thing(session, "urgent"), urgent=True) == "urgent"
         assert time.monotonic() - began > 1.5, "it proves nothing unless it had to wait"
         await asyncio.gather(*slow)
+
+
+async def test_an_urgent_write_is_not_kept_waiting_by_all_others_that_wait_for_one_lock(postgres_url: str) -> None:
+    lock = text("SELECT pg_advisory_xact_lock(7)")
+    async with open_things(postgres_url) as database:
+        held = asyncio.create_task(database.write(lambda session: (session.execute(lock), session.execute(text("SELECT pg_sleep(2)")))))
+        await asyncio.sleep(0.1)
+        waiting = [asyncio.create_task(database.write(lambda session: session.execute(lock))) for _ in range(20)]
+        await asyncio.sleep(0.3)
+        began = time.monotonic()
+        assert await database.write(lambda session: add_thing(session, "urgent"), urgent=True) == "urgent"
+        assert time.monotonic() - began < 0.7
+        assert not held.done()
+        await asyncio.gather(held, *waiting)
 
 
 async def wait_for_a_commit_that_hangs(database: Database) -> float:

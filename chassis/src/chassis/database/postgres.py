@@ -17,6 +17,8 @@ from chassis.errors import ServiceUnavailable
 T = TypeVar("T")
 
 _CONNECTIONS = 8
+# Of them, for those who call for help alone: all others may wait for one lock.
+_KEPT_FREE = 2
 # A database that is away is noticed before a caller in danger has waited for a second.
 _CONNECT_SECONDS = 0.8
 # An operation for which a server takes longer than this is given up with its connection.
@@ -41,6 +43,7 @@ class PostgresDatabase:
         self._idle: asyncio.LifoQueue[_Line | None] = asyncio.LifoQueue(_CONNECTIONS)
         for _ in range(_CONNECTIONS):
             self._idle.put_nowait(None)
+        self._turns = asyncio.Semaphore(_CONNECTIONS - _KEPT_FREE)
         self._loop = asyncio.get_running_loop()
         self._answers = Answers()
         self._running: set[asyncio.Task[None]] = set()
@@ -51,10 +54,12 @@ class PostgresDatabase:
         return len(self._running)
 
     async def write(self, operation: Callable[[Session], T], *, urgent: bool = False, seconds: float = _SECONDS, apart: bool = False) -> T:
-        return await self._accept(self._write(operation, seconds, apart=apart), urgent=urgent)
+        work = self._write(operation, seconds, apart=apart)
+        return await self._accept(work if urgent or apart else self._in_turn(work), urgent=urgent)
 
     async def read(self, operation: Callable[[Session], T], *, seconds: float = _SECONDS, apart: bool = False) -> T:
-        return await self._accept(self._read(operation, seconds, apart=apart), wrote=False)
+        work = self._read(operation, seconds, apart=apart)
+        return await self._accept(work if apart else self._in_turn(work), wrote=False)
 
     async def close(self) -> None:
         """Finishes what was accepted before it."""
@@ -63,6 +68,10 @@ class PostgresDatabase:
         while not self._idle.empty():
             if line := self._idle.get_nowait():
                 await line.connection.close()
+
+    async def _in_turn(self, work: Coroutine[Any, Any, T]) -> T:
+        async with self._turns:
+            return await work
 
     async def _write(self, operation: Callable[[Session], T], seconds: float, *, apart: bool) -> T:
         transact = self._transact_apart if apart else self._transact

@@ -20,6 +20,8 @@ from chassis.errors import ServiceUnavailable
 
 _POLL_SECONDS = 0.5
 _AT_ONCE = 100
+# So long it may hold what it locks: whoever answers one of these alerts meanwhile waits for it.
+_HELD_SECONDS = 0.2
 _PAUSE = 9.0
 _CALM = timedelta(seconds=1)
 _MAX_HEARD = 10_000
@@ -70,11 +72,14 @@ class Grouper:
 
     async def run(self) -> None:
         """Until cancelled."""
+        limit = _AT_ONCE
         while True:
             began = time.monotonic()
             try:
-                while await self._database.read(find_first_waiting) and await self._assess(_AT_ONCE) == _AT_ONCE:
+                while await self._database.read(find_first_waiting) and await self._assess(limit) == limit:
                     worked = time.monotonic() - began
+                    # Those that come to rest with one whom somebody has taken are each loaded: as many as there is time for.
+                    limit = max(1, min(_AT_ONCE, int(limit * min(2.0, _HELD_SECONDS / worked))))
                     # In a flood it takes a tenth of the time: whoever calls for help comes first. After it, half.
                     newest = await self._database.read(find_newest_time)
                     await asyncio.sleep(worked * (_PAUSE if newest and now() - newest < _CALM else 1.0))
