@@ -49,8 +49,8 @@ class CountsReads(EventLog):
         return list(super().after(session, position, limit))
 
 
-def find_all(session: Session) -> Sequence[Thing]:
-    return session.scalars(select(Thing).order_by(Thing.name)).all()
+def find_all(session: Session) -> Mapping[str, Thing]:
+    return {each.name: each for each in session.scalars(select(Thing).order_by(Thing.name))}
 
 
 def seal(content: bytes, place: str) -> bytes:

@@ -33,6 +33,8 @@ _STALLED_SECONDS = 0.1
 _LONGEST_SECONDS = 5.0
 # Whoever takes nothing for so long after their queue has run over does not read; others are only behind.
 _PATIENCE_SECONDS = 5.0
+# What was loaded for a reader who has paused for so long is loaded anew: it may be what they must not see any more.
+FRESH_SECONDS = 5.0
 _FOR_EVER = 1e9
 _log = logging.getLogger(__name__)
 
@@ -78,7 +80,7 @@ class Follower(Generic[S]):
             try:
                 self.queue.put_nowait(item)
             except asyncio.QueueFull:
-                self._drop()
+                self.drop()
                 self.patience = asyncio.get_running_loop().call_later(_PATIENCE_SECONDS, self.end, EndReason.SLOW_READER)
 
     def leave(self) -> None:
@@ -97,10 +99,11 @@ class Follower(Generic[S]):
             if reason is EndReason.SLOW_READER:
                 _log.info("a watch was ended: its reader is too slow")
             self.ended = reason
-            self._drop()
+            self.drop()
             self.queue.put_nowait(reason)
 
-    def _drop(self) -> None:
+    def drop(self) -> None:
+        """What waits; but whoever is ended is told that."""
         while not self.queue.empty():
             self.queue.get_nowait()
 
@@ -205,8 +208,12 @@ class Tail(Generic[S]):
                 else:
                     # A quiet watch moves on, too, or its cursor would grow too old to resume from.
                     follower.position = max(follower.position, item.place)
+                told = time.monotonic()
                 yield item
+                if time.monotonic() - told > FRESH_SECONDS:
+                    break
             self._leave(follower)
+            follower.drop()
         yield follower.ended
 
     def _leave(self, follower: Follower[S]) -> None:
@@ -249,9 +256,16 @@ class Tail(Generic[S]):
             if change.event.id > follower.position and follower.wants(change) and not follower.ended:
                 follower.position = change.event.id
                 await self._turns.take()
+                told = time.monotonic()
                 yield change
+                if time.monotonic() - told > FRESH_SECONDS:
+                    return
         if not follower.ended:
             follower.position = reached if reached > began else end
+
+    async def load(self, names: set[str]) -> dict[str, S]:
+        """What these resources are now, by name."""
+        return await self._database.read(lambda session: self._load(session, names))
 
     async def find(self, position: int) -> Change[S] | None:
         """The change at just this place."""

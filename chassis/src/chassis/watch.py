@@ -1,9 +1,13 @@
 """The course of a watch: what is there, then what happens, each step with a cursor to go on from."""
 
+import asyncio
 import base64
-from collections.abc import AsyncIterator, Callable, Sequence
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy.orm import Session
@@ -11,7 +15,7 @@ from sqlalchemy.orm import Session
 from chassis.database import Database
 from chassis.errors import InvalidCursor
 from chassis.events import EventLog
-from chassis.tail import Change, EndReason, Heartbeat, Tail
+from chassis.tail import FRESH_SECONDS, Change, EndReason, Heartbeat, Tail
 from chassis.together import ReadsTogether
 
 S = TypeVar("S")
@@ -23,6 +27,8 @@ Sealing = Callable[[bytes, str], bytes]
 _QUESTIONS = 1000
 # In a flood thousands are open, and whoever begins to watch must be shown them all.
 _OPEN_SECONDS = 30.0
+# So many of them are loaded at once for whoever takes them slowly.
+_PAGE = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +41,31 @@ class Found(Generic[S]):
 @dataclass(frozen=True, slots=True)
 class SnapshotEnd:
     """What was there is complete."""
+
+
+class _Loaded(Generic[S]):
+    """What was there by name, until its reader has paused or it is old: it may have become what they must not see, and holds much."""
+
+    def __init__(self, subjects: Mapping[str, S]) -> None:
+        self.subjects = subjects
+        self._loop = asyncio.get_running_loop()
+        self._began = self._taken = self._loop.time()
+        self._timer = self._loop.call_later(FRESH_SECONDS, self._look)
+
+    def take(self, name: str) -> S:
+        subject = self.subjects[name]
+        self._taken = self._loop.time()
+        return subject
+
+    def forget(self) -> None:
+        self._timer.cancel()
+        self.subjects = {}
+
+    def _look(self) -> None:
+        if self._loop.time() - self._taken >= FRESH_SECONDS or self._loop.time() - self._began >= _OPEN_SECONDS:
+            self.forget()
+        else:
+            self._timer = self._loop.call_later(FRESH_SECONDS, self._look)
 
 
 Step = Found[S] | SnapshotEnd | Change[S] | Heartbeat | EndReason
@@ -58,14 +89,14 @@ class Watches(Generic[S]):
         self,
         question: str,
         cursor: str,
-        find_open: Callable[[Session], Sequence[S]],
+        find_open: Callable[[Session], Mapping[str, S]],
         wants: Callable[[Change[S]], bool],
         expire_time: float = 0.0,
     ) -> AsyncIterator[tuple[str, Step[S]]]:
         """Each step with the cursor after it; cursors belong to `question` alone, which says what `find_open` finds.
 
-        Without a cursor it starts with what `find_open` finds, `now` with what happens from now on. Raises InvalidCursor
-        and CursorExpired.
+        Without a cursor it starts with what `find_open` finds, by name as the tail loads it; `now` with what happens from now on. Raises
+        InvalidCursor and CursorExpired.
         """
         place = _START if cursor in {"", "now"} else self._read(question, cursor)
         if cursor == "now":
@@ -73,12 +104,17 @@ class Watches(Generic[S]):
             yield self._write(question, position), Heartbeat()
         elif place == _START:
 
-            def read(session: Session) -> tuple[int, Sequence[S], str]:
+            def read(session: Session) -> tuple[int, Mapping[str, S], str]:
                 """The position and what is open from one snapshot, so that every later change is after it."""
                 return self._log.position(session), find_open(session), self._write(question, _START)
 
             position, found, start = await self._reads.read(question, read, seconds=_OPEN_SECONDS)
-            for each in found:
+            showing = self._show(_Loaded(found))
+            del found
+            async for each in showing:
+                if expire_time and time.time() >= expire_time:
+                    yield start, EndReason.TOKEN_EXPIRED
+                    return
                 yield start, Found(each)
             yield self._write(question, position), SnapshotEnd()
         else:
@@ -89,6 +125,22 @@ class Watches(Generic[S]):
         of_kind = self._tail.follow(position, lambda change: isinstance(change.subject, kind) and wants(change), expire_time)
         async for reached, step in of_kind:
             yield (self._write_once if isinstance(step, Change) else self._write)(question, reached), step
+
+    async def _show(self, loaded: "_Loaded[S]") -> AsyncIterator[S]:
+        """All of them to whoever takes them; to those who pause what the rest has become meanwhile, a page at a time."""
+        names = deque(loaded.subjects)
+        try:
+            while names:
+                if names[0] not in loaded.subjects:
+                    loaded.forget()
+                    page = list(islice(names, _PAGE))
+                    loaded = _Loaded(await self._tail.load(set(page)))
+                    # What has gone is shown to nobody.
+                    names = deque([*(each for each in page if each in loaded.subjects), *islice(names, len(page), None)])
+                elif isinstance(subject := loaded.take(names.popleft()), self._kind):
+                    yield subject
+        finally:
+            loaded.forget()
 
     async def find_last(self, question: str, cursor: str, wants: Callable[[Change[S]], bool]) -> Change[S] | None:
         """The last change before a cursor: where one makes several messages with one cursor, whoever resumes may not have had all

@@ -20,7 +20,7 @@ from chassis.database import Database
 from chassis.identity import caller
 from chassis.paging import Page
 from chassis.tail import Change as LogChange
-from chassis.watch import Watches
+from chassis.watch import Found, Watches
 from siaga.alerts.v1 import incident_pb2, incident_service_pb2_grpc
 from siaga.alerts.v1 import incident_service_pb2 as pb
 
@@ -62,7 +62,7 @@ class IncidentServicer(incident_service_pb2_grpc.IncidentServiceServicer):
         if last and _has_left(last.subject.incident, agency):
             yield wire.to_left(request.cursor, last.subject.incident.name)
         async for cursor, step in steps:
-            incident = step.subject.incident if isinstance(step, LogChange) else None
+            incident = step.subject.incident if isinstance(step, Found | LogChange) else None
             if incident is None or incident.agency == agency:
                 yield wire.to_step(cursor, step)
             if incident and _has_left(incident, agency):
@@ -117,6 +117,6 @@ def _show(session: Session, incident: Incident) -> incident_pb2.Incident:
     return wire.to_message(incident, store.find_members(session, [incident.name])[incident.name])
 
 
-def _find_open(session: Session, agency: str, *, drills: bool) -> list[ShownIncident]:
+def _find_open(session: Session, agency: str, *, drills: bool) -> dict[str, ShownIncident]:
     found = store.find_open_incidents(session, agency, drills=drills)
-    return list(wire.show_incidents(found, store.find_members(session, [each.name for each in found])).values())
+    return wire.show_incidents(found, store.find_members(session, [each.name for each in found]))

@@ -123,7 +123,9 @@ class WarningServicer(warning_service_pb2_grpc.WarningServiceServicer):
         steps = self._watches.follow(
             f"WatchWarnings {request.area} {exercises}",
             request.cursor,
-            lambda session: list(map(ShownWarning, store.find_warnings_in_force(session, areas, now(), exercises=exercises))),
+            lambda session: {
+                each.name: ShownWarning(each) for each in store.find_warnings_in_force(session, areas, now(), exercises=exercises)
+            },
             lambda change: (
                 change.event.audience == Audience.PUBLIC and (exercises or change.subject.warning.status == WarningStatus.ACTUAL)
             ),

@@ -36,7 +36,7 @@ class Watching:
         steps = self._watches.follow(
             f"WatchAlert {name} {audience}",
             cursor,
-            lambda session: [Shown(each) for each in store.find_alerts(session, {name})],
+            lambda session: {each.name: Shown(each) for each in store.find_alerts(session, {name})},
             lambda change: change.event.resource == name and change.event.audience <= audience and _is_news(change),
             expire_time,
         )
@@ -72,7 +72,7 @@ class Watching:
         steps = self._watches.follow(
             question,
             cursor,
-            lambda session: [Shown(each) for each in store.find_open_alerts(session, agency, drills=drills)],
+            lambda session: {each.name: Shown(each) for each in store.find_open_alerts(session, agency, drills=drills)},
             wants,
             expire_time,
         )
@@ -100,7 +100,7 @@ class Watching:
         steps = self._watches.follow(
             f"WatchAssignments {unit}",
             cursor,
-            lambda session: [Shown(each) for each in store.find_alerts_of_unit(session, unit)],
+            lambda session: {each.name: Shown(each) for each in store.find_alerts_of_unit(session, unit)},
             lambda change: change.event.audience <= Audience.RESPONDER and change.subject.alert.find_assignment(unit) is not None,
             expire_time,
         )
