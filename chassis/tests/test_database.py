@@ -48,9 +48,9 @@ class ReadsCommitted(PostgresDatabase):
 class CountsReads(PostgresDatabase):
     """Mutant: whoever is answered by anything is thought to be able to write."""
 
-    async def _work(self, work: Any, future: Any, *, wrote: bool) -> None:
+    async def _work(self, work: Any, future: Any, *, wrote: bool, in_turn: bool) -> None:
         del wrote
-        await super()._work(work, future, wrote=True)
+        await super()._work(work, future, wrote=True, in_turn=in_turn)
 
 
 async def count_twice(database: Database, other: Callable[[str], Any]) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import nullcontext
 from typing import Any, NamedTuple, TypeVar, cast
 
 import asyncpg
@@ -17,7 +18,7 @@ from chassis.errors import ServiceUnavailable
 T = TypeVar("T")
 
 _CONNECTIONS = 8
-# Of them, for those who call for help alone: all others may wait for one lock.
+# Of them, for urgent operations alone: all others may wait for one lock.
 _KEPT_FREE = 2
 # A database that is away is noticed before a caller in danger has waited for a second.
 _CONNECT_SECONDS = 0.8
@@ -54,12 +55,10 @@ class PostgresDatabase:
         return len(self._running)
 
     async def write(self, operation: Callable[[Session], T], *, urgent: bool = False, seconds: float = _SECONDS, apart: bool = False) -> T:
-        work = self._write(operation, seconds, apart=apart)
-        return await self._accept(work if urgent or apart else self._in_turn(work), urgent=urgent)
+        return await self._accept(self._write(operation, seconds, apart=apart), urgent=urgent, in_turn=not (urgent or apart))
 
     async def read(self, operation: Callable[[Session], T], *, seconds: float = _SECONDS, apart: bool = False) -> T:
-        work = self._read(operation, seconds, apart=apart)
-        return await self._accept(work if apart else self._in_turn(work), wrote=False)
+        return await self._accept(self._read(operation, seconds, apart=apart), wrote=False, in_turn=not apart)
 
     async def close(self) -> None:
         """Finishes what was accepted before it."""
@@ -68,10 +67,6 @@ class PostgresDatabase:
         while not self._idle.empty():
             if line := self._idle.get_nowait():
                 await line.connection.close()
-
-    async def _in_turn(self, work: Coroutine[Any, Any, T]) -> T:
-        async with self._turns:
-            return await work
 
     async def _write(self, operation: Callable[[Session], T], seconds: float, *, apart: bool) -> T:
         transact = self._transact_apart if apart else self._transact
@@ -83,19 +78,20 @@ class PostgresDatabase:
         transact = self._transact_apart if apart else self._transact
         return await transact(operation, None, seconds, **_SNAPSHOT)
 
-    async def _accept(self, work: Coroutine[Any, Any, Any], *, urgent: bool = False, wrote: bool = True) -> Any:  # noqa: ANN401  # whatever the operation returns
+    async def _accept(self, work: Coroutine[Any, Any, Any], *, urgent: bool = False, wrote: bool = True, in_turn: bool) -> Any:  # noqa: ANN401  # whatever the operation returns
         if self._closed:
             work.close()
             raise ServiceUnavailable(retry_seconds=RETRY_SECONDS)
         future = self._answers.expect(urgent=urgent)
-        task = asyncio.create_task(self._work(work, future, wrote=wrote))
+        task = asyncio.create_task(self._work(work, future, wrote=wrote, in_turn=in_turn))
         self._running.add(task)
         return await future
 
-    async def _work(self, work: Coroutine[Any, Any, Any], future: "asyncio.Future[Any]", *, wrote: bool) -> None:
+    async def _work(self, work: Coroutine[Any, Any, Any], future: "asyncio.Future[Any]", *, wrote: bool, in_turn: bool) -> None:
         value, error = None, None
         try:
-            value = await work
+            async with self._turns if in_turn else nullcontext():
+                value = await work
         except BaseException as raised:  # noqa: BLE001  # an operation may raise anything, and its caller gets it
             error = raised
         # Whoever has the answer must not find the operation pending.
