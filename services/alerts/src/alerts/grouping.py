@@ -9,10 +9,11 @@ from datetime import timedelta
 from functools import partial
 
 import h3
+from sqlalchemy.orm import Session
 
 from alerts.operations.grouping import assess_alerts, pass_over
 from alerts.routing import Router
-from alerts.store.incidents import Waiting, find_first_waiting, find_newest_time
+from alerts.store.incidents import Waiting, find_first_waiting, find_newest_time, lock_grouping
 from chassis import telemetry
 from chassis.clock import now
 from chassis.database import Database
@@ -20,6 +21,7 @@ from chassis.errors import ServiceUnavailable
 
 _POLL_SECONDS = 0.5
 _AT_ONCE = 100
+_LEAST = 10
 # So long it may hold what it locks: whoever answers one of these alerts meanwhile waits for it.
 _HELD_SECONDS = 0.2
 _PAUSE = 9.0
@@ -69,30 +71,29 @@ class Grouper:
     def __init__(self, database: Database, router: Router) -> None:
         self._database, self._router = database, router
         self._heard: defaultdict[bytes, _Alike] = defaultdict(_Alike)
+        # How many at once.
+        self._limit = _AT_ONCE
 
     async def run(self) -> None:
         """Until cancelled."""
-        limit = _AT_ONCE
         while True:
             began = time.monotonic()
             try:
-                while await self._database.read(find_first_waiting) and await self._assess(limit) == limit:
+                while await self._database.read(find_first_waiting) and await self._assess(limit := self._limit) == limit:
                     worked = time.monotonic() - began
-                    # Those that come to rest with one whom somebody has taken are each loaded: as many as there is time for.
-                    limit = max(1, min(_AT_ONCE, int(limit * min(2.0, _HELD_SECONDS / worked))))
                     # In a flood it takes a tenth of the time: whoever calls for help comes first. After it, half.
                     newest = await self._database.read(find_newest_time)
                     await asyncio.sleep(worked * (_PAUSE if newest and now() - newest < _CALM else 1.0))
                     began = time.monotonic()
             except ServiceUnavailable:
-                pass
+                self._limit = max(_LEAST, self._limit // 2)
             await asyncio.sleep(_POLL_SECONDS)
 
     async def _assess(self, limit: int) -> int:
         """How many were looked at. Where that fails, each is looked at alone, and one that fails by itself is passed over."""
         try:
             with telemetry.work_span("assess alerts"):
-                return await self._database.write(partial(assess_alerts, limit=limit, hear=self._hear, router=self._router))
+                return await self._database.write(partial(self._work, limit=limit))
         except ServiceUnavailable:
             raise
         except Exception as error:  # noqa: BLE001  # one that cannot be grouped must not keep the others from it
@@ -101,6 +102,16 @@ class Grouper:
                 return sum([await self._assess(1) for _ in range(limit)])
             await self._database.write(pass_over)
             return 1
+
+    def _work(self, session: Session, limit: int) -> int:
+        lock_grouping(session)
+        began = time.monotonic()
+        count = assess_alerts(session, limit, self._hear, self._router)
+        if count == self._limit:
+            # Those that come to rest with one whom somebody has taken are each loaded: as many as there is time for.
+            fitting = int(count * _HELD_SECONDS / max(time.monotonic() - began, 0.001))
+            self._limit = max(_LEAST, min(_AT_ONCE, 2 * count, fitting))
+        return count
 
     def _hear(self, alert: Waiting) -> bool:
         """Whether its words came often of late from elsewhere: neighbours, whose app may write for them, see one fire. What is said in

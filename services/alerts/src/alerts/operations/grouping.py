@@ -23,8 +23,7 @@ _LATELY = timedelta(minutes=10)
 
 
 def assess_alerts(session: Session, limit: int, hear: Callable[[Waiting], bool], router: Router) -> int:
-    """How many were looked at; `hear` says whether the words of one came often of late."""
-    store.lock_grouping(session)
+    """How many were looked at, under the lock of grouping; `hear` says whether the words of one came often of late."""
     waiting = store.find_waiting(session, limit)
     if not waiting:
         return 0
