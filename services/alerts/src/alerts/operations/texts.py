@@ -78,6 +78,9 @@ def receive_text(session: Session, text: Text, router: Router, describe: Describ
     name = alert.name if alert else "" if passed_over else f"alerts/{new_uuid()}"
     # Of one that was passed over, too: handed over again it must not call off what has been raised since.
     earlier = keys.claim(session, text.key, "", None, name) if text.key else None
+    if earlier == "" and not passed_over:
+        # A call for help is never taken for one that was passed over, whatever a gateway calls it.
+        earlier = keys.claim(session, f"{text.key}\0call", "", None, name) if text.distress or text.urgent else earlier
     if passed_over and number and not known:
         # Nor is it kept that the number has sent it.
         store.forget_number(session, number)

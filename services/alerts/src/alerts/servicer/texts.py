@@ -74,7 +74,7 @@ class TextServicer(text_service_pb2_grpc.TextServiceServicer):
         phone = find_dialled(request.sender, self._country)
         describe = partial(wire.to_columns, note=content, phone=phone, token_hash=hash_token(secrets.token_urlsafe()), now=time)
         operation = partial(operations.receive_text, text=text, router=self._router, describe=describe)
-        return _count(await self._database.write(operation))
+        return _count(await self._database.write(operation, urgent=text.distress or text.urgent))
 
     async def _receive_aml(self, request: pb.ReceiveTextRequest | pb.ReceiveAmlRequest, reading: aml.Reading) -> Receipt:
         time = now()
