@@ -1,6 +1,7 @@
 """One event by HTTP to one webhook: signed, to an address that was checked, and never for longer than ten seconds."""
 
 import asyncio
+import logging
 import ssl
 import time
 from collections.abc import AsyncGenerator, Sequence
@@ -15,6 +16,7 @@ from standardwebhooks.webhooks import Webhook as Signer
 from alerts.delivering.targets import Target, Targets
 from alerts.errors import WebhookTargetRefused
 from alerts.model.deliveries import Attempt, Result
+from chassis import telemetry
 from chassis.clock import now
 from chassis.tls import trust
 
@@ -24,7 +26,8 @@ _TIMEOUT = httpx.Timeout(_SECONDS, connect=2.0)
 _MAX_ANSWER = 65536
 _MAX_RETRY_AFTER = timedelta(hours=1)
 _ADDRESSES = 3
-_HEADERS = {"content-type": "application/cloudevents+json", "user-agent": "siaga-webhooks", "accept-encoding": "identity"}
+_log = logging.getLogger(__name__)
+_HEADERS = {"content-type": "application/cloudevents+json", "user-agent": "siaga-webhooks", "accept": "*/*", "accept-encoding": "identity"}
 
 
 class Parcel(NamedTuple):
@@ -59,8 +62,11 @@ class Sender:
                 answer = await self._post(transport, target, sign(keys, parcel, began), parcel.body)
                 status, retry_after = answer.status_code, read_retry_after(answer, now())
                 result = Result.TAKEN if answer.is_success else Result.STATUS
-        except Exception as error:  # noqa: BLE001  # or whatever a receiver thinks of would end the deliveries beside it
+        except (WebhookTargetRefused, TimeoutError, httpx.HTTPError, httpx.InvalidURL) as error:
             result = _explain(error)
+        except Exception as error:  # noqa: BLE001  # or whatever a receiver thinks of would end the deliveries beside it
+            _log.error("an answer of a webhook cannot be read: %s", telemetry.describe(error))
+            result = Result.CUT_OFF
         return Attempt(began, result, status, time.perf_counter() - start, retry_after)
 
     async def _post(self, transport: httpx.AsyncBaseTransport, target: Target, headers: dict[str, str], body: str) -> httpx.Response:
