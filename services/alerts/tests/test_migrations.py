@@ -63,7 +63,9 @@ def test_what_is_under_way_for_one_that_leads_on_is_due_to_its_heir(database_url
     def make(session: Session) -> None:
         session.add_all([lead, other, heir])
         incident = form_incident(session, "incidents/one", lead, START)
-        incident.heir = heir.name
+        incident.heir, lead.incident = heir.name, incident.name
+        # One that it has left.
+        form_incident(session, "incidents/two", lead, START).heir = "alerts/another"
         session.flush()
         columns = "alert, number, unit, agency, kind, crew, status, reason, dispatch_time, roll_step, missed_roll_calls, past"
         for alert, number, past in ((lead, 0, False), (lead, 1, True), (other, 0, False), (other, 1, True)):

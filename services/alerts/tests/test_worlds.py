@@ -34,6 +34,19 @@ COURSES: dict[str, Course] = {
     "a unit for the next one, who calls off": [TAKEN, TO_THE_NEXT, CALLED_OFF, ("cancel", 1, "pin"), ("raise", 2), ARRIVED],
     "a unit for the next one, who is made to": [TAKEN, TO_THE_NEXT, CALLED_OFF, ("cancel", 1, None), ("raise", 2), ARRIVED],
     "a unit for the next one, who ends": [TAKEN, CALLED_OFF, TO_THE_NEXT, ("resolve", "rina", 1), ("raise", 2), ARRIVED],
+    "a unit at the scene for the next one, who ends": [TAKEN, TO_THE_NEXT, CALLED_OFF, ARRIVED, ("resolve", "rina", 1), ("raise", 2)],
+    "put to others of another kind": [
+        *(TAKEN, SENT, ("correct", "rina", 3, Kind.ACCIDENT), ("correct", "rina", 4, Kind.ACCIDENT), OTHERS_TAKEN),
+        *(CALLED_OFF, PUT_TO_OTHERS, ARRIVED, ("raise", 2)),
+    ],
+    "two that were made to, put to others": [
+        *(TAKEN, SENT, ("send", "rina", 1, 1), OTHERS_TAKEN),
+        *(CALLED_OFF, ("cancel", 1, None), PUT_TO_OTHERS, ("move", 1, "ON_SCENE"), ARRIVED),
+    ],
+    "two that were made to, and the next one put to others": [
+        *(TAKEN, SENT, ("send", "rina", 1, 1), OTHERS_TAKEN),
+        *(CALLED_OFF, ("cancel", 1, None), ("merge", "rina", ("lead", 3), 2), ("move", 1, "ON_SCENE"), ARRIVED),
+    ],
     "another kind of the next one": [TAKEN, CALLED_OFF, ("correct", "rina", 1, Kind.ACCIDENT), SENT, ARRIVED],
 }
 

@@ -8,12 +8,15 @@ from typing import Any, NamedTuple
 from crews import POLICE, make_unit
 from google.protobuf.empty_pb2 import Empty
 from moments import ROOM, keep, make_alert
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 from threatened import look
 
 from alerts.model.alerts import Alert
+from alerts.model.clocks import find_clocks
 from alerts.model.enums import Kind, Status, View
 from alerts.model.incidents import Incident, is_forced
+from alerts.model.tables import timers
 from alerts.model.viewers import Viewer
 from alerts.operations import alerts, answering, dispatch
 from alerts.operations.changes import Change
@@ -95,6 +98,17 @@ class World:
             return problem.reason.name
         return ""
 
+    async def check_clocks(self) -> None:
+        """Each alert has those that follow from it."""
+
+        def read(session: Session) -> tuple[set[tuple[str, str, str]], set[tuple[str, str, str]]]:
+            due = [(name, each) for name in self.names for each in find_clocks(self._load(session, name), self._router.find_policy)]
+            kept = select(timers.table.c["resource", "kind", "subject"]).where(timers.table.c.resource.in_(self.names))
+            return {(name, each.kind, each.subject) for name, each in due}, {(a, b, c) for a, b, c in session.execute(kept)}
+
+        due, kept = await self._database.read(read)
+        assert due == kept
+
     async def show(self) -> list[list[Any]]:
         """What the caller of each alert but the first one is shown."""
         return await self._database.read(lambda session: [self._show(session, name) for name in self.names[1:]])
@@ -131,7 +145,8 @@ class World:
             alerts.resolve_alert(session, self._change(by, self.names[alert]), HELPED)
 
     def _correct(self, session: Session, by: str, alert: int, kind: Kind) -> None:
-        dispatch.update_alert(session, self._change(by, self._find(session, alert)), {"kind": int(kind)}, "")
+        if not is_forced(self._load(session, self.names[alert])):
+            dispatch.update_alert(session, self._change(by, self.names[alert]), {"kind": int(kind)}, "")
 
     def _send(self, session: Session, by: str, alert: Any, unit: int) -> None:
         change = self._change(by, self._find(session, alert))
@@ -201,11 +216,12 @@ class Told(NamedTuple):
 
 
 async def run(world: World, course: Course) -> list[Told]:
-    """Of each step from the one on with which the first is called off."""
+    """Of each step from the one on with which the first is called off. After each of them no clock is missing and none is left."""
     await world.begin()
     told: list[Told] = []
     for step in course:
         refused = await world.do(*step)
+        await world.check_clocks()
         if step == CALLED_OFF or told:
             told.append(Told(refused, await world.show()))
     return told

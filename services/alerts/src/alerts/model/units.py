@@ -138,6 +138,8 @@ class Assignment(Model):
     missed_roll_calls: Mapped[int] = mapped_column(default=0)
     # Of an alert that leads on though it was called off: who would have come to have it; empty for nobody, None where nobody leads on.
     heir: Mapped[str | None]
+    # Read by replicas that are older than `heir`, as long as there are any; the next migration drops it.
+    past: Mapped[bool] = mapped_column(default=False)
 
     __table_args__ = (Index("ix_assignments_unit", "unit", "alert"),)
 

@@ -82,7 +82,7 @@ def release_alert(session: Session, change: Change) -> Alert:
 def resolve_alert(session: Session, change: Change, outcome: int) -> Alert:
     alert, replayed = take_for_agency(session, change)
     if not replayed and not alert.close_time:
-        give_way(session, alert, change.now)
+        give_way(session, alert, change.router, change.now)
     at_work = alert.at_work
     if not replayed and alert.resolve(outcome, change.viewer, change.now):
         end_alert(session, alert, at_work)
@@ -127,7 +127,7 @@ def cancel_alert(session: Session, change: Change, given: Given | None) -> Alert
     first = alert.cancel_time is None
     if first and not alert.close_time and claim is not CancelClaim.DURESS:
         # Under duress what is under way goes on for this one, and with it for those whom it stands for.
-        give_way(session, alert, change.now)
+        give_way(session, alert, change.router, change.now)
     closed, at_work = alert.close_time, alert.at_work
     if alert.cancel(change.now, claim):
         if first:

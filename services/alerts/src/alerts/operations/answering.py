@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 
 from sqlalchemy.orm import Session
 
@@ -99,12 +100,13 @@ def merge_alerts(session: Session, change: Change, names: Sequence[str]) -> Inci
         store.find_incident(session, name, for_update=True)
     incident = store.find_incident(session, kept) if kept else None
     bound = find_bound(session, [each for each in found if each.incident != kept])
-    alerts = [_lock_mergeable(session, change.viewer, name) for name in sorted({*names, *bound, *bound.values()})]
+    alerts = [_lock_mergeable(session, change.viewer, name) for name in sorted({*names, *chain.from_iterable(bound)})]
     held_by = {alert.name: alert.parts.lead.claimant for alert in alerts}
     former = {alert.incident for alert in alerts if alert.incident and alert.incident != kept}
-    for alert in (each for each in alerts if each.merged_into and each.merged_into == bound.get(each.name)):
+    for alert in (each for each in alerts if (each.merged_into, each.name) in bound):
         # It comes as the one that would lead.
         rest_with(alert, "", change.now)
+        keep_clocks(session, alert, change.router)
     incident = incident or form_incident(session, change.name, alerts[0], change.now)
     join_incident(session, incident, alerts, change.router, change.now, change.operator)
     if not change.viewer.supervises and any(

@@ -1,6 +1,6 @@
 """What alerts of one emergency have in common, and who stands for whom."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from sqlalchemy.orm import Session
@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from alerts import events
 from alerts.errors import DrillMismatch
 from alerts.model.alerts import Alert
+from alerts.model.enums import State
 from alerts.model.incidents import (
     Incident,
     IncidentState,
@@ -42,7 +43,7 @@ def settle(session: Session, alert: Alert, router: Router, time: datetime) -> No
         carry_on(session, incident, router, time)
 
 
-def give_way(session: Session, alert: Alert, time: datetime) -> None:
+def give_way(session: Session, alert: Alert, router: Router, time: datetime) -> None:
     """Before one that stands for others, or would, ends or is called off: the units and helpers that were sent for all of them go on for
     the next one.
     """
@@ -55,6 +56,8 @@ def give_way(session: Session, alert: Alert, time: datetime) -> None:
     if lead and following and following.merged_into == incident.lead:
         successor = lead if alert.name == incident.lead else following
         units, helpers = hand_on(alert, successor, time)
+        # Those of a crew at the scene run wherever its alert rests.
+        keep_clocks(session, successor, router)
         for unit in unit_store.lock_units(session, units).values():
             unit.work_for(successor.name, time)
         if units:
@@ -89,8 +92,10 @@ def carry_on(session: Session, incident: Incident, router: Router, time: datetim
             keep_clocks(session, member, router)
             events.alert_unmerged(session, member, "", incident.name)
             members.remove(member)
-        elif member.name in due:
+        elif member.name in due or member.followed_state > State.RAISED:
+            # What is due to it, or was.
             _follow(session, member, find_standing(member, member, None, due), time)
+            keep_clocks(session, member, router)
     session.flush()
     was_open = incident.state == IncidentState.OPEN
     shown = [each.place for each in members if each.place and not each.restricted]
@@ -157,19 +162,22 @@ def _choose(incident: Incident, members: Sequence[Alert]) -> Alert | None:
     return next(iter([*held, *(each for each in led if each in alike), *alike, *genuine, *able, *members]), None)
 
 
-def find_bound(session: Session, alerts: Sequence[Alert]) -> Mapping[str, str]:
-    """Who goes along when these are put into another incident: one that was called off and leads on, by its heir, from whom it is not
-    parted.
+def find_bound(session: Session, alerts: Sequence[Alert]) -> Collection[tuple[str, str]]:
+    """Who goes along when these are put into another incident: each that was called off and leads on, or whose help is due to another
+    one, with its heir, from whom it is not parted.
     """
-    bound: dict[str, str] = {}
-    named = {each.name for each in alerts}
+    bound: set[tuple[str, str]] = set()
+    going = {each.name for each in alerts}
     for name in sorted({each.incident for each in alerts if each.incident}):
         incident = store.find_incident(session, name)
         members = {each.name: each for each in store.lock_open_members(session, name) if not each.restricted}
-        for forced in members.values():
-            leads = incident is not None and incident.lead == forced.name
-            heirs = {incident.heir} if incident and leads else {each.heir for each in forced.assignments}
-            bound |= {heir: forced.name for heir in heirs if heir and heir in members and named & {heir, forced.name}}
+        pairs = {(each.alert.name, heir) for heir, owed in list_due(members.values()).items() for each in owed}
+        if incident and incident.heir:
+            pairs = {each for each in pairs if each[0] != incident.lead} | {(incident.lead, incident.heir)}
+        pairs = {each for each in pairs if members.keys() >= set(each)}
+        while more := {each for each in pairs - bound if going & set(each)}:
+            bound |= more
+            going |= {each for pair in more for each in pair}
     return bound
 
 
