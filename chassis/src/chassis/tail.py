@@ -103,7 +103,7 @@ class Follower(Generic[S]):
             self.queue.put_nowait(reason)
 
     def drop(self) -> None:
-        """What waits; but whoever is ended is told that."""
+        """What waits: it stands in the log."""
         while not self.queue.empty():
             self.queue.get_nowait()
 
