@@ -309,12 +309,15 @@ class TestLimits:
 
 
 class TestWhatIsKept:
-    async def test_of_a_text_that_is_passed_over_nothing_is(self, numbers: Numbers) -> None:
+    async def test_of_a_text_that_is_passed_over_nothing_is_but_the_hash_of_its_id(self, numbers: Numbers) -> None:
         assert await numbers.text("halo", START, HERE, key="text 1") == Receipt(Effect.PASSED_OVER)
         for table in (Number, NumberAlert, Message, Position):
             assert await numbers.list_rows(table) == []
-        rows = await numbers.database.read(lambda session: session.execute(select(Alert.metadata.tables["request_keys"].c.key)).all())
-        assert len(rows) == 1  # the check of the secret
+        table = Alert.metadata.tables["request_keys"]
+        rows = await numbers.database.read(lambda session: session.execute(select(table.c["key", "resource"])).all())
+        # One is the check of the secret.
+        assert sorted((len(key), resource) for key, resource in rows) == [(len(b"secret"), ""), (32, "")]
+        assert await numbers.text("halo", START, HERE, key="text 1") == Receipt(Effect.REPEATED)
 
     async def test_of_a_number_that_is_known_a_text_that_is_passed_over_takes_nothing(self, numbers: Numbers) -> None:
         await numbers.aml(THERE, START)
