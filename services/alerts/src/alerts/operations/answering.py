@@ -100,7 +100,9 @@ def merge_alerts(session: Session, change: Change, names: Sequence[str]) -> Inci
         store.find_incident(session, name, for_update=True)
     incident = store.find_incident(session, kept) if kept else None
     bound = find_bound(session, [each for each in found if each.incident != kept])
-    alerts = [_lock_mergeable(session, change.viewer, name) for name in sorted({*names, *chain.from_iterable(bound)})]
+    alerts = [_lock_answered(session, change.viewer, name) for name in sorted({*names, *chain.from_iterable(bound)})]
+    for alert in alerts:
+        _require_mergeable(change.viewer, alert)
     held_by = {alert.name: alert.parts.lead.claimant for alert in alerts}
     former = {alert.incident for alert in alerts if alert.incident and alert.incident != kept}
     for alert in (each for each in alerts if (each.merged_into, each.name) in bound):
@@ -151,8 +153,7 @@ def _lock_answered(session: Session, viewer: Viewer, name: str) -> Alert:
     return require_content(viewer, alert)[0]
 
 
-def _lock_mergeable(session: Session, viewer: Viewer, name: str) -> Alert:
-    alert = _lock_answered(session, viewer, name)
+def _require_mergeable(viewer: Viewer, alert: Alert) -> None:
     _require_leading(viewer, alert)
     if alert.conflict_agency:
         # Whichever agency comes to lead the incident, or to help, is shown the names of all of its alerts.
@@ -160,7 +161,6 @@ def _lock_mergeable(session: Session, viewer: Viewer, name: str) -> Alert:
     if alert.by_staff:
         raise CallerIsStaff(alert=alert.name)
     alert.require_open()
-    return alert
 
 
 def _require_leading(viewer: Viewer, alert: Alert) -> None:
