@@ -17,7 +17,8 @@ from alerts.settings import Settings
 from chassis.database import open_database
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-DRAWN = 1000 if "SIAGA_NIGHTLY" in os.environ else 40
+NIGHTLY = "SIAGA_NIGHTLY" in os.environ
+DRAWN = 1000 if NIGHTLY else 40
 # A place for each world, with nothing that another one has left.
 _places = count()
 TAKEN: Step = ("acknowledge", "rina", ("lead", 1))
@@ -76,7 +77,8 @@ async def test_the_others_cannot_tell_in_what_was_found_once(compare: Callable[[
 
 
 async def test_the_others_cannot_tell_in_any_course(compare: Callable[[Course], Awaitable[None]]) -> None:
-    seed = random.randrange(10**9)
+    # Other ones each night; of a pull request the same, so that it is judged by what it changes.
+    seed = random.randrange(10**9) if NIGHTLY else 112
     print(f"the courses of {seed}")
     draw = random.Random(seed)
     for _ in range(DRAWN):
