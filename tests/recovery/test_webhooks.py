@@ -71,7 +71,10 @@ def run_receiving() -> Iterator[tuple[Receiving, str]]:
 
     class Answer(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
+            length = int(self.headers["content-length"])
+            body = self.rfile.read(length)
+            if len(body) < length:  # whoever sent it was killed between its head and its body
+                return
             self.send_response(receiving.take(body, dict(self.headers)))
             self.end_headers()
 
