@@ -119,3 +119,37 @@ async def test_whoever_pauses_while_changes_wait_is_told_what_they_have_become(d
         rest = await read_until(steps, NAMES[-1] if from_the_log else NAMES[99])
         assert first + names_of(rest) == (NAMES if from_the_log else NAMES[:100])
         assert set(notes_of(rest)) == {"restricted"}
+
+
+async def test_whoever_pauses_while_it_joins_is_told_what_has_become_of_what_waits_for_it(database_url: str) -> None:
+    async with watching(database_url) as watched:
+        [(cursor, _)] = await read_until(watched.follow(), SnapshotEnd)
+        # As many as one reads from the log after it has joined; the others wait in its queue then.
+        await watched.add(*NAMES[:100])
+        steps = watched.follow(cursor)
+        # A heartbeat is the first.
+        first = names_of([await anext(steps), await anext(steps), await anext(steps)])
+        await watched.add(*NAMES[100:200])
+        await asyncio.sleep(0.1)
+        await change_all(watched, "restricted")
+        await asyncio.sleep(PAUSE)
+        rest = await read_until(steps, NAMES[199])
+        assert first + names_of(rest) == NAMES[:200]
+        assert set(notes_of(rest)) == {"restricted"}
+
+
+async def test_whoever_reads_while_it_joins_is_not_taken_for_one_who_does_not(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tail, "_PATIENCE_SECONDS", 0.3)
+    async with watching(database_url) as watched:
+        [(cursor, _)] = await read_until(watched.follow(), SnapshotEnd)
+        await watched.add(*NAMES[:20])
+        steps = watched.follow(cursor)
+        # A heartbeat is the first.
+        read = [await anext(steps), await anext(steps)]
+        # More than its queue takes.
+        await watched.add(*(f"{name} too" for name in NAMES))
+        while len(read) < 15:
+            await asyncio.sleep(0.1)
+            read.append(await anext(steps))
+        read += await read_until(steps, f"{NAMES[-1]} too")
+        assert names_of(read) == [*NAMES[:20], *(f"{name} too" for name in NAMES)]

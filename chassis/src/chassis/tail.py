@@ -73,7 +73,14 @@ class Follower(Generic[S]):
     queue: "asyncio.Queue[Change[S] | Heartbeat | EndReason]" = field(default_factory=lambda: asyncio.Queue(_QUEUE))
     # Ends it if it takes nothing more: its queue has run over, and it has to go on from the log.
     patience: asyncio.TimerHandle | None = None
+    # What was loaded for it is from before a pause that it has just made.
+    paused: bool = False
     ended: EndReason | None = None
+
+    @property
+    def must_read_anew(self) -> bool:
+        """Its queue has run over, or is too old: it goes on from the log."""
+        return self.paused or self.patience is not None
 
     def offer(self, item: Change[S] | Heartbeat) -> None:
         if not self.ended and not self.patience:
@@ -184,7 +191,9 @@ class Tail(Generic[S]):
         expiry = asyncio.get_running_loop().call_later(in_seconds, follower.end, EndReason.TOKEN_EXPIRED)
         try:
             async for item in self._tell(follower):
+                told = time.monotonic()
                 yield follower.position, item
+                follower.paused = time.monotonic() - told > FRESH_SECONDS
         finally:
             expiry.cancel()
             self._watching.discard(follower)
@@ -195,11 +204,12 @@ class Tail(Generic[S]):
         this process is. To end those would bring them back at once, which costs more than to let them read.
         """
         while not follower.ended:
+            follower.paused = False
             async for change in self._approach(follower):
                 yield change
             async for change in self._join(follower):
                 yield change
-            while not follower.patience and isinstance(item := await follower.queue.get(), Change | Heartbeat):
+            while not follower.must_read_anew and isinstance(item := await follower.queue.get(), Change | Heartbeat):
                 if isinstance(item, Change):
                     if item.event.id <= follower.position:
                         continue
@@ -208,10 +218,7 @@ class Tail(Generic[S]):
                 else:
                     # A quiet watch moves on, too, or its cursor would grow too old to resume from.
                     follower.position = max(follower.position, item.place)
-                told = time.monotonic()
                 yield item
-                if time.monotonic() - told > FRESH_SECONDS:
-                    break
             self._leave(follower)
             follower.drop()
         yield follower.ended
@@ -237,7 +244,7 @@ class Tail(Generic[S]):
         """
         self._followers.add(follower)
         joined = self._position = await self._find_place()
-        while follower.position < joined and not follower.ended:
+        while follower.position < joined and not (follower.ended or follower.must_read_anew):
             async for change in self._read_on(follower, follower.position, joined):
                 yield change
 
@@ -256,9 +263,8 @@ class Tail(Generic[S]):
             if change.event.id > follower.position and follower.wants(change) and not follower.ended:
                 follower.position = change.event.id
                 await self._turns.take()
-                told = time.monotonic()
                 yield change
-                if time.monotonic() - told > FRESH_SECONDS:
+                if follower.must_read_anew:
                     return
         if not follower.ended:
             follower.position = reached if reached > began else end
