@@ -30,7 +30,8 @@ class TextServiceStub:
     themselves of where they are (AML, ETSI TS 103 625).
 
     Nothing is refused for its content: what cannot be used of a message is passed over. A message is known by its sender
-    and its `message_id` for seven days, and one that is handed over again within them changes nothing, whatever it says.
+    and its `message_id` for seven days, and one that is handed over again within them changes nothing, whatever it says. Only
+    where the first was passed over, one that calls for help counts as another message.
     Numbers are told apart in E.164; one without a country code is of the deployment's country.
     """
 
@@ -57,7 +58,8 @@ class TextServiceServicer:
     themselves of where they are (AML, ETSI TS 103 625).
 
     Nothing is refused for its content: what cannot be used of a message is passed over. A message is known by its sender
-    and its `message_id` for seven days, and one that is handed over again within them changes nothing, whatever it says.
+    and its `message_id` for seven days, and one that is handed over again within them changes nothing, whatever it says. Only
+    where the first was passed over, one that calls for help counts as another message.
     Numbers are told apart in E.164; one without a country code is of the deployment's country.
     """
 
@@ -122,7 +124,8 @@ class TextService:
     themselves of where they are (AML, ETSI TS 103 625).
 
     Nothing is refused for its content: what cannot be used of a message is passed over. A message is known by its sender
-    and its `message_id` for seven days, and one that is handed over again within them changes nothing, whatever it says.
+    and its `message_id` for seven days, and one that is handed over again within them changes nothing, whatever it says. Only
+    where the first was passed over, one that calls for help counts as another message.
     Numbers are told apart in E.164; one without a country code is of the deployment's country.
     """
 

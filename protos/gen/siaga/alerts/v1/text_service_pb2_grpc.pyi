@@ -31,7 +31,8 @@ class TextServiceStub:
     themselves of where they are (AML, ETSI TS 103 625).
 
     Nothing is refused for its content: what cannot be used of a message is passed over. A message is known by its sender
-    and its `message_id` for seven days, and one that is handed over again within them changes nothing, whatever it says.
+    and its `message_id` for seven days, and one that is handed over again within them changes nothing, whatever it says. Only
+    where the first was passed over, one that calls for help counts as another message.
     Numbers are told apart in E.164; one without a country code is of the deployment's country.
     """
 
@@ -73,7 +74,8 @@ class TextServiceAsyncStub(TextServiceStub):
     themselves of where they are (AML, ETSI TS 103 625).
 
     Nothing is refused for its content: what cannot be used of a message is passed over. A message is known by its sender
-    and its `message_id` for seven days, and one that is handed over again within them changes nothing, whatever it says.
+    and its `message_id` for seven days, and one that is handed over again within them changes nothing, whatever it says. Only
+    where the first was passed over, one that calls for help counts as another message.
     Numbers are told apart in E.164; one without a country code is of the deployment's country.
     """
 
@@ -111,7 +113,8 @@ class TextServiceServicer(metaclass=_abc_1.ABCMeta):
     themselves of where they are (AML, ETSI TS 103 625).
 
     Nothing is refused for its content: what cannot be used of a message is passed over. A message is known by its sender
-    and its `message_id` for seven days, and one that is handed over again within them changes nothing, whatever it says.
+    and its `message_id` for seven days, and one that is handed over again within them changes nothing, whatever it says. Only
+    where the first was passed over, one that calls for help counts as another message.
     Numbers are told apart in E.164; one without a country code is of the deployment's country.
     """
 

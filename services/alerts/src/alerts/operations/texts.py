@@ -68,6 +68,13 @@ class Text:
     now: datetime
 
 
+def receive_call(session: Session, text: Text, router: Router, describe: Describe) -> Receipt | None:
+    """One that calls for help; None where it would wait for others, who do something with its number or with an alert of it."""
+    if text.number and not store.take_number(session, text.number):
+        return None
+    return receive_text(session, text, router, describe)
+
+
 def receive_text(session: Session, text: Text, router: Router, describe: Describe) -> Receipt:
     number, known = store.lock_number(session, text.number, text.now) if text.number else (None, True)
     alert = None

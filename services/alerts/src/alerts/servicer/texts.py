@@ -73,8 +73,12 @@ class TextServicer(text_service_pb2_grpc.TextServiceServicer):
         )
         phone = find_dialled(request.sender, self._country)
         describe = partial(wire.to_columns, note=content, phone=phone, token_hash=hash_token(secrets.token_urlsafe()), now=time)
-        operation = partial(operations.receive_text, text=text, router=self._router, describe=describe)
-        return _count(await self._database.write(operation, urgent=text.distress or text.urgent))
+        parts = {"text": text, "router": self._router, "describe": describe}
+        receipt = None
+        if text.distress or text.urgent:
+            # As an SOS by the app; one that adds to an alert may have to wait for it, and must not keep what is kept for those.
+            receipt = await self._database.write(partial(operations.receive_call, **parts), urgent=True)
+        return _count(receipt or await self._database.write(partial(operations.receive_text, **parts)))
 
     async def _receive_aml(self, request: pb.ReceiveTextRequest | pb.ReceiveAmlRequest, reading: aml.Reading) -> Receipt:
         time = now()

@@ -28,6 +28,14 @@ def lock_number(session: Session, number: bytes, now: datetime) -> tuple[Number,
     return found, made == 0
 
 
+def take_number(session: Session, number: bytes) -> bool:
+    """Locks it where that waits for nobody: False where somebody else holds it, or may hold an alert of it."""
+    known = select(Number.hash).where(Number.hash == number)
+    if session.scalars(known.with_for_update(skip_locked=True)).one_or_none() is None:
+        return session.scalars(known).one_or_none() is None
+    return not _find_open_names(session, number)
+
+
 def forget_number(session: Session, number: Number) -> None:
     session.delete(number)
 
@@ -44,10 +52,9 @@ def link_alert(session: Session, number: bytes, alert: str) -> bool:
 
 def lock_open_alerts(session: Session, number: bytes) -> Sequence[Alert]:
     """Those that an agency still works on, the oldest first."""
-    of_number = select(NumberAlert.alert).where(NumberAlert.hash == number)
-    names = session.scalars(select(Alert.name).where(Alert.name.in_(of_number), Alert.close_time.is_(None))).all()
     # Those that were closed before they could be locked are none.
-    return [alert for alert in find_alerts(session, names, for_update=True) if alert.close_time is None]
+    found = find_alerts(session, _find_open_names(session, number), for_update=True)
+    return [alert for alert in found if alert.close_time is None]
 
 
 def count_messages(session: Session, number: bytes, since: datetime) -> int:
@@ -63,3 +70,8 @@ def sweep_numbers(session: Session, now: datetime) -> None:
     session.execute(delete(Number).where(Number.update_time <= now - KEPT))
     closed = select(Alert.name).where(Alert.name == NumberAlert.alert, Alert.close_time.is_not(None))
     session.execute(delete(NumberAlert).where(closed.exists()))
+
+
+def _find_open_names(session: Session, number: bytes) -> Sequence[str]:
+    of_number = select(NumberAlert.alert).where(NumberAlert.hash == number)
+    return session.scalars(select(Alert.name).where(Alert.name.in_(of_number), Alert.close_time.is_(None))).all()
