@@ -109,6 +109,13 @@ class TestEachDoor:
         assert await sms.send_aml(message) == ""
         assert not (await get(people, name)).HasField("location")
 
+    async def test_one_without_a_position_is_known_by_its_id(self, people: People, sms: SmsGateway) -> None:
+        name = await sms.send("SOS")
+        assert await sms.send_aml(write_aml(0, 0, None, "N", "N"), message_id="1") == ""
+        assert await sms.send_aml(write_aml(), message_id="1") == ""
+        assert not (await get(people, name)).HasField("location")
+        assert await sms.send_aml(write_aml(), message_id="2") == name
+
     @pytest.mark.parametrize("message", [write_aml(), "v=3&emergency_number=112&device_imei=355458061005220&source=CALL"])
     async def test_one_of_nobody_is_taken(self, people: People, sms: SmsGateway, message: str) -> None:
         assert await sms.send_aml(message, "") == ""
