@@ -26,6 +26,7 @@ SENT: Step = ("send", "rina", ("lead", 1), 0)
 PUT_TO_OTHERS: Step = ("merge", "rina", ("lead", 3), ("lead", 1))
 OTHERS_TAKEN: Step = ("acknowledge", "rina", ("lead", 3))
 TO_THE_NEXT: Step = ("send", "rina", 1, 0)
+UNDERSTOOD: Step = ("understand", "sari", 0, Kind.VIOLENCE)
 ARRIVED: Step = ("move", 0, "ON_SCENE")
 COURSES: dict[str, Course] = {
     "put to others, whom somebody has taken": [OTHERS_TAKEN, CALLED_OFF, PUT_TO_OTHERS],
@@ -47,6 +48,13 @@ COURSES: dict[str, Course] = {
     "two that were made to, and the next one put to others": [
         *(TAKEN, SENT, ("send", "rina", 1, 1), OTHERS_TAKEN),
         *(CALLED_OFF, ("cancel", 1, None), ("merge", "rina", ("lead", 3), 2), ("move", 1, "ON_SCENE"), ARRIVED),
+    ],
+    "what is understood to be violence, put to others": [TAKEN, SENT, CALLED_OFF, UNDERSTOOD, PUT_TO_OTHERS, ARRIVED],
+    "the next one of what is understood to be violence, put to others": [
+        *(TAKEN, SENT, CALLED_OFF, UNDERSTOOD, ("merge", "rina", ("lead", 3), 1), ARRIVED),
+    ],
+    "what is understood to be violence, beside an older one of another kind": [
+        *(("correct", "rina", 3, Kind.ACCIDENT), CALLED_OFF, UNDERSTOOD, ("merge", "rina", 2, 3), ("raise", 2), TAKEN, SENT, ARRIVED),
     ],
     "another kind of the next one": [TAKEN, CALLED_OFF, ("correct", "rina", 1, Kind.ACCIDENT), SENT, ARRIVED],
 }

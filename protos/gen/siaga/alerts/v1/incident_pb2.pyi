@@ -76,7 +76,9 @@ class Incident(_message.Message):
     state: Global___Incident.State.ValueType
     """Whether any member is open."""
     kind: _alert_pb2.Alert.Kind.ValueType
-    """What help is needed for: the kind of its lead; unspecified where that is restricted."""
+    """What help is needed for: the kind of its lead, or, where that was made to call it off, of the alert that would lead instead;
+    unspecified where that alert is restricted.
+    """
     area: _builtins.str
     """The area of its lead, `areas/{area}`; empty when unknown."""
     agency: _builtins.str

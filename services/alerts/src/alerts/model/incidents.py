@@ -82,7 +82,7 @@ class Followed(NamedTuple):
 
 
 class Incident(Model):
-    """`kind`, `area`, `agency` and `operator` are its lead's, and its place is the middle of its open members', or of all once none
+    """`area`, `agency` and `operator` are its lead's, `kind` is its heir's or, where there is none, its lead's, and its place is the middle of its open members', or of all once none
     is. Of a restricted one neither kind nor operator nor place stands here: not everybody who is shown the incident is shown that.
     """
 
@@ -113,12 +113,15 @@ class Incident(Model):
         Index("ix_incidents_heir", "heir", sqlite_where=text(_HAS_HEIR), postgresql_where=text(_HAS_HEIR)),
     )
 
-    def follow(self, lead: Alert | None, members: int, still_open: int, places: Places, now: datetime) -> bool:
+    def follow(self, lead: Alert | None, heir: Alert | None, members: int, still_open: int, places: Places, now: datetime) -> bool:
         """Takes over what its members have become; False where nothing has changed."""
         before = self._describe()
         if lead:
             self.lead, self.area, self.agency = lead.name, lead.area, lead.agency
-            self.kind, self.operator = (0, "") if lead.restricted else (lead.kind, lead.parts.lead.operator)
+            self.operator = "" if lead.restricted else lead.parts.lead.operator
+            # Of one that was called off and is then understood to be something else, the others are not.
+            like = heir or lead
+            self.kind = 0 if like.restricted else like.kind
         self._place(places)
         if still_open > self.open_count:
             # A caller who was made to say that all is well has woken one of its alerts.

@@ -100,7 +100,7 @@ def carry_on(session: Session, incident: Incident, router: Router, time: datetim
     was_open = incident.state == IncidentState.OPEN
     shown = [each.place for each in members if each.place and not each.restricted]
     places = shown if members else store.find_places(session, incident.name)
-    if incident.follow(lead, store.count_members(session, incident.name), len(members), places, time):
+    if incident.follow(lead, heir, store.count_members(session, incident.name), len(members), places, time):
         closed = was_open and incident.state == IncidentState.CLOSED
         event = "IncidentClosed" if closed else "IncidentChanged"
         events.incident_changed(session, incident, event, former if former != incident.agency else "")
@@ -170,7 +170,7 @@ def find_bound(session: Session, alerts: Sequence[Alert]) -> Collection[tuple[st
     going = {each.name for each in alerts}
     for name in sorted({each.incident for each in alerts if each.incident}):
         incident = store.find_incident(session, name)
-        members = {each.name: each for each in store.lock_open_members(session, name) if not each.restricted}
+        members = {each.name: each for each in store.lock_open_members(session, name)}
         pairs = {(each.alert.name, heir) for heir, owed in list_due(members.values()).items() for each in owed}
         if incident and incident.heir:
             pairs = {each for each in pairs if each[0] != incident.lead} | {(incident.lead, incident.heir)}
