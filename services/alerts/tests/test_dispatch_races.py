@@ -9,12 +9,13 @@ from typing import Any
 
 import grpc
 import pytest
-from emergencies import beside, form, incident_of, until, wait_until_assessed
-from locking import connect, count_deadlocks, on_postgres, wait_for_locks
+from emergencies import Incidents, beside, form, incident_of, until, wait_until_assessed
+from locking import connect, count_deadlocks, let_go_together, on_postgres, wait_for_locks
 from people import MONAS, ROOM, Party, People, new_id, read_refusal
 from responders import Responders, report
 from sqlalchemy import select
 from sqlalchemy.orm import Session
+from threatened import set_pins
 
 from alerts.model.units import Unit
 from alerts.operations import changes
@@ -260,3 +261,34 @@ async def test_in_another_order_they_would(
     hunt = Hunt(responders)
     await hunt.run(MUTANT_ACTS)
     assert hunt.failures.keys() == {"SERVICE_UNAVAILABLE"}
+
+
+@on_postgres
+async def test_who_has_all_of_theirs_erased_does_not_wait_for_whoever_waits_for_them_to_be_grouped(
+    people: People, database_url: str
+) -> None:
+    first = [(await people.raise_alert(party, **beside(0)))[0] for party in (people.dewi, people.adi)]
+    await until(lambda: incident_of(people, first[1]))
+    async with let_go_together(database_url, "incidents", 2):
+        await people.raise_alert(people.dewi, **beside(0))
+        # It wants the incident and the new alert, as whoever looks at that one does half a second later.
+        erased = asyncio.create_task(people.dewi("EraseMyAlerts"))
+    await erased
+    await wait_until_assessed(people)
+    assert await count_deadlocks(database_url) == 0
+
+
+@on_postgres
+async def test_two_incidents_of_the_same_callers_are_resolved_at_once(people: People, database_url: str) -> None:
+    callers = (people.dewi, people.adi)
+    for each in ("dewi", "adi"):
+        await set_pins(people, each)
+    incidents: list[str] = []
+    for kind, parties in (("FIRE", callers), ("ACCIDENT", callers[::-1])):
+        names = [(await people.raise_alert(party, **beside(0, kind=kind)))[0] for party in parties]
+        incidents.append(await until(lambda name=names[1]: incident_of(people, name)))
+        await people.rina("AcknowledgeAlert", name=names[0])
+    async with let_go_together(database_url, "callers", 2):
+        resolved = [asyncio.create_task(Incidents(people.rina)("ResolveIncident", name=each, outcome="HELPED")) for each in incidents]
+    await asyncio.gather(*resolved)
+    assert await count_deadlocks(database_url) == 0

@@ -82,8 +82,9 @@ class Followed(NamedTuple):
 
 
 class Incident(Model):
-    """`area`, `agency` and `operator` are its lead's, `kind` is its heir's or, where there is none, its lead's, and its place is the middle of its open members', or of all once none
-    is. Of a restricted one neither kind nor operator nor place stands here: not everybody who is shown the incident is shown that.
+    """`area`, `agency` and `operator` are its lead's; `kind` is its heir's or, where there is none, its lead's. Its place is the middle
+    of its open members', or of all once none is. Of a restricted one neither kind nor operator nor place stands here: not everybody
+    who is shown the incident is shown that.
     """
 
     __tablename__ = "incidents"

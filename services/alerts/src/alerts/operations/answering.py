@@ -19,6 +19,7 @@ from alerts.operations.changes import Change, keep_clocks, require_answering, re
 from alerts.operations.dispatch import dispatch_alert
 from alerts.operations.incidents import carry_on, find_bound, form_incident, join_incident
 from alerts.store import alerts as alert_store
+from alerts.store import callers as caller_store
 from alerts.store import incidents as store
 from chassis.clock import new_uuid
 
@@ -74,6 +75,7 @@ def resolve_incident(session: Session, change: Change, outcome: int) -> Incident
         raise AlertClosed
     lead, *others = members
     lead.parts.require_lead(change.viewer)
+    caller_store.lock_callers(session, {each.user for each in members})
     for alert in others:
         at_work = alert.at_work
         alert.resolve(Outcome.DUPLICATE, change.viewer, change.now)
@@ -125,10 +127,12 @@ def merge_alerts(session: Session, change: Change, names: Sequence[str]) -> Inci
 def unmerge_alert(session: Session, change: Change, name: str) -> Incident:
     incident, replayed = _take(session, change)
     if not replayed:
+        found = alert_store.find_alert(session, name)
+        if found is None or found.incident != incident.name:
+            # Another incident's is not locked after this one.
+            raise AlertNotFound
         alert = _lock_answered(session, change.viewer, name)
         _require_leading(change.viewer, alert)
-        if alert.incident != incident.name:
-            raise AlertNotFound
         leave(alert, change.now)
         events.alert_unmerged(session, alert, change.operator, incident.name)
         keep_clocks(session, alert, change.router)

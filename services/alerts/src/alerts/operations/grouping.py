@@ -20,6 +20,8 @@ from chassis.clock import new_uuid, now
 
 _A_YEAR = timedelta(days=365)
 _LATELY = timedelta(minutes=10)
+# The names of the alerts of which there is something to say, by their doubts and what their callers raised before.
+News = Mapping[tuple[tuple[int, ...], History | None], Sequence[str]]
 
 
 def assess_alerts(session: Session, limit: int, hear: Callable[[Waiting], bool], router: Router) -> int:
@@ -29,9 +31,14 @@ def assess_alerts(session: Session, limit: int, hear: Callable[[Waiting], bool],
         return 0
     time = now()
     histories = store.read_histories(session, {each.user for each in waiting if each.user}, time - _A_YEAR, time - _LATELY)
+    found = _find_news(waiting, histories, hear)
+    doubtful = {name for (doubts, _), names in found.items() if doubts for name in names}
+    groups = _find_groups(session, waiting, doubtful)
+    # Whatever is written is locked before, as by all others who lock several.
+    alert_store.lock_alerts(session, {*groups, *(each.name for each in waiting)})
     store.mark_done(session, [each.name for each in waiting])
-    doubtful = _assess(session, waiting, histories, hear, time)
-    for first, others in _find_groups(session, waiting, doubtful).items():
+    _assess(session, found, time)
+    for first, others in groups.items():
         _put_together(session, first, others, doubtful, router, time)
     return len(waiting)
 
@@ -42,16 +49,8 @@ def pass_over(session: Session) -> None:
     store.mark_done(session, [name] if name else [])
 
 
-def _assess(
-    session: Session,
-    waiting: Sequence[Waiting],
-    histories: Mapping[tuple[str, bool], History],
-    hear: Callable[[Waiting], bool],
-    time: datetime,
-) -> set[str]:
-    """The names of those that are doubtful. Of most there is nothing to say, and most others are as they were raised: they are not
-    loaded.
-    """
+def _find_news(waiting: Sequence[Waiting], histories: Mapping[tuple[str, bool], History], hear: Callable[[Waiting], bool]) -> News:
+    """Of most there is nothing to say."""
     found: defaultdict[tuple[tuple[int, ...], History | None], list[str]] = defaultdict(list)
     for each in waiting:
         history = histories.get((each.user, each.drill))
@@ -60,6 +59,11 @@ def _assess(
         before = history._replace(alerts=history.alerts - 1) if history and history.alerts > 1 else None
         if doubts or before:
             found[tuple(doubts), before].append(each.name)
+    return found
+
+
+def _assess(session: Session, found: News, time: datetime) -> None:
+    """Most are as they were raised: they are not loaded."""
     for (doubts, before), names in found.items():
         history = before.describe() if before else None
         fresh = store.assess_fresh(session, names, list(doubts), history, time)
@@ -69,7 +73,6 @@ def _assess(
         for alert in alert_store.find_alerts(session, set(names).difference(fresh), for_update=True):
             if assess(alert, list(doubts), history, time):
                 events.alert_assessed(session, alert.name)
-    return {name for (doubts, _), names in found.items() if doubts for name in names}
 
 
 def _find_groups(session: Session, waiting: Sequence[Waiting], doubtful: Container[str]) -> Mapping[str, list[str]]:
