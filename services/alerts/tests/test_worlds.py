@@ -56,6 +56,20 @@ COURSES: dict[str, Course] = {
     "what is understood to be violence, beside an older one of another kind": [
         *(("correct", "rina", 3, Kind.ACCIDENT), CALLED_OFF, UNDERSTOOD, ("merge", "rina", 2, 3), ("raise", 2), TAKEN, SENT, ARRIVED),
     ],
+    "the next one is understood to be violence, and put to others": [
+        *(TAKEN, SENT, CALLED_OFF, ("correct", "rina", 1, Kind.VIOLENCE), ("merge", "rina", ("lead", 3), 1), ARRIVED),
+    ],
+    "the next one is understood to be violence, and the one after it put to others": [
+        *(TAKEN, SENT, CALLED_OFF, ("correct", "rina", 1, Kind.VIOLENCE), ("merge", "rina", ("lead", 3), 2), ARRIVED),
+    ],
+    "put to others, where it ends": [OTHERS_TAKEN, TAKEN, SENT, CALLED_OFF, PUT_TO_OTHERS, ("end", "rina", 0), ARRIVED],
+    "another kind of the next two": [
+        *(("raise", 2), ("correct", "rina", 5, Kind.ACCIDENT), TAKEN, SENT, CALLED_OFF),
+        *(("correct", "rina", 1, Kind.ACCIDENT), ("cancel", 1, "pin"), ARRIVED),
+    ],
+    "another kind of it, which one that stands for itself has": [
+        *(("correct", "rina", 2, Kind.ACCIDENT), CALLED_OFF, ("understand", "rina", 0, Kind.ACCIDENT), ("acknowledge", "rina", 1)),
+    ],
     "another kind of the next one": [TAKEN, CALLED_OFF, ("correct", "rina", 1, Kind.ACCIDENT), SENT, ARRIVED],
 }
 

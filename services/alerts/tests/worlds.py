@@ -58,7 +58,7 @@ _BEGINNINGS: Sequence[Sequence[Step]] = [
     [("acknowledge", "rina", ("lead", 1)), ("send", "rina", ("lead", 1), 0), ("move", 0, "ON_SCENE")],
     [("acknowledge", "rina", ("lead", 3)), ("send", "rina", ("lead", 3), 1)],
 ]
-_RARE = ["correct", "understand", "hand_over", "release", "resolve", "close", "cancel", "raise", "unmerge"]
+_RARE = ["correct", "understand", "end", "hand_over", "release", "resolve", "close", "cancel", "raise", "unmerge"]
 
 
 class World:
@@ -152,6 +152,11 @@ class World:
         """What is behind it, of whoever was made to call off theirs, which nobody does for one that is over."""
         if is_forced(self._load(session, self.names[alert])):
             dispatch.update_alert(session, self._change(by, self.names[alert]), {"kind": int(kind)}, "")
+
+    def _end(self, session: Session, by: str, alert: int) -> None:
+        """As `understand`."""
+        if is_forced(self._load(session, self.names[alert])):
+            alerts.resolve_alert(session, self._change(by, self.names[alert]), HELPED)
 
     def _send(self, session: Session, by: str, alert: Any, unit: int) -> None:
         change = self._change(by, self._find(session, alert))
@@ -257,6 +262,8 @@ def draw_course(choose: Callable[[Sequence[Any]], Any], before: int, after: int)
                 said = number, choose(["", "pin", "duress", None])
             case "correct":
                 said = by, number, choose([Kind.FIRE, Kind.ACCIDENT])
+            case "end":
+                said = by, choose([0, 0, number])
             case "understand":
                 said = by, choose([0, 0, number]), choose([Kind.VIOLENCE, Kind.VIOLENCE, Kind.ACCIDENT])
             case "raise":

@@ -314,10 +314,10 @@ def fall_due(alert: Alert, heir: str, former: str, *, fresh: bool, passed: bool)
             each.heir = heir if passed and each.is_active else each.heir or ""
 
 
-def hand_on(alert: Alert, successor: Alert, now: datetime) -> tuple[list[str], list[Response]]:
-    """What is under way for it goes on for the other one: its units, and whoever helps and did not do so there; both are returned."""
+def hand_on(alert: Alert, successor: Alert, assignments: Sequence[Assignment], now: datetime) -> tuple[list[str], list[Response]]:
+    """What is under way for it goes on for the other one: these units, and whoever helps and did not do so there; both are returned."""
     handed: list[str] = []
-    for assignment in alert.assignments:
+    for assignment in assignments:
         if assignment.is_active:
             successor.assignments.append(assignment.hand_on(successor.name, len(successor.assignments), now))
             handed.append(assignment.unit)

@@ -98,8 +98,8 @@ def merge_alerts(session: Session, change: Change, names: Sequence[str]) -> Inci
     change = replace(change, name=kept or f"incidents/{new_uuid()}")
     if earlier := _claim(session, change):
         return _find(session, earlier, change.viewer)
-    for name in sorted({each.incident for each in found if each.incident}):
-        store.find_incident(session, name, for_update=True)
+    belonged = [store.find_incident(session, name, for_update=True) for name in sorted({each.incident for each in found if each.incident})]
+    heirs = {each.heir for each in belonged if each and each.name != kept}
     incident = store.find_incident(session, kept) if kept else None
     bound = find_bound(session, [each for each in found if each.incident != kept])
     alerts = [_lock_answered(session, change.viewer, name) for name in sorted({*names, *chain.from_iterable(bound)})]
@@ -107,7 +107,7 @@ def merge_alerts(session: Session, change: Change, names: Sequence[str]) -> Inci
         _require_mergeable(change.viewer, alert)
     held_by = {alert.name: alert.parts.lead.claimant for alert in alerts}
     former = {alert.incident for alert in alerts if alert.incident and alert.incident != kept}
-    for alert in (each for each in alerts if (each.merged_into, each.name) in bound):
+    for alert in (each for each in alerts if each.name in heirs):
         # It comes as the one that would lead.
         rest_with(alert, "", change.now)
         keep_clocks(session, alert, change.router)

@@ -29,6 +29,7 @@ from alerts.model.incidents import (
     rest_with,
     rests_with,
 )
+from alerts.model.units import Assignment
 from alerts.operations.changes import keep_clocks
 from alerts.routing import Router
 from alerts.store import alerts as alert_store
@@ -45,25 +46,43 @@ def settle(session: Session, alert: Alert, router: Router, time: datetime) -> No
 
 def give_way(session: Session, alert: Alert, router: Router, time: datetime) -> None:
     """Before one that stands for others, or would, ends or is called off: the units and helpers that were sent for all of them go on for
-    the next one.
+    the next one, and those that are due to another one for that.
     """
     incident = store.find_incident(session, alert.incident, for_update=True) if alert.incident else None
-    if incident is None or alert.name not in {incident.lead, incident.heir}:
+    owed = {each.heir for each in alert.assignments if each.heir and each.is_active}
+    if incident is None or not (owed or alert.name in {incident.lead, incident.heir}):
         return
     session.flush()
-    lead, heir = _choose_lead(incident, [each for each in store.lock_open_members(session, incident.name) if each is not alert])
+    others = [each for each in store.lock_open_members(session, incident.name) if each is not alert]
+    successor = _find_successor(incident, alert, others)
+    for each in others:
+        if each.name in owed and each is not successor:
+            _hand_on(session, alert, each, [it for it in alert.assignments if it.heir == each.name], router, time)
+    if successor:
+        _hand_on(session, alert, successor, alert.assignments, router, time)
+
+
+def _find_successor(incident: Incident, alert: Alert, others: Sequence[Alert]) -> Alert | None:
+    """For whom all that is under way for the alert goes on."""
+    if alert.name not in {incident.lead, incident.heir}:
+        return None
+    lead, heir = _choose_lead(incident, others)
     following = heir or lead
-    if lead and following and following.merged_into == incident.lead:
-        successor = lead if alert.name == incident.lead else following
-        units, helpers = hand_on(alert, successor, time)
-        # Those of a crew at the scene run wherever its alert rests.
-        keep_clocks(session, successor, router)
-        for unit in unit_store.lock_units(session, units).values():
-            unit.work_for(successor.name, time)
-        if units:
-            events.units_handed_on(session, alert, successor, units)
-        for each in helpers:
-            events.helper_handed_on(session, successor, each)
+    if not following or following.merged_into != incident.lead:
+        return None
+    return lead if alert.name == incident.lead else following
+
+
+def _hand_on(session: Session, alert: Alert, successor: Alert, assignments: Sequence[Assignment], router: Router, time: datetime) -> None:
+    units, helpers = hand_on(alert, successor, assignments, time)
+    # Those of a crew at the scene run wherever its alert rests.
+    keep_clocks(session, successor, router)
+    for unit in unit_store.lock_units(session, units).values():
+        unit.work_for(successor.name, time)
+    if units:
+        events.units_handed_on(session, alert, successor, units)
+    for each in helpers:
+        events.helper_handed_on(session, successor, each)
 
 
 def carry_on(session: Session, incident: Incident, router: Router, time: datetime, joined: Collection[str] = ()) -> None:
@@ -171,8 +190,8 @@ def find_bound(session: Session, alerts: Sequence[Alert]) -> Collection[tuple[st
     for name in sorted({each.incident for each in alerts if each.incident}):
         incident = store.find_incident(session, name)
         members = {each.name: each for each in store.lock_open_members(session, name)}
-        pairs = {(each.alert.name, heir) for heir, owed in list_due(members.values()).items() for each in owed}
-        if incident and incident.heir:
+        pairs = {(each.alert.name, heir) for heir, owed in list_due(members.values()).items() for each in owed if each.assignment.is_active}
+        if incident and incident.heir and not any(each == incident.lead and heir != incident.heir for each, heir in pairs):
             pairs = {each for each in pairs if each[0] != incident.lead} | {(incident.lead, incident.heir)}
         pairs = {each for each in pairs if members.keys() >= set(each)}
         while more := {each for each in pairs - bound if going & set(each)}:
