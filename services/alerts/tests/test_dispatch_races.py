@@ -235,34 +235,6 @@ async def test_who_has_all_of_theirs_erased_waits_for_the_incidents_before_the_a
     assert await count_deadlocks(database_url) == 0
 
 
-def lock_units_as_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    def lock_units(session: Session, names: Collection[str]) -> dict[str, Unit]:
-        question = select(Unit).with_for_update().execution_options(populate_existing=True)
-        found = [session.scalars(question.where(Unit.name == name)).one_or_none() for name in names]
-        return {unit.name: unit for unit in found if unit}
-
-    monkeypatch.setattr(unit_store, "lock_units", lock_units)
-
-
-def lock_units_before_their_alerts(monkeypatch: pytest.MonkeyPatch) -> None:
-    def find_unit(session: Session, name: str) -> Unit | None:
-        return session.scalars(select(Unit).where(Unit.name == name).with_for_update()).one_or_none()
-
-    monkeypatch.setattr(unit_operations.store, "find_unit", find_unit)
-
-
-@on_postgres
-@pytest.mark.timeout(180)
-@pytest.mark.parametrize("mutant", [lock_units_as_named, lock_units_before_their_alerts])
-async def test_in_another_order_they_would(
-    responders: Responders, monkeypatch: pytest.MonkeyPatch, mutant: Callable[[pytest.MonkeyPatch], None]
-) -> None:
-    mutant(monkeypatch)
-    hunt = Hunt(responders)
-    await hunt.run(MUTANT_ACTS)
-    assert hunt.failures.keys() == {"SERVICE_UNAVAILABLE"}
-
-
 @on_postgres
 async def test_who_has_all_of_theirs_erased_does_not_wait_for_whoever_waits_for_them_to_be_grouped(
     people: People, database_url: str
@@ -292,3 +264,31 @@ async def test_two_incidents_of_the_same_callers_are_resolved_at_once(people: Pe
         resolved = [asyncio.create_task(Incidents(people.rina)("ResolveIncident", name=each, outcome="HELPED")) for each in incidents]
     await asyncio.gather(*resolved)
     assert await count_deadlocks(database_url) == 0
+
+
+def lock_units_as_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lock_units(session: Session, names: Collection[str]) -> dict[str, Unit]:
+        question = select(Unit).with_for_update().execution_options(populate_existing=True)
+        found = [session.scalars(question.where(Unit.name == name)).one_or_none() for name in names]
+        return {unit.name: unit for unit in found if unit}
+
+    monkeypatch.setattr(unit_store, "lock_units", lock_units)
+
+
+def lock_units_before_their_alerts(monkeypatch: pytest.MonkeyPatch) -> None:
+    def find_unit(session: Session, name: str) -> Unit | None:
+        return session.scalars(select(Unit).where(Unit.name == name).with_for_update()).one_or_none()
+
+    monkeypatch.setattr(unit_operations.store, "find_unit", find_unit)
+
+
+@on_postgres
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("mutant", [lock_units_as_named, lock_units_before_their_alerts])
+async def test_in_another_order_they_would(
+    responders: Responders, monkeypatch: pytest.MonkeyPatch, mutant: Callable[[pytest.MonkeyPatch], None]
+) -> None:
+    mutant(monkeypatch)
+    hunt = Hunt(responders)
+    await hunt.run(MUTANT_ACTS)
+    assert hunt.failures.keys() == {"SERVICE_UNAVAILABLE"}

@@ -261,7 +261,7 @@ def draw_course(choose: Callable[[Sequence[Any]], Any], before: int, after: int)
             case "cancel":
                 said = number, choose(["", "pin", "duress", None])
             case "correct":
-                said = by, number, choose([Kind.FIRE, Kind.ACCIDENT])
+                said = by, number, choose([Kind.FIRE, Kind.ACCIDENT, Kind.VIOLENCE])
             case "end":
                 said = by, choose([0, 0, number])
             case "understand":

@@ -162,6 +162,9 @@ def _choose_lead(incident: Incident, members: Sequence[Alert]) -> tuple[Alert | 
     """
     forced = next((each for each in members if each.name == incident.lead and leads_on(each, members)), None)
     chosen = _choose(incident, [each for each in members if each is not forced])
+    if forced and chosen and forced.name != chosen.merged_into and chosen.name != incident.heir:
+        # Whoever leads without having rested with the one before takes nothing over.
+        forced = None
     if chosen and not forced:
         forced = next((each.alert for each in list_due(members).get(chosen.name, ())), None)
     return (forced, chosen) if forced else (chosen, None)
