@@ -19,8 +19,9 @@ T = TypeVar("T")
 
 class Database(Protocol):
     """`write` returns after COMMIT; giving up on it does not stop it. Both raise ServiceUnavailable when the database is away,
-    for an `urgent` write within 0.8 s in which a server answered nobody, for others after `seconds`. What takes long of itself,
-    such as many entries to compare, runs `apart`, or everybody would wait for it.
+    for an `urgent` write within 0.8 s in which a server answered nobody, for others `seconds` after their turn has come, which on
+    PostgreSQL they may wait for. What takes long of itself, such as many entries to compare, runs `apart`, or everybody would wait
+    for it.
     """
 
     @property
