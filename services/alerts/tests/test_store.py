@@ -370,7 +370,7 @@ async def test_what_a_new_alert_may_join_is_the_same_whether_or_not_one_that_was
         called_off.cancel(after(minutes=20), CancelClaim.VERIFIED)
         incident = find_incident(session, "incidents/fire")
         assert incident
-        assert incident.follow(standing, 2, 1, [place for each in [standing] if (place := each.place)], after(minutes=20))
+        assert incident.follow(standing, None, 2, 1, [place for each in [standing] if (place := each.place)], after(minutes=20))
 
     await database.write(put_together)
     [before] = await database.read(find)
