@@ -70,6 +70,10 @@ COURSES: dict[str, Course] = {
     "another kind of it, which one that stands for itself has": [
         *(("correct", "rina", 2, Kind.ACCIDENT), CALLED_OFF, ("understand", "rina", 0, Kind.ACCIDENT), ("acknowledge", "rina", 1)),
     ],
+    "the next one is understood to be violence, beside one that stands for itself": [
+        ("correct", "rina", 1, Kind.ACCIDENT),
+        *(("acknowledge", "rina", ("lead", 2)), CALLED_OFF, ("correct", "rina", 2, Kind.VIOLENCE)),
+    ],
     "another kind of the next one": [TAKEN, CALLED_OFF, ("correct", "rina", 1, Kind.ACCIDENT), SENT, ARRIVED],
 }
 
