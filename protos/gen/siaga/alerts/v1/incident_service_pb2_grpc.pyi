@@ -81,7 +81,8 @@ class IncidentServiceStub:
     agency that leads each of them; one with a `conflictAgency` belongs to no incident, because that agency might come
     to be shown the incident, and neither does the SOS of somebody who answers for an agency. What one person holds comes to
     another one only by a supervisor, else it is `NOT_CLAIMANT`. A lead that its caller was made to call off and the alert that
-    would lead instead go together, whichever of them is named; an error may name either.
+    would lead instead, or to which the help for the first is due, go together, whichever of them is named; an error may name
+    either.
 
     Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `AGENCY_IN_CONFLICT`, `CALLER_IS_STAFF`, `ALERT_CLOSED`, `DRILL_MISMATCH`,
     `OPERATOR_REQUIRED`.
@@ -144,7 +145,8 @@ class IncidentServiceAsyncStub(IncidentServiceStub):
     agency that leads each of them; one with a `conflictAgency` belongs to no incident, because that agency might come
     to be shown the incident, and neither does the SOS of somebody who answers for an agency. What one person holds comes to
     another one only by a supervisor, else it is `NOT_CLAIMANT`. A lead that its caller was made to call off and the alert that
-    would lead instead go together, whichever of them is named; an error may name either.
+    would lead instead, or to which the help for the first is due, go together, whichever of them is named; an error may name
+    either.
 
     Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `AGENCY_IN_CONFLICT`, `CALLER_IS_STAFF`, `ALERT_CLOSED`, `DRILL_MISMATCH`,
     `OPERATOR_REQUIRED`.
@@ -252,7 +254,8 @@ class IncidentServiceServicer(metaclass=_abc_1.ABCMeta):
         agency that leads each of them; one with a `conflictAgency` belongs to no incident, because that agency might come
         to be shown the incident, and neither does the SOS of somebody who answers for an agency. What one person holds comes to
         another one only by a supervisor, else it is `NOT_CLAIMANT`. A lead that its caller was made to call off and the alert that
-        would lead instead go together, whichever of them is named; an error may name either.
+        would lead instead, or to which the help for the first is due, go together, whichever of them is named; an error may name
+        either.
 
         Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `AGENCY_IN_CONFLICT`, `CALLER_IS_STAFF`, `ALERT_CLOSED`, `DRILL_MISMATCH`,
         `OPERATOR_REQUIRED`.
