@@ -16,14 +16,14 @@ import pytest
 from answering import NAME, SERVICE, AnsweringServicer, bearer
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader, Sum
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from pydantic import SecretStr
 from tiny_process import SECRET, watch
 from tiny_service import open_things
 
 from chassis.server import Server, Servicer
 from chassis.settings import Platform
-from chassis.testing import AUDIENCE, ISSUER, Issuer, free_port, is_listening, python, run_process, wait_until
+from chassis.testing import AUDIENCE, ISSUER, Issuer, find_points, free_port, is_listening, python, run_process, wait_until
 from siaga.alerts.v1 import alert_service_pb2 as pb
 from siaga.alerts.v1 import alert_service_pb2_grpc
 
@@ -162,10 +162,7 @@ async def test_a_failing_background_task_begins_again_and_the_service_goes_on(
 
 
 def count_failures(reader: InMemoryMetricReader) -> int | float:
-    data = reader.get_metrics_data()
-    scopes = [scope for resource in (data.resource_metrics if data else []) for scope in resource.scope_metrics]
-    found = [metric.data for scope in scopes for metric in scope.metrics if metric.name == "siaga.background.failures"]
-    return sum(point.value for each in found if isinstance(each, Sum) for point in each.data_points)
+    return sum(point.value for point in find_points(reader, "siaga.background.failures"))
 
 
 def test_a_taken_port_is_named(issuer: Issuer, tmp_path: Path) -> None:

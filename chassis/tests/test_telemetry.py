@@ -17,7 +17,7 @@ from opentelemetry import trace
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2, logs_service_pb2_grpc
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2, metrics_service_pb2_grpc
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
-from opentelemetry.sdk.metrics.export import Histogram, HistogramDataPoint, InMemoryMetricReader
+from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -27,7 +27,7 @@ from tiny_process import SECRET
 
 from chassis import telemetry
 from chassis.errors import Overloaded
-from chassis.testing import AUDIENCE, ISSUER, Issuer, free_port, python, run_process
+from chassis.testing import AUDIENCE, ISSUER, Issuer, find_points, free_port, python, run_process
 from siaga.alerts.v1 import alert_service_pb2 as pb
 from siaga.alerts.v1 import alert_service_pb2_grpc
 
@@ -190,24 +190,12 @@ def test_the_lag_of_the_loop_is_told_apart_from_milliseconds_to_minutes(
             await asyncio.wait_for(telemetry.measure_loop_lag(), 1.5)
 
     run_fast(measure_once())
-    [point] = read_points(metric_reader, "siaga.event_loop.lag")
+    [point] = find_points(metric_reader, "siaga.event_loop.lag")
     assert (point.explicit_bounds[0], point.explicit_bounds[-1]) == (0.005, 300)
 
 
 def read_durations(reader: InMemoryMetricReader, method: str) -> list[HistogramDataPoint]:
-    return [point for point in read_points(reader, "rpc.server.call.duration") if (point.attributes or {})["rpc.method"] == method]
-
-
-def read_points(reader: InMemoryMetricReader, name: str) -> list[HistogramDataPoint]:
-    data = reader.get_metrics_data()
-    return [
-        point
-        for resource in (data.resource_metrics if data else [])
-        for scope in resource.scope_metrics
-        for metric in scope.metrics
-        if metric.name == name and isinstance(metric.data, Histogram)
-        for point in metric.data.data_points
-    ]
+    return [point for point in find_points(reader, "rpc.server.call.duration") if (point.attributes or {})["rpc.method"] == method]
 
 
 def test_a_call_to_another_service_says_which(exporter: InMemorySpanExporter) -> None:

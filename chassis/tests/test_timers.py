@@ -2,8 +2,8 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -11,21 +11,20 @@ from typing import Any
 
 import asyncpg
 import pytest
-from opentelemetry.sdk.metrics.export import Histogram, HistogramDataPoint, InMemoryMetricReader
-from sqlalchemy import MetaData, select, update
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from ringing import SECONDS, find_rung, find_waiting, name_things, ring, running, set_timers, until_only, until_rung
+from sqlalchemy import MetaData, update
 from sqlalchemy.orm import Session
-from tiny_service import NIGHTLY, Model, Thing, add_thing, log, open_things, timers
+from tiny_service import NIGHTLY, Thing, add_thing, open_things, timers
 
 import chassis.timers
 from chassis.clock import now
 from chassis.database import Database
 from chassis.errors import ServiceUnavailable
-from chassis.testing import Postgres
-from chassis.timers import Lock, ResourceBusy, Timer, Timers
+from chassis.testing import Postgres, find_points
+from chassis.timers import Timer, Timers
 
-TIMERS = Model.metadata.tables["timers"]
 SECRET = "Jalan Rahasia 1"
-SECONDS = 15.0
 
 
 class Taken:
@@ -36,15 +35,28 @@ class Taken:
 
 
 class FiresBeforeItTakes(Timers):
-    """Mutant: fires what was due when it looked, and then takes the timer away."""
+    """Mutant: fires what was due when it looked, and takes the timers away when another one has looked, too."""
 
     def __init__(self) -> None:
         super().__init__(MetaData())
         self._later, self._take = self._take, Taken()  # pyright: ignore[reportAttributeAccessIssue]
 
-    async def _attempt(self, database: Database, lock: Lock, fire: Any, timer: Timer) -> bool:
-        done = await super()._attempt(database, lock, fire, timer)
-        await database.write(lambda session: self._later.execute(session.connection(), timer._asdict()))
+    def _find_due(self, session: Session) -> Sequence[Timer]:
+        self._seen = super()._find_due(session)
+        return self._seen
+
+    def _choose(self, session: Session) -> Sequence[Timer]:
+        return self._seen
+
+    def _take_and_fire(self, *args: Any) -> Any:
+        self._fired = super()._take_and_fire(*args)
+        return self._fired
+
+    async def _attempt(self, database: Database, operation: Any) -> bool:
+        done = await super()._attempt(database, operation)
+        await asyncio.sleep(0.3)
+        for timer, _ in self._fired:
+            await database.write(lambda session, timer=timer: self._later.execute(session.connection(), timer._asdict()))
         return done
 
 
@@ -56,73 +68,10 @@ class NeverPostpones(Timers):
         self._postpone = Taken()  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def lock_thing(session: Session, name: str) -> bool:
-    if session.scalar(select(Thing.name).where(Thing.name == name).with_for_update(skip_locked=True)):
-        return True
-    if session.scalar(select(Thing.name).where(Thing.name == name)):
-        raise ResourceBusy
-    return False
-
-
-def ring(session: Session, timer: Timer) -> None:
-    """The effect that everybody can see."""
-    session.execute(update(Thing).where(Thing.name == timer.resource).values(note=Thing.note + "!"))
-    log.append(session, "ThingRang", timer.resource, 1)
-
-
-def fail(session: Session, timer: Timer) -> None:
-    ring(session, timer)
+def fail(session: Session, timer: Timer, thing: Thing) -> None:
+    ring(session, timer, thing)
     if timer.resource.startswith("bad"):
         raise ValueError(SECRET)
-
-
-async def set_timers(database: Database, names: Sequence[str], due_time: datetime, *, things: bool = True) -> None:
-    def write(session: Session) -> None:
-        for name in names:
-            if things:
-                add_thing(session, name)
-            timers.replace(session, name, [Timer("ring", name, "", due_time)])
-
-    await database.write(write)
-
-
-def find_rung(session: Session) -> list[str]:
-    """By the log, and everything that is told there stands in its thing, too."""
-    rung = [event.resource for event in log.after(session, 0, 100_000) if event.type == "ThingRang"]
-    marks = session.execute(select(Thing.name, Thing.note)).all()
-    assert sorted(rung) == sorted(name for name, note in marks for _ in note)
-    return rung
-
-
-def find_waiting(session: Session) -> dict[str, datetime]:
-    """When each thing's timer is due."""
-    return dict(session.execute(select(TIMERS.c.resource, TIMERS.c.due_time)).all())
-
-
-@asynccontextmanager
-async def running(database: Any, own: Timers = timers, fire: Any = ring) -> AsyncIterator["asyncio.Task[None]"]:
-    task = asyncio.create_task(own.run(database, lock_thing, fire))
-    try:
-        yield task
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
-        # It ends by nothing else.
-        assert task.cancelled(), task.exception()
-
-
-async def until_rung(database: Database, count: int) -> list[str]:
-    """Returns what has rung when that many have, and nothing that is due is left."""
-    async with asyncio.timeout(SECONDS):
-        while True:
-            rung, waiting = await database.read(find_rung), await database.read(find_waiting)
-            if len(rung) >= count and all(due_time > now() for due_time in waiting.values()):
-                return rung
-            await asyncio.sleep(0.02)
-
-
-def name_things(count: int) -> list[str]:
-    return [f"{number:04}" for number in range(count)]
 
 
 async def test_what_is_due_fires_once_and_what_is_not_waits(database_url: str) -> None:
@@ -160,9 +109,9 @@ async def ring_beside_bad_ones(database: Database, own: Timers) -> int:
     """How many attempts at bad ones, due before it, the good one needed to ring; it is given up after some."""
     attempts = list[str]()
 
-    def try_to_fire(session: Session, timer: Timer) -> None:
+    def try_to_fire(session: Session, timer: Timer, thing: Thing) -> None:
         attempts.append(timer.resource)
-        fail(session, timer)
+        fail(session, timer, thing)
 
     bad = [f"bad {number}" for number in range(40)]
     await set_timers(database, bad, now() - timedelta(seconds=1))
@@ -176,9 +125,7 @@ async def ring_beside_bad_ones(database: Database, own: Timers) -> int:
 async def test_those_that_fail_keep_no_other_one_back(database_url: str) -> None:
     async with open_things(database_url) as database:
         assert await ring_beside_bad_ones(database, timers) < 50
-        async with asyncio.timeout(SECONDS):
-            while await database.read(find_rung) != ["good"]:
-                await asyncio.sleep(0.02)
+        await until_only(database, ["good"])
 
 
 async def test_mutant_those_that_fail_and_are_not_postponed_keep_the_others_back(database_url: str) -> None:
@@ -190,8 +137,8 @@ async def test_mutant_those_that_fail_and_are_not_postponed_keep_the_others_back
 async def test_what_follows_is_done_when_the_effect_is_on_disk_and_not_without_it(database_url: str) -> None:
     told: list[tuple[str, int]] = []
 
-    def fire(session: Session, timer: Timer) -> Callable[[], None]:
-        ring(session, timer)
+    def fire(session: Session, timer: Timer, thing: Thing) -> Callable[[], None]:
+        ring(session, timer, thing)
         if timer.resource == "bad":
             # Found at COMMIT alone.
             session.execute(update(Thing).where(Thing.name == "bad").values(parent="nobody"))
@@ -278,11 +225,20 @@ async def test_one_whose_resource_is_locked_waits_alone(postgres_url: str) -> No
             await holder.execute("SELECT 1 FROM things WHERE name = 'held' FOR UPDATE")
             for name in ("one", "two"):
                 await set_timers(database, [name], now() + timedelta(seconds=1))
-            async with asyncio.timeout(3):
-                while sorted(await database.read(find_rung)) != ["one", "two"]:
-                    await asyncio.sleep(0.02)
+            await until_only(database, ["one", "two"], 3)
             assert list(await database.read(find_waiting)) == ["held"]
         assert sorted(await until_rung(database, 3)) == ["held", "one", "two"]
+    await holder.close()
+
+
+async def test_what_another_replica_has_chosen_keeps_nobody_waiting(postgres_url: str) -> None:
+    names, holder = name_things(40), await asyncpg.connect(postgres_url.replace("+asyncpg", ""))
+    async with open_things(postgres_url) as database:
+        await set_timers(database, names, now())
+        async with holder.transaction():
+            await holder.execute("SELECT 1 FROM timers WHERE resource < '0020' FOR UPDATE")
+            async with running(database):
+                await until_only(database, names[20:], 3)
     await holder.close()
 
 
@@ -374,19 +330,6 @@ async def test_while_a_sqlite_file_is_locked_nothing_ends_and_what_became_due_fi
         assert await until_rung(database, 1) == ["during"]
 
 
-def read_lateness(reader: InMemoryMetricReader, kind: str) -> list[HistogramDataPoint]:
-    data = reader.get_metrics_data()
-    scopes = [scope for resource in (data.resource_metrics if data else []) for scope in resource.scope_metrics]
-    return [
-        point
-        for scope in scopes
-        for metric in scope.metrics
-        if metric.name == "siaga.timer.lateness" and isinstance(metric.data, Histogram)
-        for point in metric.data.data_points
-        if (point.attributes or {}) == {"kind": kind}
-    ]
-
-
 async def test_how_late_each_one_was_is_measured_by_its_kind(database_url: str, metric_reader: InMemoryMetricReader) -> None:
     kind = f"measured {database_url.partition(':')[0]}"
     async with open_things(database_url) as database:
@@ -395,6 +338,6 @@ async def test_how_late_each_one_was_is_measured_by_its_kind(database_url: str, 
         await database.write(lambda session: timers.replace(session, "late", late))
         async with running(database):
             await until_rung(database, 3)
-    [point] = read_lateness(metric_reader, kind)
+    [point] = [each for each in find_points(metric_reader, "siaga.timer.lateness") if each.attributes == {"kind": kind}]
     assert (point.count, point.explicit_bounds[0], point.explicit_bounds[-1]) == (3, 0.005, 300)
     assert 20 <= point.min <= point.max < 25

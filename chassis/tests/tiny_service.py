@@ -53,6 +53,14 @@ def load_things(session: Session, names: Iterable[str]) -> dict[str, Thing]:
     return {thing.name: thing for thing in session.scalars(select(Thing).where(Thing.name.in_(names)))}
 
 
+def lock_things(session: Session, names: Iterable[str]) -> dict[str, Thing | None]:
+    """For timers."""
+    free = select(Thing).where(Thing.name.in_(names)).with_for_update(skip_locked=True)
+    locked = {thing.name: thing for thing in session.scalars(free)}
+    left = set(names) - locked.keys()
+    return {**locked, **dict.fromkeys(left - load_things(session, left).keys())}
+
+
 def read_log(session: Session) -> list[str]:
     """Whose events there are, in the order of the log."""
     return [event.resource for event in log.after(session, 0, 100_000)]

@@ -2,14 +2,14 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from functools import partial
 from itertools import count
 from typing import Any
 
 import grpc
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 import alerts.__main__ as program
@@ -155,9 +155,14 @@ def forget_timers() -> None:
 
 
 def fire_without_a_lock() -> None:
-    """Does what was due when it looked, whoever else does it, too."""
-    clocks.lock_subject = lambda *_: True
-    timers._take = _Ignored()
+    """Does what was due when it looked, whoever else does it, too, before it has done it."""
+
+    def find_and_wait(session: Session, names: Collection[str]) -> Any:
+        found = store.find_alerts(session, names)
+        session.execute(select(func.pg_sleep(LATE_SECONDS)))
+        return {each.name: each for each in found}
+
+    clocks.lock_subjects, timers._take, timers._choose = find_and_wait, _Ignored(), timers._find_due
 
 
 def move_on_before_counting() -> None:

@@ -13,9 +13,9 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from opentelemetry.sdk.metrics.export import Histogram, InMemoryMetricReader
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
-from chassis.testing import Postgres, python, run_process, wait_until
+from chassis.testing import Postgres, find_points, python, run_process, wait_until
 from flows.pages import EventStream
 from gateway.sentinel.hops import Hops
 from harness import RunningPlatform, run_platform
@@ -279,14 +279,5 @@ def test_its_own_drills_of_before_are_closed_and_nobody_elses(stoppable: Running
 async def test_hops_are_told_apart_from_milliseconds_to_minutes(metric_reader: InMemoryMetricReader) -> None:
     async with Hops(HOP).take("raise"):
         pass
-    data = metric_reader.get_metrics_data()
-    [metric] = [
-        metric
-        for resource in (data.resource_metrics if data else [])
-        for scope in resource.scope_metrics
-        for metric in scope.metrics
-        if metric.name == "siaga.sentinel.hop"
-    ]
-    assert isinstance(metric.data, Histogram)
-    bounds = metric.data.data_points[0].explicit_bounds
+    bounds = find_points(metric_reader, "siaga.sentinel.hop")[0].explicit_bounds
     assert (bounds[0], bounds[-1]) == (0.005, 300)

@@ -21,6 +21,7 @@ from typing import Any
 import asyncpg
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 ISSUER = "https://issuer.test"
 AUDIENCE = "siaga"
@@ -204,3 +205,10 @@ def run_valkey(folder: Path, port: int) -> Generator[subprocess.Popen[bytes], No
 
 def python(*arguments: str) -> list[str]:
     return [sys.executable, *arguments]
+
+
+def find_points(reader: InMemoryMetricReader, name: str) -> list[Any]:
+    """What was measured by an instrument of the name, by attributes."""
+    data = reader.get_metrics_data()
+    scopes = [scope for resource in (data.resource_metrics if data else ()) for scope in resource.scope_metrics]
+    return [point for scope in scopes for metric in scope.metrics if metric.name == name for point in metric.data.data_points]

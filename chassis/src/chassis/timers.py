@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple, TypeAlias
+from functools import partial
+from typing import NamedTuple, TypeAlias, TypeVar
 
 from opentelemetry import metrics
 from sqlalchemy import Column, MetaData, String, Table, bindparam, delete, insert, select, update
@@ -16,8 +17,10 @@ from chassis.database import Database
 from chassis.errors import ServiceUnavailable
 from chassis.statements import Prepared
 
+T = TypeVar("T")
+
 _POLL_SECONDS = 0.25
-# How many are fired at a time, each in a transaction of its own. More would keep whoever calls for help waiting.
+# How many are fired in one transaction, for half of what one for each would cost. More would keep whoever calls for help waiting.
 _AT_ONCE = 16
 # One that fails is tried again, and until then it is in nobody's way.
 _RETRY = timedelta(seconds=30)
@@ -36,14 +39,16 @@ class Timer(NamedTuple):
     due_time: datetime
 
 
-class ResourceBusy(Exception):
-    """Somebody else has locked it: another replica, which fires, or a change, which replaces its timers."""
+# Keeps everybody else from changing resources of these names, and waits for nobody: those that nobody else has locked, which is
+# another replica, which fires, or a change, which replaces their timers. None for a name of which there is none.
+Lock: TypeAlias = Callable[[Session, Collection[str]], Mapping[str, T | None]]
+# Does to the locked resource what is due; what it returns is called once that is on disk.
+Fire: TypeAlias = Callable[[Session, Timer, T], Callable[[], None] | None]
 
 
-# Keeps everybody else from changing a resource, and waits for nobody: False where there is none of the name. Raises ResourceBusy.
-Lock: TypeAlias = Callable[[Session, str], bool]
-# Does what is due; what it returns is called once that is on disk.
-Fire: TypeAlias = Callable[[Session, Timer], Callable[[], None] | None]
+class _Fired(NamedTuple):
+    timer: Timer
+    follow: Callable[[], None] | None
 
 
 class Timers:
@@ -65,6 +70,7 @@ class Timers:
         self._postpone = Prepared(update(table).where(*same).values(due_time=bindparam("later")))
         self._clear = Prepared(delete(table).where(table.c.resource == bindparam("resource")))
         self._due = select(*columns).where(table.c.due_time <= bindparam("now")).order_by(table.c.due_time).limit(_AT_ONCE)
+        self._free = self._due.with_for_update(skip_locked=True)
 
     def replace(self, session: Session, resource: str, timers: Sequence[Timer]) -> None:
         """In the place of all that the resource has, which is locked."""
@@ -77,46 +83,69 @@ class Timers:
         """All that these resources have, which are locked."""
         session.execute(delete(self.table).where(self.table.c.resource.in_(resources)))
 
-    async def run(self, database: Database, lock: Lock, fire: Fire) -> None:
-        """Until cancelled. In one transaction each: a timer's resource is locked, the timer goes, and what is due is done.
+    async def run(self, database: Database, lock: Lock[T], fire: Fire[T]) -> None:
+        """Until cancelled. In one transaction: timers' resources are locked, the timers go, and what is due is done.
 
         Whatever replaces timers locks their resource first, too: so of several replicas one fires, and what was cancelled or
         moved meanwhile does not.
         """
         while True:
             try:
-                while any(await self._fire_due(database, lock, fire)):
+                while await database.read(self._find_due) and await self._fire_due(database, lock, fire):
                     pass
             except ServiceUnavailable:
                 pass
             await asyncio.sleep(_POLL_SECONDS)
 
-    async def _fire_due(self, database: Database, lock: Lock, fire: Fire) -> Sequence[bool]:
-        """Of the first of those that are due, whether each was taken out of the way."""
-        due = await database.read(self._find_due)
-        return await asyncio.gather(*(self._attempt(database, lock, fire, timer) for timer in due))
+    async def _fire_due(self, database: Database, lock: Lock[T], fire: Fire[T]) -> bool:
+        """Whether any of the first that are due was taken out of the way: all at once, or each alone where one of them fails."""
+        due: Sequence[Timer] = ()
 
-    async def _attempt(self, database: Database, lock: Lock, fire: Fire, timer: Timer) -> bool:
-        def act(session: Session) -> tuple[bool, Callable[[], None] | None]:
-            there = lock(session, timer.resource)
-            taken = self._take.execute(session.connection(), timer._asdict()) == 1
-            return taken, fire(session, timer) if there and taken else None
+        def act(session: Session) -> Sequence[_Fired]:
+            nonlocal due
+            due = self._choose(session)
+            return self._take_and_fire(session, due, lock, fire)
 
         try:
-            with telemetry.work_span(f"timer {timer.kind}"):
-                taken, follow = await database.write(act)
-        except (ResourceBusy, ServiceUnavailable):
-            return False
+            return await self._attempt(database, act)
+        except ServiceUnavailable:
+            raise
+        except Exception:  # noqa: BLE001  # whichever it is, it shall fail alone
+            return any([await self._fire_alone(database, lock, fire, timer) for timer in due])
+
+    async def _fire_alone(self, database: Database, lock: Lock[T], fire: Fire[T], timer: Timer) -> bool:
+        try:
+            return await self._attempt(database, partial(self._take_and_fire, due=[timer], lock=lock, fire=fire))
+        except ServiceUnavailable:
+            raise
         except Exception as error:  # noqa: BLE001  # one that cannot be fired must not end the others
             _log.error("a timer %s of %s failed: %s", timer.kind, timer.resource, telemetry.describe(error))  # without the error's text
             later = {**timer._asdict(), "later": now() + _RETRY}
             await database.write(lambda session: self._postpone.execute(session.connection(), later))
             return True
-        if taken:
+
+    async def _attempt(self, database: Database, operation: Callable[[Session], Sequence["_Fired"]]) -> bool:
+        with telemetry.work_span("timers"):
+            fired = await database.write(operation)
+        for timer, follow in fired:
             _late_seconds.record((now() - timer.due_time).total_seconds(), {"kind": timer.kind})
-        if follow:
-            follow()
-        return taken
+            if follow:
+                follow()
+        return bool(fired)
+
+    def _take_and_fire(self, session: Session, due: Sequence[Timer], lock: Lock[T], fire: Fire[T]) -> Sequence["_Fired"]:
+        locked = lock(session, {timer.resource for timer in due})
+        fired: list[_Fired] = []
+        for timer in due:
+            # One that fired before it may have replaced it.
+            if timer.resource in locked and self._take.execute(session.connection(), timer._asdict()) == 1:
+                resource = locked[timer.resource]
+                fired.append(_Fired(timer, None if resource is None else fire(session, timer, resource)))
+        return fired
 
     def _find_due(self, session: Session) -> Sequence[Timer]:
         return [Timer._make(row) for row in session.execute(self._due, {"now": now()})]
+
+    def _choose(self, session: Session) -> Sequence[Timer]:
+        """As they are found, but for those that another replica has chosen."""
+        return [Timer._make(row) for row in session.execute(self._free, {"now": now()})]

@@ -11,7 +11,7 @@ from clockwork import AGENCIES, CITY, DISTRICT, FIRE
 from emergencies import Incidents
 from google.protobuf.json_format import ParseDict
 from moments import keep_agencies
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader, Sum
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from people import MONAS, ROOM, Party, People, Watching
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -28,6 +28,7 @@ from alerts.store import alerts as store
 from chassis import clock
 from chassis.database import open_database
 from chassis.database.sqlite import create_sqlite_engine
+from chassis.testing import find_points
 from siaga.alerts.v1 import alert_pb2, unit_service_pb2, unit_service_pb2_grpc
 
 TIMERS = Model.metadata.tables["timers"]
@@ -237,17 +238,7 @@ class TestTheRollCall:
 
 
 def read_count(reader: InMemoryMetricReader, step: str) -> int:
-    data = reader.get_metrics_data()
-    found = [
-        int(point.value)
-        for resource in (data.resource_metrics if data else [])
-        for scope in resource.scope_metrics
-        for metric in scope.metrics
-        if metric.name == "siaga.alerts.escalations" and isinstance(metric.data, Sum)
-        for point in metric.data.data_points
-        if (point.attributes or {}) == {"step": step}
-    ]
-    return sum(found)
+    return sum(point.value for point in find_points(reader, "siaga.alerts.escalations") if point.attributes == {"step": step})
 
 
 class TestWhoeverRunsTheServiceAtNight:

@@ -81,7 +81,7 @@ async def serve(settings: Settings) -> None:
             Servicer(_WARNINGS["WarningService"], add_WarningServiceServicer_to_server, warnings),
             Servicer(_WEBHOOKS["WebhookService"], add_WebhookServiceServicer_to_server, WebhookServicer(database, targets)),
         ]
-        run_timers = partial(timers.run, database, clocks.lock_subject, partial(clocks.run_out, router=router))
+        run_timers = partial(timers.run, database, clocks.lock_subjects, partial(clocks.run_out, router=router))
         grouper = Grouper(database, router)
         sweeps = [partial(keys.keep_swept, database), partial(keep_drills_swept, database), texts.keep_swept]
         count = partial(keep_counted, database, router)

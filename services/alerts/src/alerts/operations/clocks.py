@@ -1,7 +1,7 @@
 """What happens when a clock of an alert has run out, or the time of a warning."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 
 from opentelemetry import metrics
@@ -11,39 +11,35 @@ from alerts import events
 from alerts.model.alerts import Alert
 from alerts.model.clocks import ANSWER, ROLL_CALL, find_clocks
 from alerts.model.enums import Escalation, RollCall
+from alerts.model.warnings import PublicWarning
 from alerts.operations.changes import keep_clocks
 from alerts.routing import Router
 from alerts.store import alerts as store
 from alerts.store import warnings as warning_store
 from chassis.clock import now
-from chassis.timers import ResourceBusy, Timer
+from chassis.timers import Timer
 
 _log = logging.getLogger(__name__)
 _escalations = metrics.get_meter("alerts").create_counter("siaga.alerts.escalations", "{escalation}", "Whom silence has called, by step")
 
 
-def lock_subject(session: Session, name: str) -> bool:
-    """An alert or a warning. Raises ResourceBusy."""
-    if name.startswith("warnings/"):
-        return warning_store.find_warning(session, name, for_update=True) is not None
-    if store.try_to_lock_alert(session, name):
-        return True
-    if store.find_alert(session, name):
-        raise ResourceBusy
-    return False
+def lock_subjects(session: Session, names: Collection[str]) -> dict[str, Alert | PublicWarning | None]:
+    """Those that nobody else has locked; None for one of which there is none."""
+    found = (*store.try_to_lock_alerts(session, names), *warning_store.try_to_lock_warnings(session, names))
+    locked = {each.name: each for each in found}
+    left = set(names) - locked.keys()
+    there = {each.name for each in (*store.find_alerts(session, left), *warning_store.find_warnings(session, left))} if left else set()
+    return {**locked, **dict.fromkeys(left - there)}
 
 
-def run_out(session: Session, timer: Timer, router: Router) -> Callable[[], None] | None:
+def run_out(session: Session, timer: Timer, subject: Alert | PublicWarning, router: Router) -> Callable[[], None] | None:
     """The subject is locked. Of an alert a timer only wakes: what is due follows from the alert and from its agencies' policies
     of today.
     """
-    if timer.resource.startswith("warnings/"):
-        warning = warning_store.find_warning(session, timer.resource)
-        assert warning is not None
-        events.warning_expired(session, warning)
+    if isinstance(subject, PublicWarning):
+        events.warning_expired(session, subject)
         return None
-    alert = store.find_alert(session, timer.resource)
-    assert alert is not None
+    alert = subject
     due = [each[:2] for each in find_clocks(alert, router.find_policy) if each.due_time <= now()]
     tell = _act(session, timer, alert, router) if (timer.kind, timer.subject) in due else None
     # Those for whom it stands follow its answer, and nobody has given one.

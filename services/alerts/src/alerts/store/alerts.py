@@ -28,7 +28,7 @@ _MANY = Alert.name.in_(bindparam("names", expanding=True))
 _FIND_INCIDENTS = select(Alert.incident).where(_MANY, Alert.incident != "")
 _LOCK = select(Alert.incident).where(_MANY).order_by(Alert.name).with_for_update()
 _SAVEPOINT, _RELEASE, _ROLLBACK = (text(f"{verb} unlocked") for verb in ("SAVEPOINT", "RELEASE SAVEPOINT", "ROLLBACK TO SAVEPOINT"))
-_TRY_TO_LOCK = select(Alert.name).where(_ONE).with_for_update(skip_locked=True)
+_TRY_TO_LOCK = select(Alert).where(_MANY).options(*_WITH_PARTS).with_for_update(skip_locked=True)
 _FIND = select(Alert).where(_ONE).options(joinedload(Alert.responses, innerjoin=True), joinedload(Alert.assignments))
 _OPEN = (ResponseState.REQUESTED, ResponseState.ACCEPTED)
 _OPEN_STATES = frozenset({State.RAISED, State.ACKNOWLEDGED, State.DISPATCHED, State.ON_SCENE})
@@ -75,9 +75,9 @@ def lock_alerts(session: Session, names: Collection[str]) -> None:
         session.execute(_ROLLBACK)
 
 
-def try_to_lock_alert(session: Session, name: str) -> bool:
-    """Alone, and without waiting: False where there is none, or where somebody else has locked it."""
-    return session.scalar(_TRY_TO_LOCK, {"name": name}) is not None
+def try_to_lock_alerts(session: Session, names: Collection[str]) -> Sequence[Alert]:
+    """Without their incidents and without waiting: those that nobody else has locked."""
+    return session.scalars(_TRY_TO_LOCK, {"names": list(names)}, execution_options={"populate_existing": True}).all()
 
 
 def find_alert(session: Session, name: str, *, for_update: bool = False, fresh: bool = False) -> Alert | None:

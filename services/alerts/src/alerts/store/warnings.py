@@ -63,6 +63,13 @@ def find_warning(session: Session, name: str, *, for_update: bool = False) -> Pu
     return session.scalars(question, execution_options={"populate_existing": for_update}).one_or_none()
 
 
+def try_to_lock_warnings(session: Session, names: Collection[str]) -> Sequence[PublicWarning]:
+    """Without waiting: those that nobody else has locked."""
+    question = select(PublicWarning.name).where(PublicWarning.name.in_(names)).with_for_update(skip_locked=True)
+    locked = session.scalars(question).all()
+    return find_warnings(session, locked) if locked else ()
+
+
 def find_warnings(session: Session, names: Collection[str]) -> Sequence[PublicWarning]:
     return session.scalars(_all().where(PublicWarning.name.in_(names))).all()
 
