@@ -20,7 +20,7 @@ from chassis.statements import Prepared
 T = TypeVar("T")
 
 _POLL_SECONDS = 0.25
-# How many are fired in one transaction, for half of what one for each would cost. More would keep whoever calls for help waiting.
+# How many are fired in one transaction. More would keep whoever calls for help waiting.
 _AT_ONCE = 16
 # One that fails is tried again, and until then it is in nobody's way.
 _RETRY = timedelta(seconds=30)
