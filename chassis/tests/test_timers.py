@@ -41,11 +41,11 @@ class FiresBeforeItTakes(Timers):
         super().__init__(MetaData())
         self._later, self._take = self._take, Taken()  # pyright: ignore[reportAttributeAccessIssue]
 
-    def _find_due(self, session: Session) -> Sequence[Timer]:
+    def _is_any_due(self, session: Session) -> bool:
         self._seen = super()._find_due(session)
-        return self._seen
+        return bool(self._seen)
 
-    def _choose(self, session: Session) -> Sequence[Timer]:
+    def _find_due(self, session: Session) -> Sequence[Timer]:
         return self._seen
 
     def _take_and_fire(self, *args: Any) -> Any:
@@ -231,12 +231,12 @@ async def test_one_whose_resource_is_locked_waits_alone(postgres_url: str) -> No
     await holder.close()
 
 
-async def test_what_another_replica_has_chosen_keeps_nobody_waiting(postgres_url: str) -> None:
+async def test_many_that_are_locked_keep_no_other_one_waiting(postgres_url: str) -> None:
     names, holder = name_things(40), await asyncpg.connect(postgres_url.replace("+asyncpg", ""))
     async with open_things(postgres_url) as database:
         await set_timers(database, names, now())
         async with holder.transaction():
-            await holder.execute("SELECT 1 FROM timers WHERE resource < '0020' FOR UPDATE")
+            await holder.execute("SELECT 1 FROM things WHERE name < '0020' FOR UPDATE")
             async with running(database):
                 await until_only(database, names[20:], 3)
     await holder.close()

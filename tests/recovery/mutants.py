@@ -162,7 +162,7 @@ def fire_without_a_lock() -> None:
         session.execute(select(func.pg_sleep(LATE_SECONDS)))
         return {each.name: each for each in found}
 
-    clocks.lock_subjects, timers._take, timers._choose = find_and_wait, _Ignored(), timers._find_due
+    clocks.lock_subjects, timers._take = find_and_wait, _Ignored()
 
 
 def move_on_before_counting() -> None:

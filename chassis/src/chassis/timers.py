@@ -22,6 +22,8 @@ T = TypeVar("T")
 _POLL_SECONDS = 0.25
 # How many are fired in one transaction. More would keep whoever calls for help waiting.
 _AT_ONCE = 16
+# Where somebody else has locked the first of them, those behind these are found, and another replica fires other ones.
+_LOOK_AT = 16 * _AT_ONCE
 # One that fails is tried again, and until then it is in nobody's way.
 _RETRY = timedelta(seconds=30)
 _log = logging.getLogger(__name__)
@@ -69,8 +71,8 @@ class Timers:
         self._take = Prepared(delete(table).where(*same))
         self._postpone = Prepared(update(table).where(*same).values(due_time=bindparam("later")))
         self._clear = Prepared(delete(table).where(table.c.resource == bindparam("resource")))
-        self._due = select(*columns).where(table.c.due_time <= bindparam("now")).order_by(table.c.due_time).limit(_AT_ONCE)
-        self._free = self._due.with_for_update(skip_locked=True)
+        due = select(*columns).where(table.c.due_time <= bindparam("now")).order_by(table.c.due_time)
+        self._first, self._due = due.limit(1), due.limit(_LOOK_AT)
 
     def replace(self, session: Session, resource: str, timers: Sequence[Timer]) -> None:
         """In the place of all that the resource has, which is locked."""
@@ -91,27 +93,33 @@ class Timers:
         """
         while True:
             try:
-                while await database.read(self._find_due) and await self._fire_due(database, lock, fire):
+                while await database.read(self._is_any_due) and await self._fire_due(database, lock, fire):
                     pass
             except ServiceUnavailable:
                 pass
             await asyncio.sleep(_POLL_SECONDS)
 
     async def _fire_due(self, database: Database, lock: Lock[T], fire: Fire[T]) -> bool:
-        """Whether any of the first that are due was taken out of the way: all at once, or each alone where one of them fails."""
-        due: Sequence[Timer] = ()
+        """Whether some were taken out of the way: the first of those that are due and not locked, all at once, or each alone
+        where one of them fails.
+        """
+        trying: Sequence[Timer] = ()
 
         def act(session: Session) -> Sequence[_Fired]:
-            nonlocal due
-            due = self._choose(session)
-            return self._take_and_fire(session, due, lock, fire)
+            nonlocal trying
+            due = self._find_due(session)
+            for first in range(0, len(due), _AT_ONCE):
+                trying = due[first : first + _AT_ONCE]
+                if fired := self._take_and_fire(session, trying, lock, fire):
+                    return fired
+            return ()
 
         try:
             return await self._attempt(database, act)
         except ServiceUnavailable:
             raise
         except Exception:  # noqa: BLE001  # whichever it is, it shall fail alone
-            return any([await self._fire_alone(database, lock, fire, timer) for timer in due])
+            return any([await self._fire_alone(database, lock, fire, timer) for timer in trying])
 
     async def _fire_alone(self, database: Database, lock: Lock[T], fire: Fire[T], timer: Timer) -> bool:
         try:
@@ -137,15 +145,14 @@ class Timers:
         locked = lock(session, {timer.resource for timer in due})
         fired: list[_Fired] = []
         for timer in due:
-            # One that fired before it may have replaced it.
+            # Another replica may have fired it meanwhile, or one before it has replaced it.
             if timer.resource in locked and self._take.execute(session.connection(), timer._asdict()) == 1:
                 resource = locked[timer.resource]
                 fired.append(_Fired(timer, None if resource is None else fire(session, timer, resource)))
         return fired
 
+    def _is_any_due(self, session: Session) -> bool:
+        return session.execute(self._first, {"now": now()}).first() is not None
+
     def _find_due(self, session: Session) -> Sequence[Timer]:
         return [Timer._make(row) for row in session.execute(self._due, {"now": now()})]
-
-    def _choose(self, session: Session) -> Sequence[Timer]:
-        """As they are found, but for those that another replica has chosen."""
-        return [Timer._make(row) for row in session.execute(self._free, {"now": now()})]
