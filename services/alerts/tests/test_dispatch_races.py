@@ -266,6 +266,28 @@ async def test_two_incidents_of_the_same_callers_are_resolved_at_once(people: Pe
     assert await count_deadlocks(database_url) == 0
 
 
+@on_postgres
+async def test_an_incident_that_ends_waits_for_its_units_in_the_order_of_their_reports(responders: Responders, database_url: str) -> None:
+    incident, [(lead, _), (other, _)] = await form(responders, 2)
+    units = [await responders.make_unit(each) for each in ("amb-1", "amb-2")]
+    await Incidents(responders.rina)("AcknowledgeIncident", name=incident)
+    for name, unit in zip((lead, other), units, strict=True):
+        await responders.send(name, unit)
+    holding, looking = [await connect(database_url) for _ in range(2)]
+    try:
+        async with holding.transaction():
+            await holding.execute("SELECT FROM units WHERE name = $1 FOR UPDATE", units[1])
+            resolved = asyncio.create_task(Incidents(responders.rina)("ResolveIncident", name=incident, outcome="HELPED"))
+            await wait_for_locks(looking, 1)
+            reported = asyncio.create_task(responders.rina("ReportUnitPositions", reports=[report(unit) for unit in units]))
+            await wait_for_locks(looking, 2)
+        await asyncio.gather(resolved, reported)
+    finally:
+        for each in (holding, looking):
+            await each.close()
+    assert await count_deadlocks(database_url) == 0
+
+
 def lock_units_as_named(monkeypatch: pytest.MonkeyPatch) -> None:
     def lock_units(session: Session, names: Collection[str]) -> dict[str, Unit]:
         question = select(Unit).with_for_update().execution_options(populate_existing=True)

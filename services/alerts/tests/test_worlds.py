@@ -62,6 +62,9 @@ COURSES: dict[str, Course] = {
     "the next one is understood to be violence, and the one after it put to others": [
         *(TAKEN, SENT, CALLED_OFF, ("correct", "rina", 1, Kind.VIOLENCE), ("merge", "rina", ("lead", 3), 2), ARRIVED),
     ],
+    "the next one is understood to be violence, and who leads instead put to others": [
+        *(TAKEN, SENT, CALLED_OFF, ("correct", "rina", 1, Kind.VIOLENCE), ("merge", "rina", ("lead", 3), ("lead", 2))),
+    ],
     "put to others, where it ends": [OTHERS_TAKEN, TAKEN, SENT, CALLED_OFF, PUT_TO_OTHERS, ("end", "rina", 0), ARRIVED],
     "another kind of the next two": [
         *(("raise", 2), ("correct", "rina", 5, Kind.ACCIDENT), TAKEN, SENT, CALLED_OFF),

@@ -322,11 +322,14 @@ def hand_on(alert: Alert, successor: Alert, assignments: Sequence[Assignment], n
             successor.assignments.append(assignment.hand_on(successor.name, len(successor.assignments), now))
             handed.append(assignment.unit)
     leading = {alert.agency, successor.agency}
+    # Whoever was asked when it had been called off and is kept from the others was asked for it alone, and why is told to nobody else.
+    apart = alert.cancel_time if is_forced(alert) and alert.restricted else None
+    own = {each.agency for each in alert.responses if apart and each.request_time > apart}
     helping: list[Response] = []
     for each in alert.responses:
         part = successor.parts.find(each.agency)
         # What somebody holds there is not taken from them.
-        if each.is_live and each.agency not in leading and not (part and part.state == ResponseState.ACCEPTED):
+        if each.is_live and each.agency not in leading | own and not (part and part.state == ResponseState.ACCEPTED):
             helping.append(successor.parts.bring_in(each.agency, each.requester, each.reason, now))
             helping[-1].take_over(each)
     if handed or helping:

@@ -21,7 +21,8 @@ from alerts.operations.incidents import give_way, settle
 from alerts.operations.units import free_units
 from alerts.pins import Given, Match
 from alerts.store import alerts as store
-from alerts.store.callers import find_caller
+from alerts.store import callers as caller_store
+from alerts.store import units as unit_store
 from chassis.clock import new_uuid
 from chassis.timers import Timer
 
@@ -82,6 +83,7 @@ def release_alert(session: Session, change: Change) -> Alert:
 def resolve_alert(session: Session, change: Change, outcome: int) -> Alert:
     alert, replayed = take_for_agency(session, change)
     if not replayed and not alert.close_time:
+        lock_ending(session, [alert])
         give_way(session, alert, change.router, change.now)
     at_work = alert.at_work
     if not replayed and alert.resolve(outcome, change.viewer, change.now):
@@ -124,6 +126,7 @@ def cancel_alert(session: Session, change: Change, given: Given | None) -> Alert
     if replayed:
         return alert
     claim = _judge_claim(session, alert, given, change.now)
+    lock_ending(session, [alert])
     first = alert.cancel_time is None
     if first and not alert.close_time and claim is not CancelClaim.DURESS:
         # Under duress what is under way goes on for this one, and with it for those whom it stands for.
@@ -141,6 +144,12 @@ def cancel_alert(session: Session, change: Change, given: Given | None) -> Alert
     return alert
 
 
+def lock_ending(session: Session, alerts: Sequence[Alert]) -> None:
+    """What else ends with these, in the order of all who wait for it: their callers, and then their units."""
+    caller_store.lock_callers(session, {each.user for each in alerts if each.user})
+    unit_store.lock_units(session, {unit for each in alerts for unit in each.at_work})
+
+
 def end_alert(session: Session, alert: Alert, at_work: Collection[str]) -> None:
     """What else ends with an alert, where it has ended; `at_work` are the units that were."""
     if alert.close_time:
@@ -153,7 +162,7 @@ def _judge_claim(session: Session, alert: Alert, given: Given | None, now: datet
     """The duress PIN counts always, the other one unless too many were wrong. Who knows what was set by a duress PIN has it from
     whoever was made to tell that one.
     """
-    caller = find_caller(session, alert.user, for_update=True) if given and alert.user else None
+    caller = caller_store.find_caller(session, alert.user, for_update=True) if given and alert.user else None
     if caller is None or given is None:
         return CancelClaim.UNVERIFIED
     limited = caller.is_limited(now)

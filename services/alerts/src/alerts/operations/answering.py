@@ -14,12 +14,11 @@ from alerts.model.incidents import Incident, leave, rest_with
 from alerts.model.tables import keys
 from alerts.model.timeline import Message
 from alerts.model.viewers import Viewer
-from alerts.operations.alerts import acknowledge_alert, end_alert, resolve_alert
+from alerts.operations.alerts import acknowledge_alert, end_alert, lock_ending, resolve_alert
 from alerts.operations.changes import Change, keep_clocks, require_answering, require_content
 from alerts.operations.dispatch import dispatch_alert
 from alerts.operations.incidents import carry_on, find_bound, form_incident, join_incident
 from alerts.store import alerts as alert_store
-from alerts.store import callers as caller_store
 from alerts.store import incidents as store
 from chassis.clock import new_uuid
 
@@ -75,7 +74,7 @@ def resolve_incident(session: Session, change: Change, outcome: int) -> Incident
         raise AlertClosed
     lead, *others = members
     lead.parts.require_lead(change.viewer)
-    caller_store.lock_callers(session, {each.user for each in members})
+    lock_ending(session, members)
     for alert in others:
         at_work = alert.at_work
         alert.resolve(Outcome.DUPLICATE, change.viewer, change.now)

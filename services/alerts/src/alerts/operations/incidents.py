@@ -189,13 +189,17 @@ def find_bound(session: Session, alerts: Sequence[Alert]) -> Collection[tuple[st
     one, with its heir, from whom it is not parted.
     """
     bound: set[tuple[str, str]] = set()
-    going = {each.name for each in alerts}
+    named = {each.name for each in alerts}
+    going = set(named)
     for name in sorted({each.incident for each in alerts if each.incident}):
         incident = store.find_incident(session, name)
         members = {each.name: each for each in store.lock_open_members(session, name)}
         pairs = {(each.alert.name, heir) for heir, owed in list_due(members.values()).items() for each in owed if each.assignment.is_active}
-        if incident and incident.heir and not any(each == incident.lead and heir != incident.heir for each, heir in pairs):
-            pairs = {each for each in pairs if each[0] != incident.lead} | {(incident.lead, incident.heir)}
+        if incident and incident.heir:
+            parted = any(each == incident.lead and heir != incident.heir for each, heir in pairs)
+            # Where another one takes along the lead, whose help is due to that one, the heir leads those who stay.
+            if not parted or named & {incident.lead, incident.heir}:
+                pairs.add((incident.lead, incident.heir))
         pairs = {each for each in pairs if members.keys() >= set(each)}
         while more := {each for each in pairs - bound if going & set(each)}:
             bound |= more
