@@ -51,6 +51,21 @@ async def test_whoever_pauses_in_the_snapshot_is_shown_what_the_rest_has_become(
         assert set(notes_of(rest)) == {"restricted"}
 
 
+async def test_a_pause_is_noticed_whenever_it_begins(database_url: str) -> None:
+    async with watching(database_url) as watched:
+        await watched.add(*NAMES)
+        steps = watched.follow()
+        await anext(steps)
+        # Whoever looks now and then what was taken last has just looked at the end of it.
+        await asyncio.sleep(FRESH * 0.9)
+        await anext(steps)
+        await change_all(watched, "restricted")
+        await asyncio.sleep(FRESH * 1.05)
+        rest = await read_until(steps, SnapshotEnd)
+        assert names_of(rest) == NAMES[2:]
+        assert set(notes_of(rest)) == {"restricted"}
+
+
 async def test_whoever_pauses_again_and_again_is_shown_each_once(database_url: str) -> None:
     async with watching(database_url) as watched:
         await watched.add(*NAMES)

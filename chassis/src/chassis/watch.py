@@ -52,10 +52,12 @@ class _Loaded(Generic[S]):
         self._began = self._taken = self._loop.time()
         self._timer = self._loop.call_later(FRESH_SECONDS, self._look)
 
-    def take(self, name: str) -> S:
-        subject = self.subjects[name]
+    def take(self, name: str) -> S | None:
+        """None where it has been forgotten, or is by now."""
+        if self._loop.time() - self._taken >= FRESH_SECONDS:
+            self.forget()
         self._taken = self._loop.time()
-        return subject
+        return self.subjects.get(name)
 
     def forget(self) -> None:
         self._timer.cancel()
@@ -131,13 +133,15 @@ class Watches(Generic[S]):
         names = deque(loaded.subjects)
         try:
             while names:
-                if names[0] not in loaded.subjects:
+                if (subject := loaded.take(names[0])) is None:
                     loaded.forget()
                     page = list(islice(names, _PAGE))
                     loaded = _Loaded(await self._tail.load(set(page)))
                     # What has gone is shown to nobody.
                     names = deque([*(each for each in page if each in loaded.subjects), *islice(names, len(page), None)])
-                elif isinstance(subject := loaded.take(names.popleft()), self._kind):
+                    continue
+                names.popleft()
+                if isinstance(subject, self._kind):
                     yield subject
         finally:
             loaded.forget()

@@ -275,6 +275,17 @@ async def test_who_was_asked_for_a_forced_one_that_is_kept_from_the_others_is_no
     assert (after.merged_into, {each.agency for each in after.responses}) == ("", {ROOM})
 
 
+async def test_one_that_is_kept_from_whoever_puts_its_next_one_elsewhere_goes_along(responders: Responders) -> None:
+    _, alerts = await form_of_dewi(responders, 2)
+    lead, other = (name for name, _ in alerts)
+    await responders.dewi("CancelAlert", name=lead, pin=DURESS)
+    await responders.sari("UpdateAlert", alert={"name": lead, "kind": "VIOLENCE"}, updateMask="kind")
+    others = [(await responders.raise_alert(responders.nobody, **beside(FAR)))[0] for _ in range(2)]
+    await until(lambda: incident_of(responders, others[1]))
+    merged = await Incidents(responders.rina)("MergeAlerts", alerts=[others[0], other])
+    assert sorted(merged.alerts) == sorted([lead, other, *others])
+
+
 async def test_what_an_agency_has_accepted_of_the_next_one_is_not_taken_back(responders: Responders) -> None:
     incident, alerts = await form_of_dewi(responders, 2)
     lead, heir = (name for name, _ in alerts)

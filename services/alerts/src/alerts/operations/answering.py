@@ -103,6 +103,9 @@ def merge_alerts(session: Session, change: Change, names: Sequence[str]) -> Inci
     bound = find_bound(session, [each for each in found if each.incident != kept])
     alerts = [_lock_answered(session, change.viewer, name) for name in sorted({*names, *chain.from_iterable(bound)})]
     for alert in alerts:
+        if alert.name in names:
+            # What goes along by itself may be kept from whoever names the other one.
+            require_content(change.viewer, alert)
         _require_mergeable(change.viewer, alert)
     held_by = {alert.name: alert.parts.lead.claimant for alert in alerts}
     former = {alert.incident for alert in alerts if alert.incident and alert.incident != kept}
@@ -130,7 +133,7 @@ def unmerge_alert(session: Session, change: Change, name: str) -> Incident:
         if found is None or found.incident != incident.name:
             # Another incident's is not locked after this one.
             raise AlertNotFound
-        alert = _lock_answered(session, change.viewer, name)
+        alert, _ = require_content(change.viewer, _lock_answered(session, change.viewer, name))
         _require_leading(change.viewer, alert)
         leave(alert, change.now)
         events.alert_unmerged(session, alert, change.operator, incident.name)
@@ -152,8 +155,7 @@ def require_incident(session: Session, viewer: Viewer, incident: Incident | None
 
 def _lock_answered(session: Session, viewer: Viewer, name: str) -> Alert:
     """As an agency that has a part in it sees it, its caller's side not: that one puts nothing together."""
-    alert = require_answering(viewer, alert_store.find_alert(session, name, for_update=True))
-    return require_content(viewer, alert)[0]
+    return require_answering(viewer, alert_store.find_alert(session, name, for_update=True))
 
 
 def _require_mergeable(viewer: Viewer, alert: Alert) -> None:
