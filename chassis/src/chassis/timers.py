@@ -133,8 +133,7 @@ class Timers:
             return True
 
     async def _attempt(self, database: Database, operation: Callable[[Session], Sequence["_Fired"]]) -> bool:
-        with telemetry.work_span("timers"):
-            fired = await database.write(operation)
+        fired = await database.write(operation)
         for timer, follow in fired:
             _late_seconds.record((now() - timer.due_time).total_seconds(), {"kind": timer.kind})
             if follow:
@@ -148,7 +147,8 @@ class Timers:
             # Another replica may have fired it meanwhile, or one before it has replaced it.
             if timer.resource in locked and self._take.execute(session.connection(), timer._asdict()) == 1:
                 resource = locked[timer.resource]
-                fired.append(_Fired(timer, None if resource is None else fire(session, timer, resource)))
+                with telemetry.work_span(f"timer {timer.kind}"):
+                    fired.append(_Fired(timer, None if resource is None else fire(session, timer, resource)))
         return fired
 
     def _is_any_due(self, session: Session) -> bool:

@@ -101,11 +101,11 @@ def merge_alerts(session: Session, change: Change, names: Sequence[str]) -> Inci
     heirs = {each.heir for each in belonged if each and each.name != kept}
     incident = store.find_incident(session, kept) if kept else None
     bound = find_bound(session, [each for each in found if each.incident != kept])
-    alerts = [_lock_answered(session, change.viewer, name) for name in sorted({*names, *chain.from_iterable(bound)})]
+    # What goes along by itself may be kept from whoever names the other one.
+    alerts = [
+        _lock_answered(session, change.viewer, name, kept=name not in names) for name in sorted({*names, *chain.from_iterable(bound)})
+    ]
     for alert in alerts:
-        if alert.name in names:
-            # What goes along by itself may be kept from whoever names the other one.
-            require_content(change.viewer, alert)
         _require_mergeable(change.viewer, alert)
     held_by = {alert.name: alert.parts.lead.claimant for alert in alerts}
     former = {alert.incident for alert in alerts if alert.incident and alert.incident != kept}
@@ -133,7 +133,7 @@ def unmerge_alert(session: Session, change: Change, name: str) -> Incident:
         if found is None or found.incident != incident.name:
             # Another incident's is not locked after this one.
             raise AlertNotFound
-        alert, _ = require_content(change.viewer, _lock_answered(session, change.viewer, name))
+        alert = _lock_answered(session, change.viewer, name)
         _require_leading(change.viewer, alert)
         leave(alert, change.now)
         events.alert_unmerged(session, alert, change.operator, incident.name)
@@ -153,9 +153,12 @@ def require_incident(session: Session, viewer: Viewer, incident: Incident | None
     return incident
 
 
-def _lock_answered(session: Session, viewer: Viewer, name: str) -> Alert:
-    """As an agency that has a part in it sees it, its caller's side not: that one puts nothing together."""
-    return require_answering(viewer, alert_store.find_alert(session, name, for_update=True))
+def _lock_answered(session: Session, viewer: Viewer, name: str, *, kept: bool = False) -> Alert:
+    """As an agency that has a part in it sees it, its caller's side not: that one puts nothing together. `kept` allows that the
+    viewer is shown no more than that it exists.
+    """
+    alert = require_answering(viewer, alert_store.find_alert(session, name, for_update=True))
+    return alert if kept else require_content(viewer, alert)[0]
 
 
 def _require_mergeable(viewer: Viewer, alert: Alert) -> None:
