@@ -75,9 +75,20 @@ class EventLog:
         self._timeline = self._after.where(table.c.resource == bindparam("resource"), table.c.audience <= bindparam("audience"))
         self._timeline = self._timeline.offset(bindparam("skip"))
 
-    def append(self, session: Session, type: str, resource: str, audience: int, actor: str = "", **attributes: Any) -> None:  # noqa: A002, ANN401
-        """Writes the row as the last statement before COMMIT, however early this is called."""
-        row = Event(0, type, resource, audience, actor, now(), attributes, telemetry.traceparent())
+    def append(
+        self,
+        session: Session,
+        type: str,  # noqa: A002
+        resource: str,
+        audience: int,
+        actor: str = "",
+        time: datetime | None = None,
+        **attributes: Any,  # noqa: ANN401
+    ) -> None:
+        """Writes the row as the last statement before COMMIT, however early this is called. `time` is when it happened, where the
+        resource itself counts from a time.
+        """
+        row = Event(0, type, resource, audience, actor, time or now(), attributes, telemetry.traceparent())
         session.info.setdefault(_PENDING, []).append(row._asdict())
 
     def has_pending(self, session: Session, resource: str, actor: str) -> bool:

@@ -108,6 +108,13 @@ class TestAnAlertThatNobodyAnswers:
         assert called == [("EVERYONE", 1), ("EVERYONE", 2), ("SUPERVISOR", 3), ("PARENT", 4), ("PARENT", 5)]
         assert (await list_events(people.rina, name)).count("AlertEscalated") == 5
 
+    async def test_its_log_says_the_very_time_from_which_its_clocks_count(self, people: People, time: Time) -> None:
+        name, _ = await people.raise_alert()
+        time.let_pass(10)
+        alert = await until_escalated(people, name, 1)
+        told = (await people.sari("ListAlertEvents", name=name)).events[-1]
+        assert (told.type, told.create_time) == ("AlertEscalated", alert.update_time)
+
     async def test_its_caller_is_shown_nothing_of_it(self, people: People, time: Time) -> None:
         name, caller = await people.raise_alert()
         shown, told = await caller("GetAlert", name=name), await list_events(caller, name)

@@ -113,7 +113,8 @@ def crew_changed(session: Session, alert: Alert, operator: str, assignment: Assi
 
 
 def alert_escalated(session: Session, alert: Alert, agency: str, called: Escalation) -> None:
-    log.append(session, "AlertEscalated", alert.name, Audience.AGENCY, agency=agency, called=called.name)
+    """At the very time from which its next clock counts."""
+    log.append(session, "AlertEscalated", alert.name, Audience.AGENCY, time=alert.update_time, agency=agency, called=called.name)
 
 
 def alert_overdue(session: Session, alert: Alert) -> None:
@@ -122,11 +123,12 @@ def alert_overdue(session: Session, alert: Alert) -> None:
 
 
 def roll_called(session: Session, alert: Alert, assignment: Assignment, call: RollCall) -> None:
-    """The crew is asked whether all are well, or has not answered."""
+    """The crew is asked whether all are well, or has not answered; at the very time from which its next clock counts."""
     kind = "RollCallDue" if call is RollCall.DUE else "RollCallMissed"
-    log.append(session, kind, alert.name, Audience.RESPONDER, units=[assignment.unit], missed=assignment.missed_roll_calls)
+    missed, time = assignment.missed_roll_calls, assignment.roll_time
+    log.append(session, kind, alert.name, Audience.RESPONDER, time=time, units=[assignment.unit], missed=missed)
     if call is RollCall.MAYDAY:
-        log.append(session, "MaydayRaised", alert.name, Audience.RESPONDER, units=[assignment.unit])
+        log.append(session, "MaydayRaised", alert.name, Audience.RESPONDER, time=time, units=[assignment.unit])
 
 
 def alert_resolved(session: Session, alert: Alert, operator: str) -> None:
@@ -199,7 +201,8 @@ def helper_handed_on(session: Session, successor: Alert, part: Response) -> None
 
 def incident_changed(session: Session, incident: Incident, event: str, former: str = "") -> None:
     """`IncidentFormed`, `IncidentChanged` or `IncidentClosed`; `former` is the agency whose it is no longer."""
-    log.append(session, event, incident.name, Audience.AGENCY, **({"former": former} if former else {}))
+    about: dict[str, Any] = {"former": former} if former else {}
+    log.append(session, event, incident.name, Audience.AGENCY, **about)
 
 
 def warning_proposed(session: Session, warning: PublicWarning, operator: str) -> None:
