@@ -66,6 +66,9 @@ COURSES: dict[str, Course] = {
         *(TAKEN, SENT, CALLED_OFF, ("correct", "rina", 1, Kind.VIOLENCE), ("merge", "rina", ("lead", 3), ("lead", 2))),
     ],
     "put to others, where it ends": [OTHERS_TAKEN, TAKEN, SENT, CALLED_OFF, PUT_TO_OTHERS, ("end", "rina", 0), ARRIVED],
+    "a unit that had been at the scene, where it ends": [
+        *(TAKEN, SENT, ARRIVED, CALLED_OFF, ("move", 0, "DONE"), ("end", "sari", 0), ("merge", "sari", ("lead", 1), ("lead", 4))),
+    ],
     "another kind of the next two": [
         *(("raise", 2), ("correct", "rina", 5, Kind.ACCIDENT), TAKEN, SENT, CALLED_OFF),
         *(("correct", "rina", 1, Kind.ACCIDENT), ("cancel", 1, "pin"), ARRIVED),

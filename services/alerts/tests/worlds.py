@@ -14,7 +14,7 @@ from threatened import look
 
 from alerts.model.alerts import Alert
 from alerts.model.clocks import find_clocks
-from alerts.model.enums import Kind, Status, View
+from alerts.model.enums import CancelClaim, Kind, Status, View
 from alerts.model.incidents import Incident, is_forced
 from alerts.model.tables import timers
 from alerts.model.viewers import Viewer
@@ -58,6 +58,7 @@ _BEGINNINGS: Sequence[Sequence[Step]] = [
     [("acknowledge", "rina", ("lead", 1)), ("send", "rina", ("lead", 1), 0), ("move", 0, "ON_SCENE")],
     [("acknowledge", "rina", ("lead", 3)), ("send", "rina", ("lead", 3), 1)],
 ]
+_OVER = {CancelClaim.VERIFIED, CancelClaim.DURESS}
 _RARE = ["correct", "understand", "end", "hand_over", "release", "resolve", "close", "cancel", "raise", "unmerge"]
 
 
@@ -194,7 +195,8 @@ class World:
         return Change(name, "", Empty(), VIEWERS[by], by, self._pass(), self._router)
 
     def _find(self, session: Session, alert: int | tuple[str, int]) -> str:
-        if isinstance(alert, int) and not is_forced(self._load(session, self.names[alert])):
+        """Of one that is over in one of the worlds the lead, in both."""
+        if isinstance(alert, int) and self._load(session, self.names[alert]).cancel_claim not in _OVER:
             return self.names[alert]
         alert = alert if isinstance(alert, int) else alert[1]
         incident = self._incident(session, alert)

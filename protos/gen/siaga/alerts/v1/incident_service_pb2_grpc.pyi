@@ -80,9 +80,9 @@ class IncidentServiceStub:
     """Puts alerts together: into the incident that the first of them that has one belongs to, else into a new one. By the
     agency that leads each of them; one with a `conflictAgency` belongs to no incident, because that agency might come
     to be shown the incident, and neither does the SOS of somebody who answers for an agency. What one person holds comes to
-    another one only by a supervisor, else it is `NOT_CLAIMANT`. A lead that its caller was made to call off and the alert that
-    would lead instead, or to which the help for the first is due, go together, whichever of them is named; an error may name
-    either.
+    another one only by a supervisor, else it is `NOT_CLAIMANT`. A lead that its caller was made to call off, the alert that
+    would lead instead, and those to which the help for the first is due go together, whichever of them is named; an error may
+    name any of them.
 
     Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `AGENCY_IN_CONFLICT`, `CALLER_IS_STAFF`, `ALERT_CLOSED`, `DRILL_MISMATCH`,
     `OPERATOR_REQUIRED`.
@@ -144,9 +144,9 @@ class IncidentServiceAsyncStub(IncidentServiceStub):
     """Puts alerts together: into the incident that the first of them that has one belongs to, else into a new one. By the
     agency that leads each of them; one with a `conflictAgency` belongs to no incident, because that agency might come
     to be shown the incident, and neither does the SOS of somebody who answers for an agency. What one person holds comes to
-    another one only by a supervisor, else it is `NOT_CLAIMANT`. A lead that its caller was made to call off and the alert that
-    would lead instead, or to which the help for the first is due, go together, whichever of them is named; an error may name
-    either.
+    another one only by a supervisor, else it is `NOT_CLAIMANT`. A lead that its caller was made to call off, the alert that
+    would lead instead, and those to which the help for the first is due go together, whichever of them is named; an error may
+    name any of them.
 
     Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `AGENCY_IN_CONFLICT`, `CALLER_IS_STAFF`, `ALERT_CLOSED`, `DRILL_MISMATCH`,
     `OPERATOR_REQUIRED`.
@@ -253,9 +253,9 @@ class IncidentServiceServicer(metaclass=_abc_1.ABCMeta):
         """Puts alerts together: into the incident that the first of them that has one belongs to, else into a new one. By the
         agency that leads each of them; one with a `conflictAgency` belongs to no incident, because that agency might come
         to be shown the incident, and neither does the SOS of somebody who answers for an agency. What one person holds comes to
-        another one only by a supervisor, else it is `NOT_CLAIMANT`. A lead that its caller was made to call off and the alert that
-        would lead instead, or to which the help for the first is due, go together, whichever of them is named; an error may name
-        either.
+        another one only by a supervisor, else it is `NOT_CLAIMANT`. A lead that its caller was made to call off, the alert that
+        would lead instead, and those to which the help for the first is due go together, whichever of them is named; an error may
+        name any of them.
 
         Errors: `ALERT_NOT_FOUND`, `NOT_CLAIMANT`, `AGENCY_IN_CONFLICT`, `CALLER_IS_STAFF`, `ALERT_CLOSED`, `DRILL_MISMATCH`,
         `OPERATOR_REQUIRED`.

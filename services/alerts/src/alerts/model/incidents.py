@@ -315,11 +315,15 @@ def fall_due(alert: Alert, heir: str, former: str, *, fresh: bool, passed: bool)
 
 
 def hand_on(alert: Alert, successor: Alert, assignments: Sequence[Assignment], now: datetime) -> tuple[list[str], list[Response]]:
-    """What is under way for it goes on for the other one: these units, and whoever helps and did not do so there; both are returned."""
+    """What is under way for it goes on for the other one: these units, and whoever helps and did not do so there; both are returned.
+    What was done for the other one, too, while this one led on, is from now on in its own past.
+    """
     handed: list[str] = []
     for assignment in assignments:
-        if assignment.is_active:
+        at_work = assignment.is_active
+        if at_work or assignment.heir == successor.name:
             successor.assignments.append(assignment.hand_on(successor.name, len(successor.assignments), now))
+        if at_work:
             handed.append(assignment.unit)
     leading = {alert.agency, successor.agency}
     # Whoever was asked when it had been called off and is kept from the others was asked for it alone, and why is told to nobody else.

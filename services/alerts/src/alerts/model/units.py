@@ -169,9 +169,11 @@ class Assignment(Model):
         return True
 
     def hand_on(self, alert: str, number: int, now: datetime) -> "Assignment":
-        """The same for another alert; here it ends."""
+        """The same for another alert; here it ends, unless it has, and is due to nobody any more."""
         columns = {column.key: getattr(self, column.key) for column in Assignment.__table__.columns}
-        self.status, self.end_time = Status.DONE, now
+        if self.is_active:
+            self.status, self.end_time = Status.DONE, now
+        self.heir = ""
         return Assignment(**columns | {"alert": alert, "number": number, "heir": None})
 
     def find_roll_due(self, interval: timedelta) -> datetime | None:

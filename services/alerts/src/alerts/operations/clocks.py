@@ -33,13 +33,15 @@ def lock_subjects(session: Session, names: Collection[str]) -> dict[str, Alert |
 
 
 def run_out(session: Session, timer: Timer, subject: Alert | PublicWarning, router: Router) -> Callable[[], None] | None:
-    """The subject is locked. Of an alert a timer only wakes: what is due follows from the alert and from its agencies' policies
-    of today.
-    """
-    if isinstance(subject, PublicWarning):
-        events.warning_expired(session, subject)
-        return None
-    alert = subject
+    """The subject is locked."""
+    if isinstance(subject, Alert):
+        return _wake(session, timer, subject, router)
+    events.warning_expired(session, subject)
+    return None
+
+
+def _wake(session: Session, timer: Timer, alert: Alert, router: Router) -> Callable[[], None] | None:
+    """A timer only wakes: what is due follows from the alert and from its agencies' policies of today."""
     due = [each[:2] for each in find_clocks(alert, router.find_policy) if each.due_time <= now()]
     tell = _act(session, timer, alert, router) if (timer.kind, timer.subject) in due else None
     # Those for whom it stands follow its answer, and nobody has given one.

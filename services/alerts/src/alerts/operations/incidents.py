@@ -49,7 +49,7 @@ def give_way(session: Session, alert: Alert, router: Router, time: datetime) -> 
     the next one, and those that are due to another one for that.
     """
     incident = store.find_incident(session, alert.incident, for_update=True) if alert.incident else None
-    owed = {each.heir for each in alert.assignments if each.heir and each.is_active}
+    owed = {each.heir for each in alert.assignments if each.heir}
     if incident is None or not (owed or alert.name in {incident.lead, incident.heir}):
         return
     session.flush()
