@@ -132,7 +132,7 @@ class Timers:
             await database.write(lambda session: self._postpone.execute(session.connection(), later))
             return True
 
-    async def _attempt(self, database: Database, operation: Callable[[Session], Sequence["_Fired"]]) -> bool:
+    async def _attempt(self, database: Database, operation: Callable[[Session], Sequence[_Fired]]) -> bool:
         fired = await database.write(operation)
         for timer, follow in fired:
             _late_seconds.record((now() - timer.due_time).total_seconds(), {"kind": timer.kind})
@@ -140,7 +140,7 @@ class Timers:
                 follow()
         return bool(fired)
 
-    def _take_and_fire(self, session: Session, due: Sequence[Timer], lock: Lock[T], fire: Fire[T]) -> Sequence["_Fired"]:
+    def _take_and_fire(self, session: Session, due: Sequence[Timer], lock: Lock[T], fire: Fire[T]) -> Sequence[_Fired]:
         locked = lock(session, {timer.resource for timer in due})
         fired: list[_Fired] = []
         for timer in due:

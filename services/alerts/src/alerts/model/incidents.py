@@ -318,13 +318,10 @@ def hand_on(alert: Alert, successor: Alert, assignments: Sequence[Assignment], n
     """What is under way for it goes on for the other one: these units, and whoever helps and did not do so there; both are returned.
     What was done for the other one, too, while this one led on, is from now on in its own past.
     """
-    handed: list[str] = []
-    for assignment in assignments:
-        at_work = assignment.is_active
-        if at_work or assignment.heir == successor.name:
-            successor.assignments.append(assignment.hand_on(successor.name, len(successor.assignments), now))
-        if at_work:
-            handed.append(assignment.unit)
+    going = [each for each in assignments if each.is_active or each.heir == successor.name]
+    handed = [each.unit for each in going if each.is_active]
+    for each in going:
+        successor.assignments.append(each.hand_on(successor.name, len(successor.assignments), now))
     leading = {alert.agency, successor.agency}
     # Whoever was asked when it had been called off and is kept from the others was asked for it alone, and why is told to nobody else.
     apart = alert.cancel_time if is_forced(alert) and alert.restricted else None
@@ -336,7 +333,7 @@ def hand_on(alert: Alert, successor: Alert, assignments: Sequence[Assignment], n
         if each.is_live and each.agency not in leading | own and not (part and part.state == ResponseState.ACCEPTED):
             helping.append(successor.parts.bring_in(each.agency, each.requester, each.reason, now))
             helping[-1].take_over(each)
-    if handed or helping:
+    if going or helping:
         alert.touch(now, shown=False)
         successor.touch(now, shown=False)
     return handed, helping
