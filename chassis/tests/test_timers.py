@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -41,15 +41,15 @@ class FiresBeforeItTakes(Timers):
         super().__init__(MetaData())
         self._later, self._take = self._take, Taken()  # pyright: ignore[reportAttributeAccessIssue]
 
-    def _is_any_due(self, session: Session) -> bool:
+    def _find_first(self, session: Session) -> Timer | None:
         self._seen = super()._find_due(session)
-        return bool(self._seen)
+        return next(iter(self._seen), None)
 
     def _find_due(self, session: Session) -> Sequence[Timer]:
         return self._seen
 
-    def _take_and_fire(self, *args: Any) -> Any:
-        self._fired = super()._take_and_fire(*args)
+    def _take_and_fire(self, *args: Any, **options: Any) -> Any:
+        self._fired = super()._take_and_fire(*args, **options)
         return self._fired
 
     async def _attempt(self, database: Database, operation: Any) -> bool:
@@ -58,6 +58,16 @@ class FiresBeforeItTakes(Timers):
         for timer, _ in self._fired:
             await database.write(lambda session, timer=timer: self._later.execute(session.connection(), timer._asdict()))
         return done
+
+
+class NeverWaits(Timers):
+    """Mutant: what is locked whenever it looks is left to whoever has locked it."""
+
+    def __init__(self) -> None:
+        super().__init__(MetaData())
+
+    async def _fire_late(self, *_: object) -> None:
+        pass
 
 
 class NeverPostpones(Timers):
@@ -240,6 +250,38 @@ async def test_many_that_are_locked_keep_no_other_one_waiting(postgres_url: str)
             async with running(database):
                 await until_only(database, names[20:], 3)
     await holder.close()
+
+
+async def ring_while_it_is_locked_over_and_over(url: str, own: Timers) -> list[str]:
+    """What rings within three seconds of one that is due, while four others change its thing again and again."""
+
+    async def change(connection: Any) -> None:
+        while True:
+            async with connection.transaction():
+                await connection.execute("SELECT pg_sleep(0.02) FROM (SELECT 1 FROM things WHERE name = 'busy' FOR UPDATE) AS one")
+
+    connections = [await asyncpg.connect(url.replace("+asyncpg", "")) for _ in range(4)]
+    async with open_things(url) as database:
+        await set_timers(database, ["busy"], now())
+        changes = [asyncio.create_task(change(each)) for each in connections]
+        async with running(database, own):
+            with suppress(TimeoutError):
+                await until_only(database, ["busy"], 3)
+            rung = await database.read(find_rung)
+        for each in changes:
+            each.cancel()
+        await asyncio.wait(changes)
+    for each in connections:
+        await each.close()
+    return rung
+
+
+async def test_one_whose_resource_is_locked_over_and_over_waits_for_its_turn(postgres_url: str) -> None:
+    assert await ring_while_it_is_locked_over_and_over(postgres_url, timers) == ["busy"]
+
+
+async def test_mutant_one_that_waits_for_nobody_never_has_its_turn(postgres_url: str) -> None:
+    assert await ring_while_it_is_locked_over_and_over(postgres_url, NeverWaits()) == []
 
 
 async def test_a_restart_in_the_middle_loses_and_doubles_none(database_url: str) -> None:

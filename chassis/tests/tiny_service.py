@@ -53,9 +53,9 @@ def load_things(session: Session, names: Iterable[str]) -> dict[str, Thing]:
     return {thing.name: thing for thing in session.scalars(select(Thing).where(Thing.name.in_(names)))}
 
 
-def lock_things(session: Session, names: Iterable[str]) -> dict[str, Thing | None]:
+def lock_things(session: Session, names: Iterable[str], *, wait: bool) -> dict[str, Thing | None]:
     """For timers."""
-    free = select(Thing).where(Thing.name.in_(names)).with_for_update(skip_locked=True)
+    free = select(Thing).where(Thing.name.in_(names)).with_for_update(skip_locked=not wait)
     locked = {thing.name: thing for thing in session.scalars(free)}
     left = set(names) - locked.keys()
     return {**locked, **dict.fromkeys(left - load_things(session, left).keys())}

@@ -157,7 +157,7 @@ def forget_timers() -> None:
 def fire_without_a_lock() -> None:
     """Does what was due when it looked, whoever else does it, too, before it has done it."""
 
-    def find_and_wait(session: Session, names: Collection[str]) -> Any:
+    def find_and_wait(session: Session, names: Collection[str], *, wait: bool) -> Any:  # noqa: ARG001
         found = store.find_alerts(session, names)
         session.execute(select(func.pg_sleep(LATE_SECONDS)))
         return {each.name: each for each in found}

@@ -340,7 +340,7 @@ async def test_the_clocks_of_an_exercise_for_one_agency_call_nobody_of_another(d
         raised.drill_agency = drill_agency
         session.add(raised)
         session.flush()
-        found = clocks.lock_subjects(session, [raised.name])[raised.name]
+        found = clocks.lock_subjects(session, [raised.name], wait=False)[raised.name]
         assert found is not None
         for _ in range(6):
             clocks.run_out(session, Timer(ANSWER, raised.name, CONSOLE, now()), found, router)

@@ -263,18 +263,6 @@ async def test_who_helped_is_told_of_the_end_and_of_the_next_one(responders: Res
         awaited.discard(("left", message.left.name) if message.HasField("left") else (message.event.type, message.event.alert.name))
 
 
-async def test_who_was_asked_for_a_forced_one_that_is_kept_from_the_others_is_not_asked_for_them(responders: Responders) -> None:
-    incident, alerts = await form_of_dewi(responders, 2)
-    lead, other = (name for name, _ in alerts)
-    await Incidents(responders.sari)("AcknowledgeIncident", name=incident)
-    await responders.dewi("CancelAlert", name=lead, pin=DURESS)
-    await responders.sari("UpdateAlert", alert={"name": lead, "kind": "VIOLENCE"}, updateMask="kind")
-    await responders.sari("RequestAgency", name=lead, agency=POLICE, reason="she was made to call it off")
-    await responders.sari("ResolveAlert", name=lead, outcome="HELPED")
-    after = await seen(responders, other)
-    assert (after.merged_into, {each.agency for each in after.responses}) == ("", {ROOM})
-
-
 async def test_one_that_is_kept_from_whoever_puts_its_next_one_elsewhere_goes_along(responders: Responders) -> None:
     _, alerts = await form_of_dewi(responders, 2)
     lead, other = (name for name, _ in alerts)

@@ -199,6 +199,20 @@ class TestMergingByHand:
         assert (apart.incident, apart.merged_into) == ("", "")
         await until(lambda: _is_escalated(people, alerts[1][0]))
 
+    async def test_one_of_which_all_were_put_into_another_is_not_answered_any_more(self, people: People) -> None:
+        left, alerts = await form(people, 2)
+        one, other = [(await people.raise_alert(people.nobody, **beside(metres)))[0] for metres in (FAR, FAR * 3)]
+        await Incidents(people.sari)("MergeAlerts", alerts=[one, other])
+        await Incidents(people.sari)("MergeAlerts", alerts=[one, *(name for name, _ in alerts)])
+        assert (await Incidents(people.sari)("GetIncident", name=left)).open_count == 0
+        for rpc, more in (
+            ("AcknowledgeIncident", {}),
+            ("DispatchIncident", {"units": ["units/a"]}),
+            ("ResolveIncident", {"outcome": "HELPED"}),
+        ):
+            assert (await refusal_of(Incidents(people.sari)(rpc, name=left, **more))).reason == "ALERT_CLOSED", rpc
+        assert {(await seen(people, name)).state for name, _ in alerts} == {alert_pb2.Alert.RAISED}
+
     async def test_to_a_caller_no_alert_is_of_any(self, people: People) -> None:
         first, _ = await people.raise_alert(people.dewi, **beside())
         await people.raise_alert(people.adi, **beside())

@@ -126,7 +126,7 @@ def owe_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def give_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(incidents, "hand_on", lambda *_: ([], []))
+    monkeypatch.setattr(incidents, "hand_on", lambda *_, **__: ([], []))
 
 
 @pytest.mark.parametrize("mutant", [part, owe_nothing, give_nothing])

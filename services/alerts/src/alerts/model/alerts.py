@@ -80,8 +80,8 @@ class Alert(Call, Member, Outline, Model):
         return {each.unit for each in self.assignments if each.is_active}
 
     def find_assignment(self, unit: str) -> Assignment | None:
-        """The latest: a unit may be sent again."""
-        return next((each for each in reversed(self.assignments) if each.unit == unit), None)
+        """The one that is active, or else the latest: a unit may be sent again, and past work of another alert be noted here later."""
+        return max((each for each in self.assignments if each.unit == unit), key=lambda each: (each.is_active, each.number), default=None)
 
     def confirm_receipt(self, by: "Viewer", now: datetime) -> bool:
         """False where it was on a screen before. Raises NotClaimant where the agency has no part in it any more."""

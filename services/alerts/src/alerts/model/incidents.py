@@ -314,26 +314,29 @@ def fall_due(alert: Alert, heir: str, former: str, *, fresh: bool, passed: bool)
             each.heir = heir if passed and each.is_active else each.heir or ""
 
 
-def hand_on(alert: Alert, successor: Alert, assignments: Sequence[Assignment], now: datetime) -> tuple[list[str], list[Response]]:
-    """What is under way for it goes on for the other one: these units, and whoever helps and did not do so there; both are returned.
-    What was done for the other one, too, while this one led on, is from now on in its own past.
+def hand_on(
+    alert: Alert, successor: Alert, assignments: Sequence[Assignment], now: datetime, *, whole: bool
+) -> tuple[list[str], list[Response]]:
+    """What is under way for it goes on for the other one: these units with their agencies, and, where it leaves the `whole` to that one,
+    whoever else helps; units and helpers that are new there are returned. What was done for the other one, too, while this one led on,
+    is from now on in its own past.
     """
     going = [each for each in assignments if each.is_active or each.heir == successor.name]
-    handed = [each.unit for each in going if each.is_active]
+    handed = {each.unit: each.agency for each in going if each.is_active}
     for each in going:
         successor.assignments.append(each.hand_on(successor.name, len(successor.assignments), now))
     leading = {alert.agency, successor.agency}
-    # Whoever was asked when it had been called off and is kept from the others was asked for it alone, and why is told to nobody else.
+    # What was asked since it was called off is, where it is kept from the others, asked of it alone; and why is told to nobody else.
     apart = alert.cancel_time if is_forced(alert) and alert.restricted else None
-    own = {each.agency for each in alert.responses if apart and each.request_time > apart}
     helping: list[Response] = []
     for each in alert.responses:
         part = successor.parts.find(each.agency)
+        goes_on = each.agency in handed.values() or (whole and each.is_live and not (apart and each.since > apart))
         # What somebody holds there is not taken from them.
-        if each.is_live and each.agency not in leading | own and not (part and part.state == ResponseState.ACCEPTED):
-            helping.append(successor.parts.bring_in(each.agency, each.requester, each.reason, now))
-            helping[-1].take_over(each)
+        if goes_on and each.agency not in leading and not (part and part.state == ResponseState.ACCEPTED):
+            helping.append(successor.parts.bring_in(each.agency, each.requester, "" if apart else each.reason, now))
+            helping[-1].take_over(each, hand_over=each.hand_over and not (apart and each.request_time > apart))
     if going or helping:
         alert.touch(now, shown=False)
         successor.touch(now, shown=False)
-    return handed, helping
+    return list(handed), helping

@@ -76,10 +76,16 @@ class Response(Model):
         self.instead_of = ""
         self.start_clocks(now)
 
-    def take_over(self, other: "Response") -> None:
+    @property
+    def since(self) -> datetime:
+        """When it was asked, first where it helps: it may be offered the lead later."""
+        return min(self.request_time, self.accept_time or self.request_time)
+
+    def take_over(self, other: "Response", *, hand_over: bool) -> None:
         """It is as far as the same agency's part in another alert."""
-        for name in ("state", "operator", "claimant", "accept_time", "instead_of", "hand_over", "escalation", "clock_time", "step"):
+        for name in ("state", "operator", "claimant", "accept_time", "instead_of", "escalation", "clock_time", "step"):
             setattr(self, name, getattr(other, name))
+        self.hand_over = hand_over
 
     def take(self, operator: str, claimant: str, now: datetime) -> None:
         self.operator, self.claimant, self.state, self.accept_time = operator, claimant, ResponseState.ACCEPTED, now

@@ -169,12 +169,14 @@ class Assignment(Model):
         return True
 
     def hand_on(self, alert: str, number: int, now: datetime) -> "Assignment":
-        """The same for another alert; here it ends, unless it has, and is due to nobody any more."""
+        """The same for another alert, but for what its crew said of this one; here it ends, unless it has, and is due to nobody any
+        more.
+        """
         columns = {column.key: getattr(self, column.key) for column in Assignment.__table__.columns}
         if self.is_active:
             self.status, self.end_time = Status.DONE, now
         self.heir = ""
-        return Assignment(**columns | {"alert": alert, "number": number, "heir": None})
+        return Assignment(**columns | {"alert": alert, "number": number, "reason": "", "heir": None})
 
     def find_roll_due(self, interval: timedelta) -> datetime | None:
         """When the crew is asked next, or has missed a call; None where the roll is not called."""

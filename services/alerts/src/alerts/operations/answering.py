@@ -10,7 +10,7 @@ from alerts import events
 from alerts.errors import AgencyInConflict, AlertClosed, AlertNotFound, CallerIsStaff, IncidentNotFound, NotClaimant
 from alerts.model.alerts import Alert
 from alerts.model.enums import ContactPreference, Outcome, Sender, View
-from alerts.model.incidents import Incident, leave, rest_with
+from alerts.model.incidents import Incident, IncidentState, leave, rest_with
 from alerts.model.tables import keys
 from alerts.model.timeline import Message
 from alerts.model.viewers import Viewer
@@ -178,7 +178,11 @@ def _require_leading(viewer: Viewer, alert: Alert) -> None:
 
 
 def _of_lead(change: Change, incident: Incident) -> Change:
-    """The same, asked of the alert that stands for the others; the request was taken note of for the incident."""
+    """The same, asked of the alert that stands for the others; the request was taken note of for the incident. Raises AlertClosed
+    where nobody is left: whoever led last may belong to another incident by now.
+    """
+    if incident.state == IncidentState.CLOSED:
+        raise AlertClosed
     return replace(change, name=incident.lead, request_id="")
 
 

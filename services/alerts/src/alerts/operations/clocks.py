@@ -23,13 +23,20 @@ _log = logging.getLogger(__name__)
 _escalations = metrics.get_meter("alerts").create_counter("siaga.alerts.escalations", "{escalation}", "Whom silence has called, by step")
 
 
-def lock_subjects(session: Session, names: Collection[str]) -> dict[str, Alert | PublicWarning | None]:
-    """Those that nobody else has locked; None for one of which there is none."""
+def lock_subjects(session: Session, names: Collection[str], *, wait: bool) -> dict[str, Alert | PublicWarning | None]:
+    """All of them, or those that nobody else has locked; None for one of which there is none."""
+    if wait:
+        return {name: _lock_subject(session, name) for name in sorted(names)}
     found = (*store.try_to_lock_alerts(session, names), *warning_store.try_to_lock_warnings(session, names))
     locked = {each.name: each for each in found}
     left = set(names) - locked.keys()
     there = {each.name for each in (*store.find_alerts(session, left), *warning_store.find_warnings(session, left))} if left else set()
     return {**locked, **dict.fromkeys(left - there)}
+
+
+def _lock_subject(session: Session, name: str) -> Alert | PublicWarning | None:
+    find = warning_store.find_warning if name.startswith("warnings/") else store.find_alert
+    return find(session, name, for_update=True)
 
 
 def run_out(session: Session, timer: Timer, subject: Alert | PublicWarning, router: Router) -> Callable[[], None] | None:

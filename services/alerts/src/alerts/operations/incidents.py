@@ -46,7 +46,7 @@ def settle(session: Session, alert: Alert, router: Router, time: datetime) -> No
 
 def give_way(session: Session, alert: Alert, router: Router, time: datetime) -> None:
     """Before one that stands for others, or would, ends or is called off: the units and helpers that were sent for all of them go on for
-    the next one, and those that are due to another one for that.
+    the next one, and units that are due to another one for that.
     """
     incident = store.find_incident(session, alert.incident, for_update=True) if alert.incident else None
     owed = {each.heir for each in alert.assignments if each.heir}
@@ -57,9 +57,9 @@ def give_way(session: Session, alert: Alert, router: Router, time: datetime) -> 
     successor = _find_successor(incident, alert, others)
     for each in others:
         if each.name in owed and each is not successor:
-            _hand_on(session, alert, each, [it for it in alert.assignments if it.heir == each.name], router, time)
+            _hand_on(session, alert, each, [it for it in alert.assignments if it.heir == each.name], router, time, whole=False)
     if successor:
-        _hand_on(session, alert, successor, alert.assignments, router, time)
+        _hand_on(session, alert, successor, alert.assignments, router, time, whole=True)
 
 
 def _find_successor(incident: Incident, alert: Alert, others: Sequence[Alert]) -> Alert | None:
@@ -73,8 +73,10 @@ def _find_successor(incident: Incident, alert: Alert, others: Sequence[Alert]) -
     return lead if alert.name == incident.lead else following
 
 
-def _hand_on(session: Session, alert: Alert, successor: Alert, assignments: Sequence[Assignment], router: Router, time: datetime) -> None:
-    units, helpers = hand_on(alert, successor, assignments, time)
+def _hand_on(
+    session: Session, alert: Alert, successor: Alert, assignments: Sequence[Assignment], router: Router, time: datetime, *, whole: bool
+) -> None:
+    units, helpers = hand_on(alert, successor, assignments, time, whole=whole)
     # Those of a crew at the scene run wherever its alert rests.
     keep_clocks(session, successor, router)
     for unit in unit_store.lock_units(session, units).values():

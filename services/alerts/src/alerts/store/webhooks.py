@@ -139,8 +139,9 @@ def lock_deliveries_about(session: Session, subjects: Collection[str]) -> Sequen
 
 
 def hurry_deliveries(session: Session, webhook: str, now: datetime) -> None:
-    """Whatever waits for its next attempt waits no longer."""
-    session.execute(update(Delivery).where(Delivery.webhook == webhook, Delivery.due_time > now).values(due_time=now))
+    """Whatever waits for its next attempt waits no longer. Locked in the same order."""
+    waiting = select(Delivery.id).where(Delivery.webhook == webhook, Delivery.due_time > now).order_by(Delivery.id).with_for_update()
+    session.execute(update(Delivery).where(Delivery.id.in_(waiting)).values(due_time=now))
 
 
 def find_position(session: Session, consumer: str) -> int:
@@ -164,9 +165,10 @@ def move_cursor(session: Session, consumer: str, begun: int, reached: int) -> bo
 def give_up_deliveries(session: Session, now: datetime, limit: int) -> int:
     """Those that nobody could try in their time; the number of them."""
     late = select(Delivery.id).where(Delivery.due_time <= now, Delivery.give_up_time <= now).limit(limit)
-    ids = session.scalars(late).all()
-    session.execute(update(Delivery).where(Delivery.id.in_(ids)).values(state=DeliveryState.GIVEN_UP, due_time=None))
-    return len(ids)
+    given_up = find_deliveries(session, session.scalars(late).all()).values()
+    for each in given_up:
+        each.state, each.due_time = DeliveryState.GIVEN_UP, None
+    return len(given_up)
 
 
 def remove_old_deliveries(session: Session, before: datetime, limit: int) -> int:
