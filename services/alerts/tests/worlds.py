@@ -59,7 +59,7 @@ _BEGINNINGS: Sequence[Sequence[Step]] = [
     [("acknowledge", "rina", ("lead", 3)), ("send", "rina", ("lead", 3), 1)],
 ]
 _OVER = {CancelClaim.VERIFIED, CancelClaim.DURESS}
-_RARE = ["correct", "understand", "end", "hand_over", "release", "resolve", "close", "cancel", "raise", "unmerge"]
+_RARE = ["correct", "understand", "end", "hand_over", "release", "resolve", "close", "cancel", "raise", "unmerge", "ask"]
 
 
 class World:
@@ -99,16 +99,19 @@ class World:
             return problem.reason.name
         return ""
 
-    async def check_clocks(self) -> None:
-        """Each alert has those that follow from it."""
+    async def check(self) -> None:
+        """Each alert has the clocks that follow from it; and whose unit is at work for one has a part in it, and can find it there."""
 
-        def read(session: Session) -> tuple[set[tuple[str, str, str]], set[tuple[str, str, str]]]:
-            due = [(name, each) for name in self.names for each in find_clocks(self._load(session, name), self._router.find_policy)]
+        def read(session: Session) -> None:
+            found = [self._load(session, name) for name in self.names]
+            due = {(alert.name, each.kind, each.subject) for alert in found for each in find_clocks(alert, self._router.find_policy)}
             kept = select(timers.table.c["resource", "kind", "subject"]).where(timers.table.c.resource.in_(self.names))
-            return {(name, each.kind, each.subject) for name, each in due}, {(a, b, c) for a, b, c in session.execute(kept)}
+            assert due == {(a, b, c) for a, b, c in session.execute(kept)}
+            for alert in found:
+                for each in alert.assignments:
+                    assert not each.is_active or (alert.concerns(each.agency) and alert.find_assignment(each.unit) is each)
 
-        due, kept = await self._database.read(read)
-        assert due == kept
+        await self._database.read(read)
 
     async def show(self) -> list[list[Any]]:
         """What the caller of each alert but the first one is shown."""
@@ -175,6 +178,12 @@ class World:
         if names[0] != names[1]:
             answering.merge_alerts(session, self._change(by, ""), names)
 
+    def _ask(self, session: Session, by: str, alert: Any) -> None:
+        """The police, for help, who accept at once."""
+        name = self._find(session, alert)
+        dispatch.request_agency(session, self._change(by, name), POLICE, "", hand_over=False)
+        dispatch.accept_request(session, self._change("oka", name))
+
     def _hand_over(self, session: Session, by: str, alert: Any) -> None:
         """The police accept at once what the room gives them, and the room what the police do."""
         name, to = self._find(session, alert), "sari" if by == "oka" else "oka"
@@ -228,12 +237,12 @@ class Told(NamedTuple):
 
 
 async def run(world: World, course: Course) -> list[Told]:
-    """Of each step from the one on with which the first is called off. After each of them no clock is missing and none is left."""
+    """Of each step from the one on with which the first is called off."""
     await world.begin()
     told: list[Told] = []
     for step in course:
         refused = await world.do(*step)
-        await world.check_clocks()
+        await world.check()
         if step == CALLED_OFF or told:
             told.append(Told(refused, await world.show()))
     return told
@@ -250,7 +259,7 @@ def draw_course(choose: Callable[[Sequence[Any]], Any], before: int, after: int)
         by, unit, number = choose(["rina", "rina", "sari", "sari", "oka"]), choose(range(len(UNITS))), choose(OTHERS)
         verb = choose(["acknowledge", "acknowledge", "send", "send", "move", "move", "move", "merge", "merge", *_RARE])
         match verb:
-            case "acknowledge" | "release":
+            case "acknowledge" | "release" | "ask":
                 said = by, alert()
             case "hand_over":
                 said = by, ("lead", number)
