@@ -207,3 +207,9 @@ def test_a_failing_background_task_does_not_end_the_process(issuer: Issuer, tmp_
         wait_until(lambda: log.read_text().count("a background task failed") > 1, 20, "it fails again")
         assert process.poll() is None
         assert is_listening(port)
+
+
+def test_what_was_loaded_before_it_serves_is_not_collected_again() -> None:
+    code = "import gc; from chassis.server import run_service\nasync def serve(): print(gc.get_freeze_count())\nrun_service(serve())"
+    frozen = subprocess.run(python("-c", code), check=True, capture_output=True, text=True).stdout
+    assert int(frozen) > 10_000

@@ -1,6 +1,5 @@
 """Wires the service of alerts: `python -m alerts [migrate | revision MESSAGE | rebuild-statistics]`; without a command it serves."""
 
-import asyncio
 import sys
 from functools import partial
 from pathlib import Path
@@ -31,7 +30,7 @@ from alerts.wire.warnings import ShownWarning
 from chassis import migrations, telemetry
 from chassis.bell import Bell
 from chassis.database import open_database
-from chassis.server import Server, Servicer
+from chassis.server import Server, Servicer, run_service
 from chassis.settings import read_secret, read_settings
 from chassis.tail import Tail
 from chassis.watch import Watches
@@ -96,7 +95,7 @@ def main() -> None:
         return
     end_telemetry = telemetry.start("alerts", settings.platform)
     if not migrations.run_command(sys.argv[1:], settings.database_url.get_secret_value(), MIGRATIONS, Model.metadata):
-        asyncio.run(serve(settings))
+        run_service(serve(settings))
     end_telemetry()
 
 

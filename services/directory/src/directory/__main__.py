@@ -4,7 +4,7 @@ import asyncio
 
 from chassis import telemetry
 from chassis.database import open_database
-from chassis.server import Server, Servicer
+from chassis.server import Server, Servicer, run_service
 from chassis.settings import read_settings
 from directory.commands import run_command
 from directory.current import CurrentDirectory
@@ -41,7 +41,7 @@ def main() -> None:
     settings = read_settings(Settings)
     if not run_command(settings):
         end_telemetry = telemetry.start("directory", settings.platform)
-        asyncio.run(serve(settings))
+        run_service(serve(settings))
         end_telemetry()
 
 
