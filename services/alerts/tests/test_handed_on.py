@@ -4,11 +4,11 @@ from typing import NamedTuple
 
 import pytest
 from crews import FIRE, POLICE
-from emergencies import Incidents, seen
+from emergencies import Incidents, beside, incident_of, seen, until
 from people import ROOM, refusal_of
 from responders import Responders, statuses_of
 from test_incident_leads import form_of_dewi
-from threatened import DURESS
+from threatened import DURESS, set_pins
 
 
 class Forced(NamedTuple):
@@ -109,6 +109,26 @@ async def test_who_helps_the_next_one_does_not_come_into_another_to_which_work_w
     assert await parts_of(responders, forced.heir) == {ROOM}
     assert await parts_of(responders, forced.other) == {ROOM, FIRE}
     assert (await refusal_of(responders.eka("GetAlert", name=forced.heir))).reason == "ALERT_NOT_FOUND"
+
+
+async def test_who_helps_does_not_come_into_another_forced_one_that_is_kept_from_them(responders: Responders) -> None:
+    await set_pins(responders)
+    await set_pins(responders, "adi")
+    callers = (responders.dewi, responders.adi, responders.nobody)
+    lead, second, third = [(await responders.raise_alert(caller, **beside()))[0] for caller in callers]
+    incident = await until(lambda: incident_of(responders, third))
+    await Incidents(responders.sari)("AcknowledgeIncident", name=incident)
+    await responders.sari("RequestAgency", name=lead, agency=POLICE, reason="a crowd")
+    await responders.oka("RespondToRequest", name=lead, answer="ACCEPT")
+    # Its work makes it lead next.
+    await responders.send(second, await responders.make_unit(), by=responders.sari)
+    await responders.dewi("CancelAlert", name=lead, pin=DURESS)
+    await responders.adi("CancelAlert", name=second, pin=DURESS)
+    await understand(responders, second)
+    await end(responders, lead)
+    assert (await Incidents(responders.sari)("GetIncident", name=incident)).lead == second
+    assert await parts_of(responders, second) == {ROOM}
+    assert await parts_of(responders, third) == {ROOM, POLICE}
 
 
 async def test_what_a_crew_has_said_of_one_is_not_told_with_the_other(responders: Responders) -> None:

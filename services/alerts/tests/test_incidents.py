@@ -208,6 +208,7 @@ class TestMergingByHand:
         for rpc, more in (
             ("AcknowledgeIncident", {}),
             ("DispatchIncident", {"units": ["units/a"]}),
+            ("MessageIncident", {"text": "a"}),
             ("ResolveIncident", {"outcome": "HELPED"}),
         ):
             assert (await refusal_of(Incidents(people.sari)(rpc, name=left, **more))).reason == "ALERT_CLOSED", rpc

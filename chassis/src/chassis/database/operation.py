@@ -19,8 +19,8 @@ PATIENCE_SECONDS = 0.75
 # A process that was held up itself finds the answers that came meanwhile.
 SECOND_LOOK_SECONDS = 0.05
 RETRY_SECONDS = 1.0
-# SQLSTATE of a transaction that was ended for another one's sake: a database that does so answers.
-_GAVE_WAY = {"40001", "40P01"}
+# SQLSTATE of a transaction that was ended for another one's sake, or has waited for it too long: a database that does so answers.
+_GAVE_WAY = {"40001", "40P01", "55P03"}
 _log = logging.getLogger(__name__)
 
 

@@ -334,8 +334,10 @@ def hand_on(
         goes_on = each.agency in handed.values() or (whole and each.is_live and not (apart and each.since > apart))
         # What somebody holds there is not taken from them.
         if goes_on and each.agency not in leading and not (part and part.state == ResponseState.ACCEPTED):
+            # It may have been offered the lead of that one, or that of this one, which goes on there.
+            offered = (part is not None and part.hand_over) or (each.hand_over and not (apart and each.request_time > apart))
             helping.append(successor.parts.bring_in(each.agency, each.requester, "" if apart else each.reason, now))
-            helping[-1].take_over(each, hand_over=each.hand_over and not (apart and each.request_time > apart))
+            helping[-1].take_over(each, hand_over=offered)
     if going or helping:
         alert.touch(now, shown=False)
         successor.touch(now, shown=False)

@@ -83,7 +83,7 @@ class Response(Model):
 
     def take_over(self, other: "Response", *, hand_over: bool) -> None:
         """It is as far as the same agency's part in another alert."""
-        for name in ("state", "operator", "claimant", "accept_time", "instead_of", "escalation", "clock_time", "step"):
+        for name in ("state", "operator", "claimant", "request_time", "accept_time", "instead_of", "escalation", "clock_time", "step"):
             setattr(self, name, getattr(other, name))
         self.hand_over = hand_over
 

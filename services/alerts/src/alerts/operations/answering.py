@@ -48,7 +48,7 @@ def message_incident(session: Session, change: Change, text: str) -> int:
     # Whoever repeats the request has to learn whom it reached then, though the incident may be another agency's by now.
     if earlier := _claim(session, change, f"{change.name}/callers/{len(contacted)}"):
         return int(earlier.rpartition("/")[2])
-    incident = require_incident(session, change.viewer, incident)
+    incident = _require_open(require_incident(session, change.viewer, incident))
     lead, _ = require_content(change.viewer, require_answering(change.viewer, alert_store.find_alert(session, incident.lead)))
     lead.require_open()
     lead.parts.require_holder(change.viewer)
@@ -178,12 +178,15 @@ def _require_leading(viewer: Viewer, alert: Alert) -> None:
 
 
 def _of_lead(change: Change, incident: Incident) -> Change:
-    """The same, asked of the alert that stands for the others; the request was taken note of for the incident. Raises AlertClosed
-    where nobody is left: whoever led last may belong to another incident by now.
-    """
+    """The same, asked of the alert that stands for the others; the request was taken note of for the incident. Raises AlertClosed."""
+    return replace(change, name=_require_open(incident).lead, request_id="")
+
+
+def _require_open(incident: Incident) -> Incident:
+    """Raises AlertClosed where nobody is left: whoever led last may belong to another incident by now."""
     if incident.state == IncidentState.CLOSED:
         raise AlertClosed
-    return replace(change, name=incident.lead, request_id="")
+    return incident
 
 
 def _find_resting(session: Session, incident: Incident) -> Sequence[Alert]:

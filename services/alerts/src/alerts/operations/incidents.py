@@ -54,23 +54,27 @@ def give_way(session: Session, alert: Alert, router: Router, time: datetime) -> 
         return
     session.flush()
     others = [each for each in store.lock_open_members(session, incident.name) if each is not alert]
-    successor = _find_successor(incident, alert, others)
+    successor, following = _find_successors(incident, alert, others)
     for each in others:
         if each.name in owed and each is not successor:
             _hand_on(session, alert, each, [it for it in alert.assignments if it.heir == each.name], router, time, whole=False)
-    if successor:
-        _hand_on(session, alert, successor, alert.assignments, router, time, whole=True)
+    if successor and following:
+        # Whoever helps was not asked for one that is kept from the others.
+        kept = is_forced(successor) and successor.restricted
+        _hand_on(session, alert, successor, alert.assignments, router, time, whole=not kept)
+        if kept:
+            _hand_on(session, alert, following, [], router, time, whole=True)
 
 
-def _find_successor(incident: Incident, alert: Alert, others: Sequence[Alert]) -> Alert | None:
-    """For whom all that is under way for the alert goes on."""
+def _find_successors(incident: Incident, alert: Alert, others: Sequence[Alert]) -> tuple[Alert | None, Alert | None]:
+    """For whom all that is under way for the alert goes on; and who would lead, if that one did not lead on though it was called off."""
     if alert.name not in {incident.lead, incident.heir}:
-        return None
+        return None, None
     lead, heir = _choose_lead(incident, others)
     following = heir or lead
     if not following or following.merged_into != incident.lead:
-        return None
-    return lead if alert.name == incident.lead else following
+        return None, None
+    return lead if alert.name == incident.lead else following, following
 
 
 def _hand_on(

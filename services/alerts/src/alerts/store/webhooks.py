@@ -165,10 +165,12 @@ def move_cursor(session: Session, consumer: str, begun: int, reached: int) -> bo
 def give_up_deliveries(session: Session, now: datetime, limit: int) -> int:
     """Those that nobody could try in their time; the number of them."""
     late = select(Delivery.id).where(Delivery.due_time <= now, Delivery.give_up_time <= now).limit(limit)
-    given_up = find_deliveries(session, session.scalars(late).all()).values()
-    for each in given_up:
-        each.state, each.due_time = DeliveryState.GIVEN_UP, None
-    return len(given_up)
+    found = find_deliveries(session, session.scalars(late).all()).values()
+    for each in found:
+        # It may have been taken, or queued anew, while it was waited for.
+        if each.due_time and each.due_time <= now and each.give_up_time <= now:
+            each.state, each.due_time = DeliveryState.GIVEN_UP, None
+    return len(found)
 
 
 def remove_old_deliveries(session: Session, before: datetime, limit: int) -> int:
