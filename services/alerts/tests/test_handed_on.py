@@ -6,7 +6,7 @@ import pytest
 from crews import FIRE, POLICE
 from emergencies import Incidents, beside, incident_of, seen, until
 from people import ROOM, refusal_of
-from responders import Responders, statuses_of
+from responders import Responders, states_of, statuses_of
 from test_incident_leads import form_of_dewi
 from threatened import DURESS, set_pins
 
@@ -95,6 +95,19 @@ async def test_who_helped_before_goes_on_helping_though_the_lead_was_offered_lat
     assert {each.agency: each.reason for each in after.responses} == {ROOM: "", POLICE: ""}
     # Nobody has offered them the lead of this one.
     assert (await refusal_of(responders.oka("RespondToRequest", name=heir, answer="REJECT", reason="no"))).reason == "NOT_REQUESTED"
+
+
+async def test_who_was_offered_the_lead_of_the_next_one_still_is(responders: Responders) -> None:
+    incident, alerts = await form_of_dewi(responders)
+    lead, heir = alerts[0][0], alerts[1][0]
+    await Incidents(responders.sari)("AcknowledgeIncident", name=incident)
+    await responders.sari("RequestAgency", name=lead, agency=POLICE, reason="a crowd")
+    await responders.oka("RespondToRequest", name=lead, answer="ACCEPT")
+    await responders.dewi("CancelAlert", name=lead, pin=DURESS)
+    await responders.sari("HandOverAlert", name=heir, agency=POLICE, reason="yours")
+    await end(responders, lead)
+    taken = await responders.chief("RespondToRequest", name=heir, answer="ACCEPT")
+    assert states_of(taken)[POLICE] == "ACCEPTED leads"
 
 
 async def test_who_helps_the_next_one_does_not_come_into_another_to_which_work_was_due(responders: Responders) -> None:

@@ -103,7 +103,7 @@ def merge_alerts(session: Session, change: Change, names: Sequence[str]) -> Inci
     bound = find_bound(session, [each for each in found if each.incident != kept])
     # What goes along by itself may be kept from whoever names the other one.
     alerts = [
-        _lock_answered(session, change.viewer, name, kept=name not in names) for name in sorted({*names, *chain.from_iterable(bound)})
+        _lock_answered(session, change.viewer, name, redacted=name not in names) for name in sorted({*names, *chain.from_iterable(bound)})
     ]
     for alert in alerts:
         _require_mergeable(change.viewer, alert)
@@ -153,12 +153,12 @@ def require_incident(session: Session, viewer: Viewer, incident: Incident | None
     return incident
 
 
-def _lock_answered(session: Session, viewer: Viewer, name: str, *, kept: bool = False) -> Alert:
-    """As an agency that has a part in it sees it, its caller's side not: that one puts nothing together. `kept` allows that the
+def _lock_answered(session: Session, viewer: Viewer, name: str, *, redacted: bool = False) -> Alert:
+    """As an agency that has a part in it sees it, its caller's side not: that one puts nothing together. `redacted` allows that the
     viewer is shown no more than that it exists.
     """
     alert = require_answering(viewer, alert_store.find_alert(session, name, for_update=True))
-    return alert if kept else require_content(viewer, alert)[0]
+    return alert if redacted else require_content(viewer, alert)[0]
 
 
 def _require_mergeable(viewer: Viewer, alert: Alert) -> None:
