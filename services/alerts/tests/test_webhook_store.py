@@ -1,5 +1,7 @@
 """The questions about webhooks and what is swept of them, on both engines."""
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -292,6 +294,26 @@ class TestSweeping:
         await self.sweep(database, fresh + timedelta(hours=24))
         kept = await self.find(database, row.id)
         assert (kept.state, kept.due_time) == (DeliveryState.GIVEN_UP, None)
+
+    async def test_what_is_queued_anew_while_it_is_waited_for_is_not_given_up(self, database: Database) -> None:
+        await keep_webhook(database)
+        row, begun = make(time=now()), threading.Event()
+        await keep(database, row)
+        late = row.give_up_time
+
+        def queue(session: Session) -> None:
+            found = store.find_deliveries(session, [row.id])[row.id]
+            begun.set()
+            if session.connection().dialect.name == "postgresql":
+                session.execute(select(func.pg_sleep(0.5)))
+            found.queue(late)
+
+        queueing = asyncio.create_task(database.write(queue))
+        await asyncio.to_thread(begun.wait)
+        await self.sweep(database, late)
+        await queueing
+        kept = await self.find(database, row.id)
+        assert (kept.state, kept.due_time) == (DeliveryState.PENDING, late)
 
     async def find(self, database: Database, id: str) -> Delivery:  # noqa: A002
         found = await database.read(lambda session: store.find_delivery(session, id))
